@@ -1,0 +1,1 @@
+"""Plate geometry and annotation: wells, fields, plate map, controls. Pure."""
