@@ -1,0 +1,21 @@
+"""hcs: a distributed processor for high-content screens.
+
+``hcs.open_results(DIR)`` opens what ``hcs run`` wrote. Importing the package loads neither torch nor dask.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hcs.store.results import Results
+
+__version__ = "0.1.0"
+
+
+def open_results(folder: str | Path) -> Results:
+    """The results of ``hcs run … --out folder``: ``.nuclei(wells=["B03"])``, ``.wells()``, ``.compounds()`` as pandas."""
+    from hcs.store.results import open_results as open_folder
+
+    return open_folder(folder)

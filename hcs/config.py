@@ -1,0 +1,89 @@
+"""The configuration of a run: every room's settings in one validated, frozen model."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hcs.errors import ConfigError
+from hcs.measure.settings import MeasureSettings
+from hcs.readout.settings import ReadoutSettings
+from hcs.segment.settings import InstanceSettings
+from hcs.tiles.settings import TileSettings
+
+LabelsTarget = Literal["plate", "out", "none"]
+
+
+class ChannelSettings(BaseModel):
+    """Which channel is which: a name as the plate gives it, or a 0-based index."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    dna: str | int | None = None
+    """DNA stain. Without it: the one channel whose name is a DNA stain's (DAPI, Hoechst, DNA …), or the only channel."""
+    sensor: str | int | None = None
+    """Translocating sensor. Without it: the one channel whose name is a sensor's (CDK2, DHB, KTR, sensor), or none."""
+    nuclei: str | int | None = None
+    """Channel in which nuclei are found; without it, the DNA channel."""
+
+
+class Config(BaseModel):
+    """A run's configuration; an unknown key is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    model: str = "fast"
+    """Name of a shipped model, or path of a .safetensors file with its card (.json) beside it."""
+    labels: LabelsTarget = "plate"
+    """Where nucleus labels go: into the plate, into the output folder (plate read-only), or nowhere."""
+    z: Literal["refuse", "max"] = "refuse"
+    """What to do with more than one z plane: refuse the field, or take the maximum projection."""
+    channels: ChannelSettings = Field(default_factory=ChannelSettings)
+    """Which channel is which."""
+    tiles: TileSettings = Field(default_factory=TileSettings)
+    """How fields are cut for the network."""
+    instances: InstanceSettings = Field(default_factory=InstanceSettings)
+    """How class probabilities become nuclei."""
+    measure: MeasureSettings = Field(default_factory=MeasureSettings)
+    """Ring, backgrounds."""
+    readout: ReadoutSettings = Field(default_factory=ReadoutSettings)
+    """Wells, compounds, Z′, cell cycle."""
+
+    def override(self, **changes: Any) -> Config:
+        """A copy with top-level keys or ``channels`` keys replaced; ``None`` leaves a key as it is."""
+        given = {key: value for key, value in changes.items() if value is not None}
+        channels = {key: given.pop(key) for key in ("dna", "sensor", "nuclei") if key in given}
+        data = self.model_dump() | given
+        data["channels"] |= channels
+        return parse_config(data, source="the command line")
+
+
+def parse_config(data: object, *, source: str) -> Config:
+    """Validate plain data (from YAML, say); a ConfigError names ``source``, each offending key, and what is wrong with it."""
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source} holds a {type(data).__name__}, not settings; write `key: value` lines")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: " + "; ".join(explain(e) for e in error.errors())) from error
+
+
+def explain(error: Any) -> str:
+    """One pydantic error as ``key: what is wrong``."""
+    key = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"unknown key {key!r}; `hcs config schema` lists the keys"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message if key and message.startswith(key) else f"{key}: {message} (got {error['input']!r})"
+
+
+def differences(a: object, b: object, prefix: str = "") -> list[str]:
+    """Dotted keys at which two trees of plain data differ, sorted."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = sorted(set(a) | set(b), key=str)
+        return [d for k in keys for d in differences(a.get(k), b.get(k), f"{prefix}{k}.")]
+    return [] if a == b else [prefix.rstrip(".")]

@@ -1,0 +1,1 @@
+"""Running plates over workers: the only room that names dask."""

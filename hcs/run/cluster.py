@@ -1,0 +1,142 @@
+"""Workers: a local cluster of processes, a local cluster of GPUs, or somebody else's scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hcs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Who does the work: ``scheduler`` (an address) or ``count`` local processes, on ``device`` cpu or cuda."""
+
+    count: int | None = None
+    scheduler: str | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ConfigError(f"--workers {self.count}: at least one worker is needed")
+        if self.count is not None and self.scheduler is not None:
+            raise ConfigError("--workers and --scheduler exclude each other: a scheduler brings its own workers")
+
+    @property
+    def local_count(self) -> int:
+        """Local CPU processes: as asked, else one for every core this process may use."""
+        return self.count or cores()
+
+    @property
+    def threads(self) -> int:
+        """CPU threads the network gets in each worker, so that workers × threads never exceed the cores."""
+        return 1 if self.scheduler else max(1, cores() // self.local_count)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def connect(workers: Workers) -> Iterator[Client]:
+    """A dask client for ``workers``; what was started here is stopped at the end, somebody else's scheduler is left running.
+
+    ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``.
+    """
+    import dask  # noqa: PLC0415
+
+    # A field that fails is entered in the ledger; retrying it on every worker would only repeat the failure. A worker
+    # that dies (killed, out of memory) takes its field to another one at most twice.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 2}):
+        if workers.scheduler is not None:
+            with _remote(workers.scheduler) as client:
+                yield client
+        elif workers.device == "cuda":
+            with _cuda(workers.count) as client:
+                yield client
+        else:
+            with _local(workers) as client:
+                yield client
+
+
+@contextlib.contextmanager
+def _local(workers: Workers) -> Iterator[Client]:
+    from distributed import Client, LocalCluster  # noqa: PLC0415
+
+    # Dask's nanny would set OMP_NUM_THREADS=1 and have malloc return memory at once, which triples the network's
+    # time; both are set here on purpose. The tasks keep no results in workers, so dask's memory limits, made for
+    # results that pile up, are off.
+    environment = {
+        "OMP_NUM_THREADS": str(workers.threads),
+        "MKL_NUM_THREADS": str(workers.threads),
+        "OPENBLAS_NUM_THREADS": str(workers.threads),
+        "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    }
+    import dask  # noqa: PLC0415
+
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
+        LocalCluster(
+            n_workers=workers.local_count,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=50,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _cuda(count: int | None) -> Iterator[Client]:
+    require_cuda()
+    from dask_cuda import LocalCUDACluster  # noqa: PLC0415
+    from distributed import Client  # noqa: PLC0415
+
+    devices = {} if count is None else {"n_workers": count}
+    with LocalCUDACluster(dashboard_address=None, **devices) as cluster, Client(cluster) as client:
+        yield client
+
+
+def require_cuda() -> None:
+    """ConfigError, in one sentence, where no CUDA device can be used on this machine."""
+    from hcs.segment.predict import find_device  # noqa: PLC0415
+
+    find_device("cuda")
+    try:
+        import dask_cuda  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"--device cuda: dask-cuda cannot be imported ({error}); install hcs[gpu-cu12] or hcs[gpu-cu13]"
+        ) from error
+
+
+@contextlib.contextmanager
+def _remote(address: str) -> Iterator[Client]:
+    from distributed import Client  # noqa: PLC0415
+
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ConfigError(
+            f"--scheduler {address}: no dask scheduler answers there ({type(error).__name__}); start one with `dask "
+            "scheduler` and give the address it prints"
+        ) from error
+    with client:
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            raise ConfigError(
+                f"--scheduler {address}: it has no workers; start some with `dask worker {address} --nthreads 1`"
+            )
+        yield client

@@ -1,0 +1,43 @@
+"""`hcs convert`: raw image files in, a plate out, and a check that a plate map fits it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from hcs.run.plan import check_plate_map
+from hcs.store.convert import convert_plate
+from hcs.store.plate import open_plate
+from hcs.store.platemap import read_plate_map
+
+
+def convert_and_check(
+    source: Path,
+    plate: Path,
+    *,
+    layout: str | None,
+    pattern: str | None,
+    channels: tuple[str, ...] | None,
+    pixel_size_um: float | None,
+    ngff: Literal["0.4", "0.5"],
+    plate_map_path: Path | None,
+) -> list[str]:
+    """Convert, then compare with the plate map, if one is given; lines that say what was done.
+
+    A plate map that cannot be read is refused before anything is converted.
+    """
+    plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
+    summary = convert_plate(
+        source,
+        plate,
+        layout=layout,
+        pattern=pattern,
+        channels=channels,
+        pixel_size_um=pixel_size_um,
+        ngff=ngff,
+    )
+    lines = [
+        f"{plate}: {summary.wells} wells, {summary.fields} fields, channels {', '.join(summary.channels)}, "
+        f"{summary.files} files read"
+    ]
+    return lines + list(check_plate_map(plate_map, open_plate(str(plate))))

@@ -1,0 +1,171 @@
+"""Everything that is settled before the first field: channels, wells, identity of the run, what is left to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hcs.config import ChannelSettings, Config, differences
+from hcs.errors import ConfigError, FieldError, PlateError
+from hcs.pipeline import Channels
+from hcs.plate.keys import FieldKey, WellId, select_wells
+from hcs.plate.platemap import PlateMap
+from hcs.run.cluster import cores
+from hcs.store.atomic import read_json
+from hcs.store.models import ModelFile
+from hcs.store.plate import Plate, find_channel, read_info
+
+_DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
+_SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
+
+
+def settle_channels(plate: Plate, settings: ChannelSettings, keys: tuple[FieldKey, ...]) -> Channels:
+    """The plate's channels, from the first of ``keys`` whose metadata can be read.
+
+    ConfigError where a channel asked for does not exist or, when none was asked for, which one is DNA cannot be told.
+    PlateError where no field can be read.
+    """
+    names = _channel_names(plate, keys)
+    if settings.dna is not None:
+        dna = find_channel(names, settings.dna, option="--dna")
+    else:
+        dna = _guess(names, _DNA_NAMES) if len(names) > 1 else 0
+        if dna is None:
+            raise ConfigError(f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME")
+    if settings.sensor is not None:
+        sensor = find_channel(names, settings.sensor, option="--sensor")
+    else:
+        sensor = _guess(names, _SENSOR_NAMES)
+    nuclei = dna if settings.nuclei is None else find_channel(names, settings.nuclei, option="channels.nuclei")
+    if sensor == dna:
+        raise ConfigError(f"channel {names[dna]!r} cannot be both DNA and sensor; say --dna and --sensor")
+    return Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei)
+
+
+def _guess(names: tuple[str, ...], pattern: re.Pattern[str]) -> int | None:
+    """The one channel whose name matches; none where none or several do."""
+    hits = [i for i, name in enumerate(names) if pattern.search(name)]
+    return hits[0] if len(hits) == 1 else None
+
+
+def _channel_names(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
+    reason = "it has none"
+    for key in keys:
+        try:
+            return read_info(plate, key).channels
+        except FieldError as error:
+            reason = str(error)
+    raise PlateError(f"{plate.path}: not one field can be read ({reason})")
+
+
+def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
+    """The fields to process, in plate order, of all wells or those that ``wells`` names; PlateError where there are none.
+
+    A well that the plate declares without any field counts with a field 0, which then fails: it is accounted for.
+    """
+    chosen = set(select_wells(plate.wells, wells))
+    present = {entry.key.well for entry in plate.fields}
+    keys = [entry.key for entry in plate.fields if entry.key.well in chosen]
+    keys += [FieldKey(well, 0) for well in chosen - present]
+    if not present & chosen:
+        raise PlateError(f"{plate.path}: no field in the wells asked for; check that the conversion wrote images")
+    return tuple(sorted(keys))
+
+
+def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:
+    """Sentences on wells that only the map or only the plate has; PlateError where they have none in common."""
+    if plate_map is None:
+        return ()
+    only_map, only_plate = plate_map.unmatched(plate.wells)
+    if len(only_map) == len(plate_map.wells):
+        raise PlateError(
+            f"the plate map and {plate.path} have no well in common (map: {_some(only_map)}; plate: {_some(only_plate)}); "
+            "is it another plate's map?"
+        )
+    notes = []
+    if only_map:
+        notes.append(f"On the plate map but not on the plate: {_some(only_map)}.")
+    if only_plate:
+        notes.append(f"On the plate but not on the plate map: {_some(only_plate)}.")
+    return tuple(notes)
+
+
+def _some(wells: tuple[WellId, ...]) -> str:
+    names = [str(well) for well in wells]
+    return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
+
+
+def identity(
+    plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile, plate_map: PlateMap | None
+) -> dict[str, Any]:
+    """What makes two runs the same run, as plain data: their results may share a folder only when this is equal."""
+    fields = hashlib.sha256("\n".join(f"{e.key} {e.path}" for e in plate.fields).encode()).hexdigest()
+    plate_map_hash = (
+        hashlib.sha256(plate_map.frame.to_csv(index=False).encode()).hexdigest() if plate_map is not None else None
+    )
+    data = {
+        "plate": {"path": plate.path, "name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
+        "wells": sorted({str(key.well) for key in keys}),
+        "config": config.model_dump(),
+        "labels": config.labels,
+        "model_sha256": model.sha256,
+        "plate_map_sha256": plate_map_hash,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(data))
+    return plain
+
+
+def check_resumable(out: Path, wanted: dict[str, Any]) -> bool:
+    """Whether ``out`` holds this very run already; ConfigError naming the differing keys where it holds another."""
+    record = out / "run.json"
+    if not record.exists():
+        if out.is_dir() and any(out.iterdir()):
+            raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")
+        return False
+    found = read_json(record)["identity"]
+    differing = differences(found, wanted)
+    if differing:
+        raise ConfigError(
+            f"--out {out} holds another run: {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}; give a "
+            "new folder, or the same plate and settings to go on with that run"
+        )
+    return True
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Versions, machine and command of this process."""
+    packages = ("hcs", "numpy", "torch", "zarr", "dask", "scikit-image", "pandas", "pyarrow")
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": cores(), "device": device},
+        "command": " ".join(["hcs", *sys.argv[1:]]),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _processor() -> str:
+    """The processor's name as Linux gives it, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def plain_model(model: ModelFile) -> dict[str, str]:
+    """Name, path and hash of a model as plain data."""
+    return dataclasses.asdict(model)

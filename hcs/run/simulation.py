@@ -1,0 +1,73 @@
+"""`hcs simulate`: a synthetic plate with its map and truth on disk, written field by field."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from hcs.errors import PlateError
+from hcs.simulate.field import simulate_field
+from hcs.simulate.plate import plan_plate
+from hcs.simulate.settings import SimulationSettings
+from hcs.store.labels import write_labels
+from hcs.store.table import write_frame
+from hcs.store.write import PlateSpec, create_plate, write_field
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationFiles:
+    """What a simulation wrote."""
+
+    plate: Path
+    plate_map: Path
+    truth: Path
+
+
+def simulation_files(plate: Path) -> SimulationFiles:
+    """Where the map and the truth of the simulated plate ``P.zarr`` are: ``P.platemap.csv``, ``P.truth.parquet``."""
+    stem = plate.name.removesuffix(".zarr").removesuffix(".ome")
+    return SimulationFiles(plate, plate.with_name(f"{stem}.platemap.csv"), plate.with_name(f"{stem}.truth.parquet"))
+
+
+def write_simulation(
+    plate: Path, settings: SimulationSettings, *, ngff: Literal["0.4", "0.5"] = "0.5", say: Callable[[str], None]
+) -> SimulationFiles:
+    """Write a simulated plate to ``plate``, its true labels as ``labels/truth``, its map and its cells beside it.
+
+    One field is in memory at a time. The plate appears under its name when it is complete; PlateError where there is
+    something already.
+    """
+    if plate.exists():
+        raise PlateError(f"{plate} exists already; give another name or remove it")
+    files = simulation_files(plate)
+    planned = plan_plate(settings)
+    spec = PlateSpec(
+        name=plate.name.removesuffix(".zarr").removesuffix(".ome"),
+        wells=planned.wells,
+        fields_per_well=settings.fields,
+        channels=planned.channels,
+        ngff=ngff,
+        pixel_size_um=settings.pixel_size_um,
+    )
+    growing = plate.with_name(f".{plate.name}.part")
+    shutil.rmtree(growing, ignore_errors=True)
+    create_plate(str(growing), spec)
+    tables = []
+    for i, key in enumerate(planned.keys, start=1):
+        field = simulate_field(planned, key)
+        write_field(str(growing), spec, key, field.image)
+        write_labels(
+            str(growing), key, field.labels, ngff=ngff, pixel_size_um=settings.pixel_size_um, name="truth"
+        )
+        tables.append(field.cells)
+        if i % max(1, len(planned.keys) // 4) == 0:
+            say(f"simulated {i}/{len(planned.keys)} fields")
+    growing.rename(plate)
+    planned.plate_map.to_csv(files.plate_map, index=False)
+    write_frame(files.truth, pd.concat(tables, ignore_index=True))
+    return files

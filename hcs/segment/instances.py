@@ -1,0 +1,113 @@
+"""Three class probabilities of a whole field → nucleus labels."""
+
+from __future__ import annotations
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.segment.settings import InstanceSettings
+
+
+def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
+    """Probabilities (3, Y, X) of background, interior, boundary → labels (Y, X) uint32, 0 = background, 1..n in raster order.
+
+    Connected cores of the interior class are grown back through the foreground, each pixel to the core that reaches it in
+    the fewest steps. A piece of foreground without a core (a nucleus too small to have an interior) is one nucleus.
+    """
+    foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
+    cores = (probabilities[1] > settings.interior) & foreground
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cores.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    keep = stats[:, cv2.CC_STAT_AREA] >= settings.min_core_px
+    keep[0] = False
+    labels = np.where(keep, np.arange(keep.size, dtype=np.int32), 0)[labels]
+    grow(labels, foreground)
+    coreless = foreground & (labels == 0)
+    _, extra = cv2.connectedComponents(coreless.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    labels += np.where(extra > 0, extra + keep.size, 0).astype(np.int32)
+    return sequential(labels, settings.min_area_px)
+
+
+def confidence(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (3, Y, X) → (Y, X) float32: the larger of the two nucleus classes; averaged over a nucleus, its confidence."""
+    return np.maximum(probabilities[1], probabilities[2])
+
+
+def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.bool_]:
+    """Background pieces (4-connected) of up to ``max_hole_px`` pixels that do not touch the field's border become foreground."""
+    if max_hole_px == 0:
+        return foreground
+    height, width = foreground.shape
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(
+        (~foreground).view(np.uint8), connectivity=4, ltype=cv2.CV_32S
+    )
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    inside = (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    hole = inside & (stats[:, cv2.CC_STAT_AREA] <= max_hole_px)
+    hole[0] = False
+    filled: NDArray[np.bool_] = foreground | hole[pieces]
+    return filled
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def grow(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
+    """Grow labels (Y, X) int32 in place through ``mask``, breadth first over 4-neighbours; the lower label wins a tie.
+
+    Each round offers every unlabelled neighbour of the front the lowest label beside it, so the result does not depend
+    on the order in which pixels are visited.
+    """
+    height, width = labels.shape
+    front = np.empty(labels.size, np.int64)
+    ahead = np.empty(labels.size, np.int64)
+    size = 0
+    for y in range(height):
+        for x in range(width):
+            if labels[y, x] > 0:
+                front[size] = y * width + x
+                size += 1
+    while size > 0:
+        found = 0
+        for i in range(size):
+            y, x = front[i] // width, front[i] % width
+            label = labels[y, x]
+            for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0)):
+                v, u = y + dy, x + dx
+                if v < 0 or u < 0 or v >= height or u >= width or not mask[v, u]:
+                    continue
+                held = labels[v, u]
+                if held == 0:
+                    # A negative label marks a pixel reached in this round, still open to a lower label.
+                    labels[v, u] = -label
+                    ahead[found] = v * width + u
+                    found += 1
+                elif held < 0 and -held > label:
+                    labels[v, u] = -label
+        for i in range(found):
+            y, x = ahead[i] // width, ahead[i] % width
+            labels[y, x] = -labels[y, x]
+        front, ahead = ahead, front
+        size = found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sequential(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint32]:
+    """Drop labels of fewer than ``min_area_px`` pixels and number the rest 1..n by the raster order of their first pixel."""
+    area = np.zeros(labels.max() + 1 if labels.size else 1, np.int64)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            area[labels[y, x]] += 1
+    number = np.zeros(area.size, np.uint32)
+    numbered = 0
+    out = np.zeros(labels.shape, np.uint32)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            label = labels[y, x]
+            if label == 0 or area[label] < min_area_px:
+                continue
+            if number[label] == 0:
+                numbered += 1
+                number[label] = numbered
+            out[y, x] = number[label]
+    return out

@@ -1,0 +1,31 @@
+"""Settings of segmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hcs.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSettings:
+    """How probabilities become nuclei."""
+
+    foreground: float = 0.5
+    """A pixel belongs to some nucleus where interior + boundary probability exceeds this."""
+    interior: float = 0.5
+    """A pixel is a nucleus' core where the interior probability exceeds this; one core, one nucleus."""
+    min_area_px: int = 20
+    """Nuclei of fewer pixels are dropped."""
+    min_core_px: int = 4
+    """Cores of fewer pixels start no nucleus of their own."""
+    max_hole_px: int = 64
+    """Holes inside a nucleus of up to this many pixels are filled."""
+
+    def __post_init__(self) -> None:
+        for name in ("foreground", "interior"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f"instances.{name} = {getattr(self, name)}: a probability between 0 and 1 is needed")
+        for name in ("min_area_px", "min_core_px", "max_hole_px"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"instances.{name} = {getattr(self, name)}: a number of pixels cannot be negative")

@@ -1,0 +1,101 @@
+"""The network: a three-class U-Net in one readable file.
+
+Ronneberger et al. 2015 (shape) and Caicedo et al. 2019 (three classes: background, nucleus interior, boundary). It
+differs from the paper's in three ways, each for speed at equal depth: skips are added, not concatenated (a third fewer
+multiplications), upsampling is nearest-neighbour behind a 1×1 convolution, and every convolution pads by repeating
+the edge, so that a nucleus cut by the field's border sees no dark frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UNetSpec:
+    """Everything needed to build the network again; travels in the model card."""
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    """Channels at each resolution, finest first; each step halves the resolution."""
+    classes: int = 3
+    """Classes out: background, interior, boundary."""
+
+    @property
+    def stride_px(self) -> int:
+        """Field sides must be multiples of this; tiles start at multiples of it."""
+        return int(2 ** (len(self.widths) - 1))
+
+    @property
+    def receptive_radius_px(self) -> int:
+        """How far, at most, an input pixel is felt in the output.
+
+        Two 3×3 convolutions at every level down and up reach 2·2^level pixels each; pooling windows add at most
+        stride − 1. A test finds the same bound by differentiating the network.
+        """
+        depth = len(self.widths) - 1
+        down_and_up = sum(2 * 2 * 2**level for level in range(depth))
+        return down_and_up + 2 * 2**depth + self.stride_px - 1
+
+
+class ConvBlock(nn.Module):
+    """Two times 3×3 convolution, batch norm, ReLU: (B, c_in, Y, X) → (B, c_out, Y, X)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode="replicate", bias=False)
+        self.norm1: nn.Module = nn.BatchNorm2d(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, padding_mode="replicate", bias=False)
+        self.norm2: nn.Module = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return F.relu(self.norm2(self.conv2(x)), inplace=True)
+
+    def fold(self) -> None:
+        """Fold each batch norm into the convolution before it; evaluation mode only."""
+        self.conv1 = fuse_conv_bn_eval(self.conv1, self.norm1)
+        self.conv2 = fuse_conv_bn_eval(self.conv2, self.norm2)
+        self.norm1 = nn.Identity()
+        self.norm2 = nn.Identity()
+
+
+class UNet(nn.Module):
+    """(B, 1, Y, X) normalised intensities → (B, classes, Y, X) logits; Y and X multiples of ``spec.stride_px``."""
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        widths = spec.widths
+        self.down = nn.ModuleList(ConvBlock(c_in, c) for c_in, c in zip((1, *widths), widths, strict=False))
+        self.narrow = nn.ModuleList(nn.Conv2d(c_in, c, 1) for c, c_in in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(ConvBlock(c, c) for c in widths[:-1])
+        self.head = nn.Conv2d(widths[0], spec.classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            if level:
+                x = F.max_pool2d(x, 2)
+            x = block(x)
+            skips.append(x)
+        for level in reversed(range(len(self.up))):
+            x = F.interpolate(self.narrow[level](x), scale_factor=2.0, mode="nearest")
+            x = self.up[level](x + skips[level])
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def folded(network: UNet) -> UNet:
+    """The same function as ``network`` in evaluation mode, batch norm folded, channels last; changes it in place."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, ConvBlock):
+            module.fold()
+    return network.to(memory_format=torch.channels_last).requires_grad_(requires_grad=False)

@@ -1,0 +1,53 @@
+"""Single 2-D images: PNG and TIFF files in, label images out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from hcs.errors import FieldError
+
+SUFFIXES = (".png", ".tif", ".tiff")
+
+
+def read_image(path: Path) -> NDArray[Any]:
+    """Grey image (Y, X) of the file's dtype; an RGB image whose channels are equal counts as grey.
+
+    Raises FieldError naming the file where it is missing, unreadable, in colour, or has more than two dimensions.
+    """
+    try:
+        if path.suffix.lower() == ".png":
+            data = np.frombuffer(path.read_bytes(), np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+            if image is None:
+                raise FieldError(path.name, f"{path} is not a readable PNG; write it again")
+        else:
+            image = tifffile.imread(path)
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        raise FieldError(path.name, f"{path} cannot be read as an image ({error})") from error
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] in (3, 4) and (array[..., :1] == array[..., :3]).all():
+        array = array[..., 0]
+    if array.ndim != 2:
+        raise FieldError(path.name, f"{path} has shape {array.shape}; a grey 2-D image is needed, one channel a file")
+    return array
+
+
+def write_labels_image(path: Path, labels: NDArray[np.uint32]) -> None:
+    """Write labels (Y, X) as uint16, or as uint32 where more than 65,535 nuclei need it (TIFF only; PNG cannot)."""
+    wide = int(labels.max(initial=0)) > np.iinfo(np.uint16).max
+    array = labels if wide else labels.astype(np.uint16)
+    temporary = path.with_name(f".{path.name}.part")
+    if path.suffix.lower() == ".png":
+        if wide:
+            raise FieldError(path.name, f"{labels.max()} nuclei do not fit a 16-bit PNG; give the image as TIFF")
+        temporary.write_bytes(cv2.imencode(".png", array)[1].tobytes())
+    else:
+        with temporary.open("wb") as file:
+            tifffile.imwrite(file, array, compression="zlib")
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Field → tiles with halo → field again. Pure geometry."""

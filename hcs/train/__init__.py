@@ -1,0 +1,1 @@
+"""The model's life: from labelled images to weights."""

@@ -1,0 +1,95 @@
+"""From class probabilities to nuclei, on drawn cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hcs.errors import ConfigError
+from hcs.evaluate.matching import match
+from hcs.segment.instances import grow, instances
+from hcs.segment.settings import InstanceSettings
+from hcs.train.targets import class_map
+
+
+def perfect(labels: NDArray[np.integer], boundary_px: int = 2) -> NDArray[np.float32]:
+    """Probabilities of a network that makes no error."""
+    classes = class_map(labels, boundary_px=boundary_px)
+    return np.stack([(classes == c) for c in range(3)]).astype(np.float32) * np.float32(0.98) + np.float32(0.01)
+
+
+def discs(centres: list[tuple[int, int]], radius: int, shape: tuple[int, int] = (96, 96)) -> NDArray[np.int32]:
+    """Touching discs; a later one does not cover an earlier one."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    labels = np.zeros(shape, np.int32)
+    for i, (cy, cx) in enumerate(centres, start=1):
+        labels[((y - cy) ** 2 + (x - cx) ** 2 <= radius**2) & (labels == 0)] = i
+    return labels
+
+
+def test_touching_nuclei_come_back_exactly() -> None:
+    truth = discs([(30, 30), (30, 50), (52, 40), (80, 80)], radius=11)
+    found = instances(perfect(truth), InstanceSettings())
+    assert found.max() == 4
+    assert match(truth, found.astype(np.int32)).f1(0.9) == 1.0
+
+
+def test_labels_are_numbered_in_raster_order() -> None:
+    truth = discs([(70, 20), (20, 70), (20, 20)], radius=8)
+    found = instances(perfect(truth), InstanceSettings())
+    assert [int(found[y, x]) for y, x in ((20, 20), (20, 70), (70, 20))] == [1, 2, 3]
+
+
+def test_a_nucleus_without_an_interior_is_kept_and_one_too_small_is_not() -> None:
+    probabilities = np.zeros((3, 40, 40), np.float32)
+    probabilities[0] = 1.0
+    for box in ((slice(5, 11), slice(5, 11)), (slice(30, 32), slice(30, 32))):
+        probabilities[(0, *box)] = 0.0
+        probabilities[(2, *box)] = 1.0
+    found = instances(probabilities, InstanceSettings(min_area_px=20))
+    assert found.max() == 1
+    assert (found > 0).sum() == 36
+
+
+def test_a_small_hole_is_filled_and_a_large_one_is_not() -> None:
+    truth = np.zeros((60, 60), np.int32)
+    truth[5:55, 5:55] = 1
+    probabilities = perfect(truth)
+    probabilities[:, 20:24, 20:24] = np.array([1, 0, 0], np.float32)[:, None, None]
+    probabilities[:, 30:45, 30:45] = np.array([1, 0, 0], np.float32)[:, None, None]
+    found = instances(probabilities, InstanceSettings(max_hole_px=64))
+    assert found[22, 22] == 1
+    assert found[37, 37] == 0
+
+
+def test_an_empty_field_has_no_nuclei() -> None:
+    probabilities = np.zeros((3, 32, 48), np.float32)
+    probabilities[0] = 1.0
+    found = instances(probabilities, InstanceSettings())
+    assert found.shape == (32, 48)
+    assert found.dtype == np.uint32
+    assert not found.any()
+
+
+@given(seed=st.integers(0, 20))
+def test_growing_fills_the_mask_and_does_not_depend_on_orientation(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random((24, 31)) < 0.75
+    seeds = np.where(mask & (rng.random(mask.shape) < 0.03), rng.integers(1, 9, mask.shape), 0).astype(np.int32)
+    grown = seeds.copy()
+    grow(grown, mask)
+    assert (grown[~mask] == 0).all()
+    assert (grown[seeds > 0] == seeds[seeds > 0]).all()
+    turned = np.ascontiguousarray(seeds[::-1, ::-1].T)
+    grow(turned, np.ascontiguousarray(mask[::-1, ::-1].T))
+    np.testing.assert_array_equal(turned.T[::-1, ::-1], grown)
+
+
+def test_settings_out_of_range_name_the_key() -> None:
+    with pytest.raises(ConfigError, match=r"instances\.interior = 1\.5"):
+        InstanceSettings(interior=1.5)
+    with pytest.raises(ConfigError, match=r"instances\.min_area_px"):
+        InstanceSettings(min_area_px=-1)
