@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 
 def open_results(folder: str | Path) -> Results:
-    """The results of ``hcs run … --out folder``: ``.nuclei(wells=["B03"])``, ``.wells()``, ``.compounds()`` as pandas."""
+    """The results of ``hcs run … --out folder``: ``.nuclei(wells=["B03"])``, ``.wells()`` … as pandas."""
     from hcs.store.results import open_results as open_folder
 
     return open_folder(folder)

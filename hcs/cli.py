@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,6 +18,7 @@ from hcs.errors import HcsError
 if TYPE_CHECKING:
     from hcs.config import Config
     from hcs.store.ledger import LedgerEntry
+    from hcs.store.nodes import Ngff
 
 EXIT_FAILED_WELLS = 1
 EXIT_BAD_INPUT = 2
@@ -47,18 +48,23 @@ def main() -> None:
 def commands() -> None:
     """Distributed processor for high-content screens.
 
-    Finds and measures every nucleus of an OME-Zarr plate and reads out Z′ per compound and the cell cycle. Try `hcs demo`.
+    Finds and measures every nucleus of an OME-Zarr plate and reads out Z′ per compound and the cell cycle. Try
+    `hcs demo`.
     """
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
-        click.option("--config", "config_path", type=_FILE, help="YAML settings; `hcs config schema` lists the keys."),
+        click.option("--config", "config_path", type=_FILE, help="YAML settings; see `hcs config schema`."),
         click.option("--model", help="Shipped model (fast) or a .safetensors file.  [default: fast]"),
         click.option(
-            "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where the network runs."
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            default="cpu",
+            show_default=True,
+            help="Where the network runs.",
         ),
-    ]  # fmt: skip
+    ]
     for option in reversed(options):
         command = option(command)
     return command
@@ -204,16 +210,18 @@ def segment(images: Path, labels: Path, config_path: Path | None, model: str | N
 @click.option("--seed", default=0, show_default=True, help="Same seed, same plate.")
 @click.option("--nucleus-diameter", default=24.0, show_default=True, help="Diameter of a G1 nucleus, px.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
-def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus_diameter: float, ngff: str) -> int:
+def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus_diameter: float, ngff: Ngff) -> int:
     """Write a synthetic two-channel plate with known truth to PLATE.
 
-    Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the plate
-    as labels/truth.
+    Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
+    plate as labels/truth.
     """
     from hcs.run.simulation import write_simulation
     from hcs.simulate.settings import SimulationSettings
 
-    settings = SimulationSettings(wells=wells, fields=fields, size_px=size, seed=seed, nucleus_diameter_px=nucleus_diameter)  # fmt: skip
+    settings = SimulationSettings(
+        wells=wells, fields=fields, size_px=size, seed=seed, nucleus_diameter_px=nucleus_diameter
+    )
     written = write_simulation(plate, settings, ngff=ngff, say=lambda line: click.echo(line, err=True))
     click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
     return 0
@@ -223,20 +231,20 @@ def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus
 @click.argument("source", type=_FOLDER)
 @click.argument("plate", type=click.Path(path_type=Path))
 @click.option("--layout", type=click.Choice(["bbbc013"]), help="A known layout of folder and file names.")
-@click.option("--pattern", help="Regular expression with groups well, or row and column; optionally field, channel.")
-@click.option("--channels", help="Channel names, comma-separated, in the sorted order of the pattern's channel group.")
+@click.option("--pattern", help="Regular expression with groups well (or row, column), optionally field, channel.")
+@click.option("--channels", help="Channel names, in the sorted order of the channel group.")
 @click.option("--pixel-size-um", type=float, help="Pixel size, µm.")
 @click.option("--plate-map", type=_FILE, help="Check that this plate map fits the plate.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
 def convert(
     source: Path,
     plate: Path,
-    layout: str | None,
+    layout: Literal["bbbc013"] | None,
     pattern: str | None,
     channels: str | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
-    ngff: str,
+    ngff: Ngff,
 ) -> int:
     """Turn SOURCE, a folder of TIFF or PNG files, into the OME-Zarr plate PLATE.
 
@@ -308,7 +316,9 @@ def show(path: Path | None) -> int:
 
 @commands.command()
 @click.argument("data", type=_FOLDER)
-@click.option("--config", "config_path", type=_FILE, help="YAML training settings; configs/train/ holds the shipped ones.")
+@click.option(
+    "--config", "config_path", type=_FILE, help="YAML training settings; configs/train/ holds the shipped ones."
+)
 @click.option("--out", required=True, type=_FOLDER, help="Folder of the run: checkpoint, history.csv, model.")
 @click.option("--name", default="model", show_default=True, help="Name of the model that is written to --out.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to train.")

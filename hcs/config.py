@@ -21,7 +21,8 @@ class ChannelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     dna: str | int | None = None
-    """DNA stain. Without it: the one channel whose name is a DNA stain's (DAPI, Hoechst, DNA …), or the only channel."""
+    """DNA stain. Without it: the one channel whose name is a DNA stain's (DAPI, Hoechst, DNA …), or the only
+    channel."""
     sensor: str | int | None = None
     """Translocating sensor. Without it: the one channel whose name is a sensor's (CDK2, DHB, KTR, sensor), or none."""
     nuclei: str | int | None = None
@@ -60,7 +61,8 @@ class Config(BaseModel):
 
 
 def parse_config(data: object, *, source: str) -> Config:
-    """Validate plain data (from YAML, say); a ConfigError names ``source``, each offending key, and what is wrong with it."""
+    """Validate plain data (from YAML, say); a ConfigError names ``source``, each offending key, and what is wrong
+    with it."""
     if data is None:
         data = {}
     if not isinstance(data, dict):

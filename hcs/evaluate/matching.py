@@ -30,7 +30,8 @@ class Matching:
         return int(self.iou.shape[1])
 
     def true_positives(self, threshold: float) -> int:
-        """Pairs with IoU above ``threshold``; from 0.5 up each nucleus is in at most one such pair, so none is ambiguous."""
+        """Pairs with IoU above ``threshold``; from 0.5 up each nucleus is in at most one such pair, so none is
+        ambiguous."""
         if threshold < 0.5:
             raise ValueError(f"threshold {threshold} < 0.5: pairs would not be unique")
         return int((self.iou > threshold).sum())
@@ -46,8 +47,8 @@ def match(
 ) -> Matching:
     """Match labels ``predicted`` (Y, X) with ``truth`` (Y, X), 0 = background.
 
-    Pixels where ``ignore`` (Y, X) is true count for neither side; a predicted nucleus with more than half of its pixels there
-    is dropped.
+    Pixels where ``ignore`` (Y, X) is true count for neither side; a predicted nucleus with more than half of its
+    pixels there is dropped.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth is {truth.shape} px, prediction {predicted.shape} px: they must be the same field")

@@ -49,7 +49,8 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def connect(workers: Workers) -> Iterator[Client]:
-    """A dask client for ``workers``; what was started here is stopped at the end, somebody else's scheduler is left running.
+    """A dask client for ``workers``; what was started here is stopped at the end, somebody else's scheduler is left
+    running.
 
     ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``.
     """

@@ -7,6 +7,7 @@ from typing import Literal
 
 from hcs.run.plan import check_plate_map
 from hcs.store.convert import convert_plate
+from hcs.store.nodes import Ngff
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map
 
@@ -15,11 +16,11 @@ def convert_and_check(
     source: Path,
     plate: Path,
     *,
-    layout: str | None,
+    layout: Literal["bbbc013"] | None,
     pattern: str | None,
     channels: tuple[str, ...] | None,
     pixel_size_um: float | None,
-    ngff: Literal["0.4", "0.5"],
+    ngff: Ngff,
     plate_map_path: Path | None,
 ) -> list[str]:
     """Convert, then compare with the plate map, if one is given; lines that say what was done.
@@ -36,8 +37,7 @@ def convert_and_check(
         pixel_size_um=pixel_size_um,
         ngff=ngff,
     )
-    lines = [
-        f"{plate}: {summary.wells} wells, {summary.fields} fields, channels {', '.join(summary.channels)}, "
-        f"{summary.files} files read"
-    ]
+    lines = [f"{plate}: {summary.wells} wells, {summary.fields} fields, channels {', '.join(summary.channels)}"]
+    if summary.ignored:
+        lines.append(f"{summary.ignored} image files did not match the pattern and were left out")
     return lines + list(check_plate_map(plate_map, open_plate(str(plate))))

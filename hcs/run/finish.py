@@ -15,10 +15,9 @@ from hcs.plate.keys import FieldKey
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
-from hcs.report.figures import overlay_figure
+from hcs.report.overlay import overlay_figure
 from hcs.report.html import write_report
 from hcs.store.atomic import replacing
-from hcs.store.ledger import ledger_frame
 from hcs.store.platemap import read_plate_map
 from hcs.store.results import Results, open_results
 from hcs.store.table import write_frame
@@ -93,9 +92,7 @@ def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts) -> N
         pd.DataFrame(rows).to_csv(temporary, index=False)
 
 
-def _write_report(
-    out: Path, results: Results, config: Config, readouts: Readouts, fields: pd.DataFrame
-) -> None:
+def _write_report(out: Path, results: Results, config: Config, readouts: Readouts, fields: pd.DataFrame) -> None:
     overlay = None
     example = _example_field(fields)
     if example is not None and config.labels != "none":

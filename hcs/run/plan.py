@@ -33,24 +33,20 @@ def settle_channels(plate: Plate, settings: ChannelSettings, keys: tuple[FieldKe
     PlateError where no field can be read.
     """
     names = _channel_names(plate, keys)
-    if settings.dna is not None:
-        dna = find_channel(names, settings.dna, option="--dna")
-    else:
-        dna = _guess(names, _DNA_NAMES) if len(names) > 1 else 0
-        if dna is None:
-            raise ConfigError(f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME")
-    if settings.sensor is not None:
-        sensor = find_channel(names, settings.sensor, option="--sensor")
-    else:
-        sensor = _guess(names, _SENSOR_NAMES)
+    dna = 0 if len(names) == 1 else _named(names, settings.dna, _DNA_NAMES, option="--dna")
+    if dna is None:
+        raise ConfigError(f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME")
+    sensor = _named(names, settings.sensor, _SENSOR_NAMES, option="--sensor")
     nuclei = dna if settings.nuclei is None else find_channel(names, settings.nuclei, option="channels.nuclei")
     if sensor == dna:
         raise ConfigError(f"channel {names[dna]!r} cannot be both DNA and sensor; say --dna and --sensor")
     return Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei)
 
 
-def _guess(names: tuple[str, ...], pattern: re.Pattern[str]) -> int | None:
-    """The one channel whose name matches; none where none or several do."""
+def _named(names: tuple[str, ...], wanted: str | int | None, pattern: re.Pattern[str], *, option: str) -> int | None:
+    """The channel asked for; else the one whose name matches ``pattern``, none where none or several do."""
+    if wanted is not None:
+        return find_channel(names, wanted, option=option)
     hits = [i for i, name in enumerate(names) if pattern.search(name)]
     return hits[0] if len(hits) == 1 else None
 
@@ -66,7 +62,7 @@ def _channel_names(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
 
 
 def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
-    """The fields to process, in plate order, of all wells or those that ``wells`` names; PlateError where there are none.
+    """The fields to process, in plate order, of all wells or those ``wells`` names; PlateError without any.
 
     A well that the plate declares without any field counts with a field 0, which then fails: it is accounted for.
     """
@@ -86,8 +82,8 @@ def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]
     only_map, only_plate = plate_map.unmatched(plate.wells)
     if len(only_map) == len(plate_map.wells):
         raise PlateError(
-            f"the plate map and {plate.path} have no well in common (map: {_some(only_map)}; plate: {_some(only_plate)}); "
-            "is it another plate's map?"
+            f"the plate map and {plate.path} have no well in common (map: {_some(only_map)}; plate: "
+            f"{_some(only_plate)}); is it another plate's map?"
         )
     notes = []
     if only_map:

@@ -67,8 +67,8 @@ def run_plate(
 ) -> RunSummary:
     """Process the plate's fields that ``out`` does not hold yet, then make all readouts.
 
-    Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is written. A field
-    that fails is entered in the ledger with its reason, and the others go on.
+    Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
+    written. A field that fails is entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
     plate = open_plate(plate_path)
@@ -134,7 +134,8 @@ def _process_all(client: Client, job: Job, keys: tuple[FieldKey, ...], *, done: 
 
 
 def _entries(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Iterator[LedgerEntry]:
-    """Entries as fields finish. Only a few fields a worker are in flight, so a plate of any size costs the client the same."""
+    """Entries as fields finish. Only a few fields a worker are in flight, so a plate of any size costs the client the
+    same."""
     from distributed import as_completed  # noqa: PLC0415
 
     waiting = iter(keys)

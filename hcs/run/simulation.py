@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -15,6 +14,7 @@ from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.labels import write_labels
+from hcs.store.nodes import Ngff
 from hcs.store.table import write_frame
 from hcs.store.write import PlateSpec, create_plate, write_field
 
@@ -35,7 +35,11 @@ def simulation_files(plate: Path) -> SimulationFiles:
 
 
 def write_simulation(
-    plate: Path, settings: SimulationSettings, *, ngff: Literal["0.4", "0.5"] = "0.5", say: Callable[[str], None]
+    plate: Path,
+    settings: SimulationSettings,
+    *,
+    ngff: Ngff = "0.5",
+    say: Callable[[str], None],
 ) -> SimulationFiles:
     """Write a simulated plate to ``plate``, its true labels as ``labels/truth``, its map and its cells beside it.
 
@@ -61,9 +65,7 @@ def write_simulation(
     for i, key in enumerate(planned.keys, start=1):
         field = simulate_field(planned, key)
         write_field(str(growing), spec, key, field.image)
-        write_labels(
-            str(growing), key, field.labels, ngff=ngff, pixel_size_um=settings.pixel_size_um, name="truth"
-        )
+        write_labels(str(growing), key, field.labels, ngff=ngff, pixel_size_um=settings.pixel_size_um, name="truth")
         tables.append(field.cells)
         if i % max(1, len(planned.keys) // 4) == 0:
             say(f"simulated {i}/{len(planned.keys)} fields")

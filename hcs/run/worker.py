@@ -32,8 +32,8 @@ def network_of(model: ModelFile, device: str, threads: int) -> UNet:
 def process_field(job: Job, key: FieldKey) -> LedgerEntry:
     """Process one field from the plate to its ledger entry; doing it twice gives the same files.
 
-    Whatever is wrong with the field itself (missing, corrupt, out of memory) ends as a ``failed`` entry with the reason; only
-    results that cannot be written (ResultsError) or a run that cannot work at all (ConfigError) raise.
+    Whatever is wrong with the field itself (missing, corrupt, out of memory) ends as a ``failed`` entry with the
+    reason; only results that cannot be written (ResultsError) or a run that cannot work at all (ConfigError) raise.
     """
     clock = Stopwatch()
     try:

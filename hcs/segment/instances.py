@@ -11,9 +11,11 @@ from hcs.segment.settings import InstanceSettings
 
 
 def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
-    """Probabilities (3, Y, X) of background, interior, boundary → labels (Y, X) uint32, 0 = background, 1..n in raster order.
+    """Probabilities (3, Y, X) of background, interior, boundary → labels (Y, X) uint32, 0 = background, 1..n in
+    raster order.
 
-    Connected cores of the interior class are grown back through the foreground, each pixel to the core that reaches it in
+    Connected cores of the interior class are grown back through the foreground, each pixel to the core that reaches
+    it in
     the fewest steps. A piece of foreground without a core (a nucleus too small to have an interior) is one nucleus.
     """
     foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
@@ -30,12 +32,15 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
 
 
 def confidence(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities (3, Y, X) → (Y, X) float32: the larger of the two nucleus classes; averaged over a nucleus, its confidence."""
-    return np.maximum(probabilities[1], probabilities[2])
+    """Probabilities (3, Y, X) → (Y, X) float32: the larger of the two nucleus classes; averaged over a nucleus, its
+    confidence."""
+    larger: NDArray[np.float32] = np.maximum(probabilities[1], probabilities[2])
+    return larger
 
 
 def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.bool_]:
-    """Background pieces (4-connected) of up to ``max_hole_px`` pixels that do not touch the field's border become foreground."""
+    """Background pieces (4-connected) of up to ``max_hole_px`` pixels that do not touch the field's border become
+    foreground."""
     if max_hole_px == 0:
         return foreground
     height, width = foreground.shape
@@ -51,7 +56,7 @@ def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.b
     return filled
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def grow(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
     """Grow labels (Y, X) int32 in place through ``mask``, breadth first over 4-neighbours; the lower label wins a tie.
 
@@ -91,9 +96,10 @@ def grow(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
         size = found
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def sequential(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint32]:
-    """Drop labels of fewer than ``min_area_px`` pixels and number the rest 1..n by the raster order of their first pixel."""
+    """Drop labels of fewer than ``min_area_px`` pixels and number the rest 1..n by the raster order of their first
+    pixel."""
     area = np.zeros(labels.max() + 1 if labels.size else 1, np.int64)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):

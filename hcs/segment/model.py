@@ -13,9 +13,7 @@ from hcs.errors import ConfigError
 from hcs.segment.unet import UNet, UNetSpec, folded
 
 
-def build_network(
-    card: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]], device: torch.device
-) -> UNet:
+def build_network(card: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]], device: torch.device) -> UNet:
     """The network that ``card['network']`` describes, with ``weights``, folded for inference, on ``device``.
 
     ConfigError where the weights do not fit the description.
@@ -25,7 +23,9 @@ def build_network(
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise ConfigError(f"model {card.get('name')!r}: weights do not fit the network of its card ({error})") from error
+        raise ConfigError(
+            f"model {card.get('name')!r}: weights do not fit the network of its card ({error})"
+        ) from error
     return folded(network).to(device)
 
 

@@ -13,7 +13,8 @@ _COMPRESSION = 4.0
 def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """Field (Y, X) of any real dtype → (Y, X) float32, background near 0, bright nuclei near 1.
 
-    ``asinh(4 y) / asinh(4)`` of ``y = (image − low) / scale``, with ``low`` the 2nd percentile and ``scale`` the larger of
+    ``asinh(4 y) / asinh(4)`` of ``y = (image − low) / scale``, with ``low`` the 2nd percentile and ``scale`` the
+    larger of
     (99.8th percentile − low) and ten times the noise, both of the whole field. The noise bound keeps a field without
     nuclei dark instead of stretching its noise to look like them; asinh brings dim nuclei beside bright ones into
     range. Invariant to gain and offset. A field of one value gives zeros.
@@ -32,8 +33,8 @@ def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
 def noise_sd(image: NDArray[np.float32]) -> float:
     """Standard deviation of pixel noise, grey levels, from differences of neighbours in the field's quietest blocks.
 
-    For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lower quartile over 8×8 blocks leaves out outlines and texture, so a field
-    full of nuclei gives its background's noise, and an 8-bit field with a background of one grey level gives 0.
+    For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lower quartile over 8×8 blocks leaves out outlines and texture, so a
+    field full of nuclei gives its background's noise, and an 8-bit field with a background of one grey level gives 0.
     """
     rows = np.abs(np.diff(image[: _even(image.shape[0]), : _even(image.shape[1])], axis=1))[:, ::2]
     height, width = (n // (_BLOCK_PX // 2) * (_BLOCK_PX // 2) for n in rows.shape)

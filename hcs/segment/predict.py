@@ -26,7 +26,8 @@ def find_device(name: str) -> torch.device:
 
 
 def tune_cpu(threads: int) -> None:
-    """Set torch's CPU threads and keep freed tensors in the process: returning them to the system costs a third of the time."""
+    """Set torch's CPU threads and keep freed tensors in the process: returning them to the system costs a third of
+    the time."""
     torch.set_num_threads(threads)
     if sys.platform == "linux":
         libc = ctypes.CDLL("libc.so.6")
@@ -36,7 +37,8 @@ def tune_cpu(threads: int) -> None:
 
 
 def predict(network: UNet, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
-    """Normalised field (Y, X) → class probabilities (classes, Y, X) float32; any field size, any tile size, same result.
+    """Normalised field (Y, X) → class probabilities (classes, Y, X) float32; any field size, any tile size, same
+    result.
 
     ``network`` is in evaluation mode, on the device to use.
     """

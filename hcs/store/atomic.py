@@ -1,4 +1,4 @@
-"""Writing files so that a kill, a full disk or a missing permission leaves the old file or the new one, never half of one."""
+"""Writing files so that a kill, a full disk or a missing permission leaves the old file or the new one."""
 
 from __future__ import annotations
 

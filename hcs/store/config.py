@@ -43,4 +43,6 @@ def _read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where is not None else ""
-        raise ConfigError(f"{path} is not YAML{line} ({getattr(error, 'problem', error)}); mend or remove it") from error
+        raise ConfigError(
+            f"{path} is not YAML{line} ({getattr(error, 'problem', error)}); mend or remove it"
+        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
@@ -17,16 +17,16 @@ from hcs.store.table import part_is_valid
 Status = Literal["ok", "empty", "failed", "pending"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What became of one field: ``ok`` (nuclei found), ``empty`` (none found), ``failed`` (why), ``pending`` (not tried yet)."""
+    """What became of one field: ``ok`` (nuclei found), ``empty`` (none found), ``failed`` (why), ``pending``."""
 
     field: str
     status: Status
     reason: str = ""
     nuclei: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    background: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    background: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -40,7 +40,7 @@ def _path(out: Path, key: FieldKey) -> Path:
 
 def write_entry(out: Path, entry: LedgerEntry) -> None:
     """Enter a field; written after its part, so that ``done`` means the part is there."""
-    write_json(_path(out, FieldKey.parse(entry.field)), asdict(entry))
+    write_json(_path(out, FieldKey.parse(entry.field)), dataclasses.asdict(entry))
 
 
 def read_entry(out: Path, key: FieldKey) -> LedgerEntry:

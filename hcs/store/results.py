@@ -53,7 +53,7 @@ class Results:
         return read_frame(self.folder / "plate.parquet")
 
     def fields(self) -> pd.DataFrame:
-        """One row per expected field: status, reason, nuclei, backgrounds, seconds; read from the ledger as it is now."""
+        """One row per expected field, from the ledger as it is now: status, reason, nuclei, backgrounds, seconds."""
         return ledger_frame(read_ledger(self.folder, self.keys()))
 
     def columns(self) -> pd.DataFrame:
@@ -76,7 +76,8 @@ class Results:
         """One channel (Y, X) of one field, from the plate."""
         plate = open_plate(self.record["identity"]["plate"]["path"])
         z = self.record["identity"]["config"]["z"]
-        return read_field(plate, FieldKey(WellId.parse(well), field), channels=(channel,), z=z)[0]
+        image: NDArray[Any] = read_field(plate, FieldKey(WellId.parse(well), field), channels=(channel,), z=z)[0]
+        return image
 
 
 def open_results(folder: str | Path) -> Results:

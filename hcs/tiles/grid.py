@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ def padded_length(length_px: int, stride_px: int) -> int:
 
 
 def spans(length_px: int, *, size_px: int, halo_px: int, stride_px: int) -> tuple[Span, ...]:
-    """Spans that tile one axis of ``length_px`` (a multiple of the stride): cores equal to within a stride, at most ``size_px``.
+    """Spans that tile one axis of ``length_px`` (a multiple of the stride): cores equal to within a stride, at most
+    ``size_px``.
 
     Cores start at multiples of the stride, so that pooling windows fall on the same pixels in every cut; halos are
     ``halo_px`` rounded up to the stride and end at the border, where the network's own edge padding takes over as it
@@ -63,10 +65,7 @@ def spans(length_px: int, *, size_px: int, halo_px: int, stride_px: int) -> tupl
     units = length_px // stride_px
     count = -(-units // size)
     edges = [units * i // count * stride_px for i in range(count + 1)]
-    return tuple(
-        Span(core=(a, b), read=(max(a - halo, 0), min(b + halo, length_px)))
-        for a, b in zip(edges, edges[1:], strict=False)
-    )
+    return tuple(Span(core=(a, b), read=(max(a - halo, 0), min(b + halo, length_px))) for a, b in pairwise(edges))
 
 
 def tiles(shape: tuple[int, int], *, size_px: int, halo_px: int, stride_px: int) -> Iterator[Tile]:
@@ -86,7 +85,8 @@ def map_tiles(
     halo_px: int,
     stride_px: int,
 ) -> NDArray[np.float32]:
-    """Apply ``function`` (y, x) → (channels, y, x) tile by tile to a field (Y, X) and stitch the cores: (channels, Y, X).
+    """Apply ``function`` (y, x) → (channels, y, x) tile by tile to a field (Y, X) and stitch the cores: (channels, Y,
+    X).
 
     The field is first extended at its lower and right border to a multiple of the stride by repeating the edge; the
     extension is cut off the result.

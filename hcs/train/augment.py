@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +19,7 @@ class Sample:
     ignore: NDArray[np.bool_]
 
 
-def random_crop(
-    sample: Sample, rng: np.random.Generator, *, crop_px: int, scale: tuple[float, float]
-) -> Sample:
+def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale: tuple[float, float]) -> Sample:
     """A crop (crop_px, crop_px) of ``sample``, randomly turned, mirrored, magnified, sheared and bent.
 
     Where the image is smaller than the crop it is continued by reflection, nuclei with it.
@@ -77,8 +76,9 @@ def _split_mirrored(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def photometric(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change a normalised crop (Y, X) as another microscope would: blur, shading, haze, gamma, gain, noise, fewer bits."""
-    out = image
+    """Change a normalised crop (Y, X) as another microscope would: blur, shading, haze, gamma, gain, noise, fewer
+    bits."""
+    out: NDArray[Any] = image
     if rng.random() < 0.25:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.6)))
     elif rng.random() < 0.15:
@@ -103,7 +103,7 @@ def photometric(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 def empty_field(rng: np.random.Generator, *, crop_px: int) -> Sample:
     """A crop without nuclei: noise as the normalisation leaves it, haze, and now and then specks of debris."""
     shape = (crop_px, crop_px)
-    image = rng.normal(0.2, 1.0, shape).astype(np.float32) * np.float32(rng.uniform(0.05, 0.25))
+    image: NDArray[Any] = rng.normal(0.2, 1.0, shape).astype(np.float32) * np.float32(rng.uniform(0.05, 0.25))
     if rng.random() < 0.4:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.5)))
     image = image + _smooth_field(shape, rng, low=0.0, high=float(rng.uniform(0.0, 0.8)))
@@ -115,9 +115,7 @@ def empty_field(rng: np.random.Generator, *, crop_px: int) -> Sample:
     return Sample(image, np.zeros(shape, np.int32), np.zeros(shape, np.bool_))
 
 
-def _smooth_field(
-    shape: tuple[int, ...], rng: np.random.Generator, *, low: float, high: float
-) -> NDArray[np.float32]:
+def _smooth_field(shape: tuple[int, ...], rng: np.random.Generator, *, low: float, high: float) -> NDArray[np.float32]:
     """A field (Y, X) that varies smoothly between about ``low`` and ``high``."""
     n = int(rng.integers(2, 5))
     coarse = rng.uniform(low, high, (n, n)).astype(np.float32)

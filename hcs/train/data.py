@@ -53,9 +53,7 @@ def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Te
     for _ in range(settings.batch):
         crop = _crop(samples, settings, rng)
         target = class_map(crop.labels, boundary_px=settings.boundary_px)
-        weight = weight_map(
-            crop.labels, target, edge_weight=settings.edge_weight, touch_weight=settings.touch_weight
-        )
+        weight = weight_map(crop.labels, target, edge_weight=settings.edge_weight, touch_weight=settings.touch_weight)
         weight[crop.ignore] = 0.0
         images.append(photometric(crop.image, rng))
         classes.append(target.astype(np.int64))

@@ -27,7 +27,7 @@ def export(
     path: Path,
     seconds: float,
 ) -> None:
-    """Write ``path`` (.safetensors) and its card: what the model is, its data and licences, its scores, how to make it again."""
+    """Write ``path`` (.safetensors) and its card: the model, its data and licences, scores, how to make it again."""
     index = pd.read_csv(data / "index.csv")
     best = max(history, key=lambda row: row["val_mean_f1"])
     card: dict[str, Any] = {
@@ -45,7 +45,7 @@ def export(
             "mean F1 over IoU 0.50-0.90": round(best["val_mean_f1"], 4),
             "F1 at IoU 0.5": round(best["val_f1_at_0.5"], 4),
             "step": int(best["step"]),
-            "selection": "the evaluation with the highest val mean F1 is shipped, so these scores are slightly optimistic",
+            "selection": "of all evaluations the one with the highest val mean F1; its scores are slightly optimistic",
         },
         "trained": {
             "date": time.strftime("%Y-%m-%d"),
@@ -54,7 +54,7 @@ def export(
             "hours": round(seconds / 3600.0, 2),
         },
         "licence": "MIT (weights)",
-        "limits": "2-D fluorescence only; not for brightfield or stained tissue; micronuclei are not separated on purpose",
+        "limits": "2-D fluorescence only; not for brightfield or stained tissue; not trained on micronuclei",
     }
     write_model(path, card, weights_of(network))
 

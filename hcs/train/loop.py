@@ -20,7 +20,7 @@ from hcs.evaluate.matching import match, mean_f1
 from hcs.segment.instances import instances
 from hcs.segment.predict import predict, tune_cpu
 from hcs.segment.settings import InstanceSettings
-from hcs.segment.unet import UNet, UNetSpec, folded
+from hcs.segment.unet import UNet, UNetSpec, channels_last, folded
 from hcs.tiles.settings import TileSettings
 from hcs.train.augment import Sample
 from hcs.train.data import batch
@@ -51,10 +51,11 @@ def train(
     device: str = "cpu",
     say: Say = print,
 ) -> tuple[UNet, list[dict[str, float]], float]:
-    """Train on ``training``; return the averaged network with the best F1 on ``validation``, the history, and seconds spent.
+    """Train on ``training``; return the averaged network with the best F1 on ``validation``, the history, and seconds
+    spent.
 
-    ``folder`` keeps ``checkpoint.pt``, ``best.pt`` and ``history.csv``; a run whose folder holds a checkpoint of the same
-    settings goes on from it, one of other settings is a ConfigError.
+    ``folder`` keeps ``checkpoint.pt``, ``best.pt`` and ``history.csv``; a run whose folder holds a checkpoint of the
+    same settings goes on from it, one of other settings is a ConfigError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tune_cpu(settings.threads)
@@ -152,11 +153,9 @@ def _batches(
 
 def _resume(folder: Path, settings: TrainSettings, device: torch.device) -> Run:
     torch.manual_seed(settings.seed)
-    network = UNet(UNetSpec(widths=settings.widths)).to(device).to(memory_format=torch.channels_last)
+    network = channels_last(UNet(UNetSpec(widths=settings.widths)).to(device))
     average = copy.deepcopy(network).requires_grad_(requires_grad=False)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = Run(network, average, optimiser)
     path = folder / "checkpoint.pt"
     if not path.exists():

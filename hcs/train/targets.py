@@ -13,7 +13,8 @@ _TOUCH_PX = 4
 def class_map(labels: NDArray[np.integer], *, boundary_px: int) -> NDArray[np.uint8]:
     """Labels (Y, X) → classes (Y, X) uint8: 0 background, 1 interior, 2 boundary.
 
-    The boundary class is a nucleus' own outermost ``boundary_px`` pixels, so interior and boundary together are the nucleus
+    The boundary class is a nucleus' own outermost ``boundary_px`` pixels, so interior and boundary together are the
+    nucleus
     exactly. (Caicedo et al. 2019 draw it half outside, which costs a pixel of outline.) A nucleus thinner than
     twice that keeps the half of its pixels that lie deepest as interior, so that no nucleus is without one.
     """

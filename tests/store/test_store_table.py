@@ -42,7 +42,13 @@ def test_pandas_reads_the_folder_without_hcs(table: Path) -> None:
 
 def test_reading_wells_columns_and_rows(table: Path) -> None:
     assert len(read_nuclei(table)) == 6
-    assert list(read_nuclei(table, wells=["b3"], columns=["Metadata_Site"])["Metadata_Site"]) == [0, 0, 0, 1, 1]
+    assert list(read_nuclei(table, wells=["b3"], columns=["Metadata_Site"])["Metadata_Site"]) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+    ]
     large = read_nuclei(table, where=ds.field("Nuclei_AreaShape_Area") >= 10)
     assert list(large["Nuclei_AreaShape_Area"]) == [10.0, 11.0]
     assert "well" not in read_nuclei(table).columns

@@ -1,0 +1,210 @@
+"""Intensity statistics of regions, and the backgrounds under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.measure.jit import kernel
+from hcs.measure.regions import Ints32, Ints64, PixelLists
+from hcs.measure.settings import MeasureSettings
+
+Floats32 = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Intensity of n regions in one channel, (n,) each; NaN for a region without pixels, but for sum and
+    count."""
+
+    mean: Floats
+    median: Floats
+    std: Floats
+    """Population standard deviation (divided by the number of pixels)."""
+    minimum: Floats
+    maximum: Floats
+    total: Floats
+    saturated: Ints64
+    """Number of pixels at or above the ceiling."""
+
+
+def as_float32(image: NDArray[np.generic]) -> Floats32:
+    """The pixels (Y, X) that are measured: contiguous float32, exact for 8- and 16-bit images.
+
+    Raises ValueError where a pixel is not a finite number, or too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        pixels = np.ascontiguousarray(image, dtype=np.float32)
+    if image.dtype.kind == "f" and not np.isfinite(pixels).all():
+        bad = int(np.count_nonzero(~np.isfinite(pixels)))
+        raise ValueError(f"{bad} pixels are not finite numbers; replace them before measuring")
+    return pixels
+
+
+def saturation_level(dtype: np.dtype[np.generic], settings: MeasureSettings) -> float:
+    """Value from which a pixel counts as saturated; infinity for a float image without a level in the
+    settings."""
+    if settings.saturation_level is not None:
+        return settings.saturation_level
+    return float(np.iinfo(dtype.name).max) if dtype.kind in "iu" else float("inf")
+
+
+def region_statistics(pixels: Floats32, regions: PixelLists, *, ceiling: float) -> Statistics:
+    """Statistics of each region's pixels in one channel (Y, X), summed in float64 in row-major order."""
+    table, saturated = _statistics(pixels.ravel(), regions.offsets, regions.indices, ceiling)
+    mean, median, std, minimum, maximum, total = table.T
+    return Statistics(mean, median, std, minimum, maximum, total, saturated)
+
+
+def region_means(pixels: Floats32, regions: PixelLists) -> Floats:
+    """Mean of each region's pixels, (n,); every region must hold a pixel."""
+    if len(regions.counts) == 0:
+        return np.empty(0, np.float64)
+    values = pixels.ravel()[regions.indices].astype(np.float64)
+    return np.asarray(np.add.reduceat(values, regions.offsets[:-1]) / regions.counts)
+
+
+def field_background(pixels: Floats32, settings: MeasureSettings) -> float:
+    """Background of one channel of a field (Y, X): a low percentile of its block means.
+
+    Holds in crowded fields as long as 1 % of the blocks (at the default percentile) see no cell. It finds the
+    darkest part of a shaded field, and on a flat one with pixel noise σ it lies 2.3·σ/8 too low at the
+    defaults (the 1st percentile of means of 64 pixels). Blocks start at the top left; a remainder narrower
+    than a block is left out, but a field smaller than a block is one block.
+    """
+    block_y = min(settings.background_block_px, pixels.shape[0])
+    block_x = min(settings.background_block_px, pixels.shape[1])
+    means = _block_sums(pixels, block_y, block_x) / (block_y * block_x)
+    return float(np.percentile(means, settings.background_percentile))
+
+
+def local_background(pixels: Floats32, background: PixelLists, *, fallback: float) -> Floats:
+    """Mean of the central half of each list's pixels (Tukey's midmean), (n,); ``fallback`` for an empty list.
+
+    Debris or dark holes on up to a quarter of the pixels move it by at most 0.55 of the noise's σ; the noise
+    itself does not bias it (for Poisson counts it lies 0.14 below the mean, whatever the mean); and, unlike a
+    median, it resolves less than one grey level.
+    """
+    return _midmeans(pixels.ravel(), background.offsets, background.indices, fallback)
+
+
+@kernel
+def _statistics(values: Floats32, offsets: Ints64, indices: Ints32, ceiling: float) -> tuple[Floats, Ints64]:
+    """(n, 6) of mean, median, standard deviation, minimum, maximum, sum; and (n,) counts of saturated pixels."""
+    n = len(offsets) - 1
+    table = np.empty((n, 6))
+    saturated = np.zeros(n, np.int64)
+    for i in range(n):
+        region = _gather(values, indices, offsets[i], offsets[i + 1])
+        size = len(region)
+        total = 0.0
+        lowest, highest = np.inf, -np.inf
+        for value in region:
+            total += value
+            lowest, highest = min(lowest, value), max(highest, value)
+            saturated[i] += value >= ceiling
+        table[i, 5] = total
+        if size == 0:
+            for k in range(5):
+                table[i, k] = np.nan
+            continue
+        mean = total / size
+        squares = 0.0
+        for value in region:
+            squares += (value - mean) * (value - mean)
+        table[i, 0], table[i, 2] = mean, np.sqrt(squares / size)
+        table[i, 3], table[i, 4] = lowest, highest
+        table[i, 1] = _median(region)
+    return table, saturated
+
+
+@kernel
+def _gather(values: Floats32, indices: Ints32, start: int, stop: int) -> Floats32:
+    """``values[indices[start:stop]]``; as a loop it compiles in a fraction of the time."""
+    region = np.empty(stop - start, np.float32)
+    for k in range(start, stop):
+        region[k - start] = values[indices[k]]
+    return region
+
+
+@kernel
+def _median(region: Floats32) -> float:
+    """Median of at least one value, the mean of the middle two of an even number; reorders ``region``."""
+    half = len(region) // 2
+    upper = _select(region, 0, half)
+    if len(region) % 2:
+        return upper
+    lower = region[0]
+    for k in range(1, half):
+        lower = max(lower, region[k])
+    # Halved first: numba adds two float32 in float32, and rounds.
+    return float(0.5 * lower + 0.5 * upper)
+
+
+@kernel
+def _midmeans(values: Floats32, offsets: Ints64, indices: Ints32, fallback: float) -> Floats:
+    """Mean of each list without its lowest and highest ⌊size/4⌋ values, (n,)."""
+    n = len(offsets) - 1
+    means = np.empty(n)
+    for i in range(n):
+        region = _gather(values, indices, offsets[i], offsets[i + 1])
+        size = len(region)
+        if size == 0:
+            means[i] = fallback
+            continue
+        cut = size // 4
+        _select(region, 0, cut)
+        _select(region, cut, size - 1 - cut)
+        total = 0.0
+        for k in range(cut, size - cut):
+            total += region[k]
+        means[i] = total / (size - 2 * cut)
+    return means
+
+
+@kernel
+def _select(values: Floats32, low: int, rank: int) -> float:
+    """The value of ``rank`` in sorted order, and ``values[low:]`` so reordered that lower ones come before
+    it.
+
+    Everything before ``low`` is taken to be in place already. Quickselect whose partition has no branch to
+    mispredict; values equal to the pivot get a pass of their own, since a flat background holds many.
+    """
+    high = len(values) - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        middle = low
+        for k in range(low, high + 1):
+            value = values[k]
+            values[k] = values[middle]
+            values[middle] = value
+            middle += value < pivot
+        if rank < middle:
+            high = middle - 1
+            continue
+        low = middle
+        for k in range(middle, high + 1):
+            value = values[k]
+            values[k] = values[low]
+            values[low] = value
+            low += value == pivot
+        if rank < low:
+            break
+    return float(values[rank])
+
+
+@kernel
+def _block_sums(pixels: Floats32, block_y: int, block_x: int) -> Floats:
+    """Sums of the whole blocks of ``block_y`` × ``block_x`` pixels, flat."""
+    rows, columns = pixels.shape[0] // block_y, pixels.shape[1] // block_x
+    sums = np.zeros(rows * columns)
+    for y in range(rows * block_y):
+        for column in range(columns):
+            total = 0.0
+            for x in range(column * block_x, (column + 1) * block_x):
+                total += pixels[y, x]
+            sums[y // block_y * columns + column] += total
+    return sums

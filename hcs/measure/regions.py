@@ -1,0 +1,135 @@
+"""The pixels of every nucleus, listed once and shared by all measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.measure.jit import kernel
+
+Ints32 = NDArray[np.int32]
+Ints64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLists:
+    """For each of n regions a list of flat pixel indices, in row-major order: region i has
+    ``indices[offsets[i]:offsets[i + 1]]``. A list may be empty."""
+
+    offsets: Ints64
+    indices: Ints32
+
+    @property
+    def counts(self) -> Ints64:
+        """Number of pixels of each region, (n,)."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Nuclei:
+    """The nuclei of one field, in the order of their label values.
+
+    ``runs`` holds one row (y, start, stop) for each horizontal run of pixels, grouped by nucleus (nucleus i
+    has ``runs[run_offsets[i]:run_offsets[i + 1]]``), by row and column within it.
+    """
+
+    label_values: Ints64
+    """(n,) ascending, as found in the label image."""
+    dense: Ints32
+    """(Y, X) the label image renumbered to 1…n."""
+    runs: Ints32
+    run_offsets: Ints64
+    pixels: PixelLists
+
+    def __len__(self) -> int:
+        return len(self.label_values)
+
+
+def find_nuclei(labels: NDArray[np.integer]) -> Nuclei:
+    """List the nuclei of a label image (Y, X) of any integer dtype; 0 is background.
+
+    Labels need not be consecutive; one label in several pieces is one nucleus. Raises ValueError for an image
+    that is not two-dimensional or not of integers, for negative labels, labels above 2⁶³−1 and fields of 2³¹
+    pixels or more.
+    """
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels of shape {labels.shape} and dtype {labels.dtype}: give a 2-D image of integers")
+    if labels.size > np.iinfo(np.int32).max:
+        raise ValueError(f"a field of {labels.size} pixels is too large to be measured at once; cut it in blocks")
+    runs, run_labels = _find_runs(_as_signed(labels))
+    values, run_ids = np.unique(run_labels.view(_unsigned_like(labels, run_labels)), return_inverse=True)
+    if len(values) and (int(values[0]) < 0 or int(values[-1]) > np.iinfo(np.int64).max):
+        raise ValueError(f"labels from {values[0]} to {values[-1]}: use 0 for background and 1 to 2**63-1 for nuclei")
+    order = np.argsort(run_ids, kind="stable")
+    runs = runs[order]
+    run_offsets = _offsets(np.bincount(run_ids, minlength=len(values)))
+    lengths = np.concatenate(([0], np.cumsum(runs[:, 2] - runs[:, 1], dtype=np.int64)))
+    dense = np.zeros(labels.shape, np.int32)
+    indices = np.empty(int(lengths[-1]), np.int32)
+    _paint(runs, run_offsets, dense, indices)
+    pixels = PixelLists(offsets=lengths[run_offsets], indices=indices)
+    return Nuclei(values.astype(np.int64), dense, runs, run_offsets, pixels)
+
+
+def _as_signed(labels: NDArray[np.integer]) -> NDArray[np.signedinteger]:
+    """The labels as contiguous int32, or int64 where they need it; unsigned ones of that size keep their
+    bits."""
+    contiguous = np.ascontiguousarray(labels)
+    if labels.dtype.itemsize < 4:
+        return contiguous.astype(np.int32)
+    native = contiguous.astype(labels.dtype.newbyteorder("="), copy=False)
+    return native.view(np.int64 if labels.dtype.itemsize == 8 else np.int32)
+
+
+def _unsigned_like(labels: NDArray[np.integer], values: NDArray[np.signedinteger]) -> np.dtype[np.integer]:
+    """The dtype that gives ``values``, made by ``_as_signed``, the meaning they had in ``labels``."""
+    unsigned = labels.dtype.kind == "u" and labels.dtype.itemsize >= 4
+    return np.dtype(f"u{values.itemsize}" if unsigned else f"i{values.itemsize}")
+
+
+def _offsets(counts: NDArray[np.integer]) -> Ints64:
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+
+
+@kernel
+def _find_runs(labels: NDArray[np.signedinteger]) -> tuple[Ints32, NDArray[np.signedinteger]]:
+    """Horizontal runs of equal non-zero labels (Y, X) → (m, 3) of y, start, stop, and the (m,) labels."""
+    height, width = labels.shape
+    count = 0
+    for y in range(height):
+        for x in range(width):
+            here = labels[y, x]
+            count += here != 0 and (x == 0 or labels[y, x - 1] != here)
+    runs = np.empty((count, 3), np.int32)
+    run_labels = np.empty(count, labels.dtype)
+    k = 0
+    for y in range(height):
+        x = 0
+        while x < width:
+            here = labels[y, x]
+            start = x
+            x += 1
+            if here != 0:
+                while x < width and labels[y, x] == here:
+                    x += 1
+                runs[k, 0], runs[k, 1], runs[k, 2] = y, start, x
+                run_labels[k] = here
+                k += 1
+    return runs, run_labels
+
+
+@kernel
+def _paint(runs: Ints32, run_offsets: Ints64, dense: Ints32, indices: Ints32) -> None:
+    """Write each nucleus's number, from 1, into ``dense`` (Y, X) and its flat pixel indices into
+    ``indices``."""
+    width = dense.shape[1]
+    k = 0
+    for nucleus in range(len(run_offsets) - 1):
+        for r in range(run_offsets[nucleus], run_offsets[nucleus + 1]):
+            y = runs[r, 0]
+            for x in range(runs[r, 1], runs[r, 2]):
+                dense[y, x] = nucleus + 1
+                indices[k] = y * width + x
+                k += 1

@@ -1,0 +1,188 @@
+"""Compounds and controls against negative controls, over wells: the compound table and the plate table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS
+from hcs.readout.dna import DnaPeak
+from hcs.readout.phases import PHASES
+from hcs.readout.settings import ReadoutSettings
+from hcs.readout.zprime import Separation, WellSample, separate, undefined, well_sample
+
+GROUP = "Metadata_Group"
+_CYCLE = ("Fraction_4N", *(f"Fraction_{phase}" for phase in PHASES))
+_KEYS = ("Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit", "Group")
+
+
+@dataclass(frozen=True, slots=True)
+class _Negatives:
+    """Negative wells of each group, resampled once per readout and group."""
+
+    wells: pd.DataFrame
+    settings: ReadoutSettings
+    cache: dict[tuple[str, str], WellSample] = field(default_factory=dict)
+
+    def of(self, readout: str, group: str) -> WellSample:
+        """The negatives of ``group``; of the whole plate where ``group`` is empty."""
+        if (readout, group) not in self.cache:
+            chosen = self.wells if not group else self.wells[self.wells["Group"] == group]
+            self.cache[readout, group] = well_sample(chosen[readout], name="negative", settings=self.settings, stream=0)
+        return self.cache[readout, group]
+
+
+def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings, *, peak: DnaPeak | None = None) -> pd.DataFrame:
+    """Compound table: one row per readout, compound, dose and group of the sample and positive wells.
+
+    Each is compared with the negatives of its group where the plate map has a group column and names one for
+    it, with all negatives of the plate otherwise; ``Reference`` says which. ``peak`` explains fractions that
+    are NaN. Columns are those of ``COMPOUND_COLUMNS``; a plate without such wells gives no rows.
+    """
+    grouped = _with_group(wells)
+    negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
+    tested = grouped[grouped["Metadata_Role"].isin(["sample", "positive"])]
+    rows = []
+    for readout in settings.readouts:
+        absent = _absent(readout, wells, peak)
+        for key, members in _conditions(tested):
+            role, compound, dose, unit, group = key
+            sample = well_sample(members[readout], name=str(role), settings=settings, stream=1)
+            reference = negatives.of(readout, str(group))
+            rows.append(
+                {
+                    "Metadata_Plate": members["Metadata_Plate"].iloc[0],
+                    "Readout": readout,
+                    "Compound": compound,
+                    "Dose": dose,
+                    "Unit": unit,
+                    "Role": role,
+                    "Group": group,
+                    "Reference": _negatives_of(str(group)),
+                    **_compared(sample, reference, absent, settings),
+                }
+            )
+    return _table(rows, tuple(c.name for c in COMPOUND_COLUMNS))
+
+
+def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSettings) -> pd.DataFrame:
+    """Plate table: positive against negative controls per readout, of each group and of the whole plate.
+
+    The row of the whole plate has an empty Group and is always there, if need be with NaN and the reason. The
+    2N peak is repeated in every row.
+    """
+    grouped = _with_group(wells)
+    positives = grouped[grouped["Metadata_Role"] == "positive"]
+    negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
+    groups = sorted({g for g in grouped["Group"][grouped["Metadata_Role"] == "positive"] if g})
+    plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
+    rows = []
+    for readout in settings.readouts:
+        absent = _absent(readout, wells, peak)
+        for group in [*groups, ""]:
+            members = positives if not group else positives[positives["Group"] == group]
+            sample = well_sample(members[readout], name="positive", settings=settings, stream=1)
+            reference = negatives.of(readout, group)
+            rows.append(
+                {
+                    "Metadata_Plate": plate,
+                    "Readout": readout,
+                    "Group": group,
+                    "Reference": f"positives against {_negatives_of(group)}",
+                    **_compared(sample, reference, absent, settings),
+                    **_peak_columns(peak),
+                }
+            )
+    return _table(rows, tuple(c.name for c in PLATE_COLUMNS))
+
+
+def _with_group(wells: pd.DataFrame) -> pd.DataFrame:
+    """The wells with a text column Group, empty where the plate map names no group."""
+    if GROUP not in wells:
+        return wells.assign(Group="")
+    named = wells[GROUP]
+    return wells.assign(Group=named.astype(str).where(named.notna(), "").astype(object))
+
+
+def _conditions(tested: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
+    """Replicate wells: same role, compound, dose, unit and group; samples first, by compound and dose."""
+    order = ["Metadata_Compound", "Group", "Metadata_Role", "Metadata_Dose", "Metadata_Unit"]
+    ranked = tested.sort_values(order, ascending=[True, True, False, True, True], kind="stable")
+    for key, members in ranked.groupby(list(_KEYS), sort=False, dropna=False):
+        yield tuple(key), members
+
+
+def _absent(readout: str, wells: pd.DataFrame, peak: DnaPeak | None) -> str:
+    """Why no well at all has a value of ``readout``; empty where one has."""
+    if wells[readout].notna().any():
+        return ""
+    if readout in _CYCLE and peak is not None and not peak.usable:
+        return f"no cell cycle without a usable 2N peak: {peak.reason}"
+    return f"no well has a value of {readout}"
+
+
+def _negatives_of(group: str) -> str:
+    return f"negatives of group {group}" if group else "all negatives"
+
+
+def _location(sample: WellSample, negative: WellSample) -> dict[str, float | int]:
+    """Counts of wells with a value, and what these values are on average."""
+
+    def first(group: WellSample, name: str) -> float:
+        values = getattr(group.observed, name)
+        return float(values[0]) if values.size else float("nan")
+
+    return {
+        "Count_Wells": sample.n,
+        "Count_NegativeWells": negative.n,
+        "Mean": first(sample, "mean"),
+        "SD": first(sample, "sd"),
+        "Median": first(sample, "median"),
+        "NegativeMean": first(negative, "mean"),
+        "NegativeSD": first(negative, "sd"),
+    }
+
+
+def _compared(
+    sample: WellSample, negative: WellSample, absent: str, settings: ReadoutSettings
+) -> dict[str, float | int | str]:
+    """Location and statistics columns of one row; ``absent`` says why no well has a value."""
+    separation = undefined(absent) if absent else separate(sample, negative, settings=settings)
+    return {**_location(sample, negative), **_statistics(separation)}
+
+
+def _statistics(separation: Separation) -> dict[str, float | str]:
+    columns: dict[str, float | str] = {}
+    for name, statistic in (
+        ("ZPrime", separation.zprime),
+        ("RobustZPrime", separation.robust_zprime),
+        ("SSMD", separation.ssmd),
+    ):
+        columns |= {name: statistic.value, f"{name}_Low": statistic.low, f"{name}_High": statistic.high}
+    return columns | {"Reason": separation.reason, "Note": separation.note}
+
+
+def _peak_columns(peak: DnaPeak) -> dict[str, float | int | bool | str]:
+    return {
+        "DNA_TwoN": peak.two_n,
+        "DNA_CV": peak.cv,
+        "DNA_FourNRatio": peak.four_n_ratio,
+        "DNA_Count_Nuclei": peak.n,
+        "DNA_Saturated": peak.saturated,
+        "DNA_Usable": peak.usable,
+        "DNA_Reason": peak.reason,
+        "DNA_SourceWells": peak.source_wells,
+    }
+
+
+def _table(rows: list[dict[str, object]], names: tuple[str, ...]) -> pd.DataFrame:
+    """Frame with exactly the columns ``names``, of the same types with and without rows."""
+    table = pd.DataFrame(rows, columns=list(names))
+    for column in (*COMPOUND_COLUMNS, *PLATE_COLUMNS):
+        if column.name in table:
+            kind = object if column.dtype == "string" else np.dtype(column.dtype)
+            table[column.name] = table[column.name].astype(kind)
+    return table

@@ -1,0 +1,173 @@
+"""Finding the 2N peak of a plate, which puts DNA content in units of N."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import minimize
+from scipy.signal import find_peaks
+
+from hcs.readout.phases import Floats, bin_content, components, fit_weights, negative_log_likelihood
+from hcs.readout.settings import ReadoutSettings
+
+_BIN = 0.02  # octaves
+_USUAL_RATIO = 1.97  # 4N/2N of image cytometry; weighs in where 4N nuclei are too few or too blurred to tell
+_RATIO_SPREAD = 0.04
+_MIN_SHARE = 0.1  # of the nuclei, that the 2N peak must hold to be called one
+_LN2 = float(np.log(2))
+
+
+@dataclass(frozen=True, slots=True)
+class DnaPeak:
+    """The 2N peak of a plate: ``two_n`` in units of DNA content, ``cv`` and ``four_n_ratio`` without unit.
+
+    Where no peak is usable, ``usable`` is False, ``reason`` says why and the numbers may be NaN.
+    ``saturated`` is the share of the ``n`` nuclei with saturated DNA pixels (NaN: not recorded),
+    ``source_wells`` says which wells the nuclei came from.
+    """
+
+    two_n: float
+    cv: float
+    four_n_ratio: float
+    n: int
+    usable: bool
+    reason: str
+    source_wells: str
+    saturated: float = float("nan")
+
+    def content_n(self, content: npt.ArrayLike) -> Floats:
+        """DNA content in units of N, same shape; NaN everywhere when the peak is not usable."""
+        values = np.asarray(content, dtype=np.float64)
+        return 2 * values / self.two_n if self.usable else np.full(values.shape, np.nan)
+
+    def shapes(self) -> Floats:
+        """Probability (5, B) of each bin of content in each phase, for this peak's width and ratio."""
+        return components(cv=self.cv, four_n_ratio=self.four_n_ratio)
+
+
+class _Fit(NamedTuple):
+    two_n: float
+    cv: float
+    ratio: float
+    g1_share: float
+
+
+def find_peak(
+    content: npt.ArrayLike, *, source_wells: str, settings: ReadoutSettings, saturated: float = float("nan")
+) -> DnaPeak:
+    """2N peak of DNA contents (n,), in the content's own unit.
+
+    Peaks of the smoothed histogram of log content are searched for the strongest pair at the 4N/2N ratio of
+    the settings; its lower one is 2N. Without such a pair the highest peak is 2N. Position, CV and ratio are
+    then the most likely ones of the phase model (see ``components``), so that S phase does not widen the
+    peak. Not usable: too few nuclei, too many saturated, no peak, a peak wider than ``settings.max_peak_cv``.
+    """
+    values = np.asarray(content, dtype=np.float64)
+    values = values[np.isfinite(values) & (values > 0)]
+
+    reason = _unfit(values, source_wells, settings, saturated)
+    start = None if reason else _candidate(values, settings)
+    if start is None:
+        reason = reason or f"DNA content of the {values.size} nuclei has no peak"
+        return DnaPeak(np.nan, np.nan, np.nan, values.size, False, reason, source_wells, saturated)
+    fit = _refine(values, start, settings)
+    reason = _unclear(fit, settings)
+    return DnaPeak(*fit[:3], values.size, not reason, reason, source_wells, saturated)
+
+
+def _unfit(values: Floats, source_wells: str, settings: ReadoutSettings, saturated: float) -> str:
+    """Why no peak is looked for at all; empty where one is."""
+    if values.size < settings.min_nuclei_peak:
+        return (
+            f"{values.size} nuclei with DNA content in {source_wells}, "
+            f"at least {settings.min_nuclei_peak} are needed to find the 2N peak"
+        )
+    if saturated > settings.max_saturated:
+        return (
+            f"{saturated:.0%} of the nuclei have saturated DNA pixels (at most {settings.max_saturated:.0%} "
+            "allowed), so their DNA content is clipped; image with a shorter exposure"
+        )
+    return ""
+
+
+def _unclear(fit: _Fit, settings: ReadoutSettings) -> str:
+    """Why a fitted peak is not used; empty where it is."""
+    if fit.g1_share < _MIN_SHARE:
+        return f"the best 2N peak holds {fit.g1_share:.0%} of the nuclei, at least {_MIN_SHARE:.0%} needed"
+    if fit.cv > settings.max_peak_cv:
+        return (
+            f"the 2N peak is too wide: CV {fit.cv:.2f}, at most {settings.max_peak_cv:.2f} "
+            "can be told apart from S phase and 4N"
+        )
+    return ""
+
+
+def _candidate(values: Floats, settings: ReadoutSettings) -> tuple[float, float] | None:
+    """Position and CV of the peak to start from, by the smoothed histogram of log2 content."""
+    logs = np.log2(values)
+    low, high = np.percentile(logs, [0.5, 99.5])
+    edges = np.arange(low - 1, high + 1 + _BIN, _BIN)
+    smoothing = 0.05 + 0.5 / np.sqrt(values.size)  # octaves: wider where few nuclei make the histogram ragged
+    density = gaussian_filter1d(np.histogram(logs, bins=edges)[0].astype(np.float64), smoothing / _BIN)
+    peaks, _ = find_peaks(density, prominence=0.05 * density.max())
+    if peaks.size == 0:
+        return None
+    peak = _lower_of_pair(peaks * _BIN, density[peaks], settings)
+    chosen = int(peaks[peak if peak is not None else np.argmax(density[peaks])])
+    below = np.flatnonzero(density[:chosen] < density[chosen] / 2)
+    half_width = (chosen - int(below[-1])) * _BIN if below.size else _BIN
+    # the left flank only: S phase lies on the right; 1.1774 half widths make a standard deviation
+    sigma = np.sqrt(max((half_width / 1.1774) ** 2 - smoothing**2, _BIN**2))
+    return float(2 ** (edges[chosen] + _BIN / 2)), float(np.clip(sigma * _LN2, 0.02, 0.3))
+
+
+def _lower_of_pair(octaves: Floats, heights: Floats, settings: ReadoutSettings) -> int | None:
+    """Index of the lower peak of the strongest 2N/4N pair, None without a pair.
+
+    The lower one must reach a third of the upper one's height, or else debris at half the content of G1 would
+    take its place.
+    """
+    low, high = np.log2(settings.four_n_ratio)
+    pairs = [
+        (heights[i] + heights[j], i)
+        for i in range(len(octaves))
+        for j in range(i + 1, len(octaves))
+        if low <= octaves[j] - octaves[i] <= high and heights[i] >= heights[j] / 3
+    ]
+    if not pairs:
+        return None
+    total, lower = max(pairs)
+    return lower if total > heights.max() else None  # a weak pair beside a far higher single peak is debris
+
+
+def _refine(values: Floats, start: tuple[float, float], settings: ReadoutSettings) -> _Fit:
+    """Most likely position, CV and ratio of the phase model around ``start``."""
+    centre, cv = start
+    counts = bin_content(2 * values / centre)
+    low, high = settings.four_n_ratio
+    weights = np.full((1, 5), 0.2)
+
+    def loss(parameters: Floats) -> float:
+        nonlocal weights
+        shift, log_cv, ratio = parameters
+        shapes = components(cv=float(np.exp(log_cv)), four_n_ratio=float(ratio), two_n=2 * float(np.exp(shift)))
+        weights = fit_weights(counts[None], shapes, start=np.maximum(weights, 1e-3), steps=200)
+        usual = 0.5 * ((ratio - _USUAL_RATIO) / _RATIO_SPREAD) ** 2
+        return negative_log_likelihood(counts, shapes, weights[0]) + float(usual)
+
+    found = minimize(
+        loss,
+        x0=np.array([0.0, np.log(cv), _USUAL_RATIO]),
+        method="Nelder-Mead",
+        bounds=[(-0.2, 0.2), (np.log(0.01), np.log(0.4)), (low, high)],
+        options={"xatol": 5e-4, "fatol": 0.05, "maxiter": 300},
+    )
+    shift, log_cv, ratio = (float(p) for p in found.x)
+    two_n = centre * float(np.exp(shift))
+    shapes = components(cv=float(np.exp(log_cv)), four_n_ratio=ratio)
+    share = fit_weights(bin_content(2 * values / two_n)[None], shapes)[0, 1]
+    return _Fit(two_n, float(np.exp(log_cv)), ratio, float(share))

@@ -1,0 +1,121 @@
+"""From the nucleus table to the well, compound and plate tables, in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+
+from hcs.errors import ConfigError
+from hcs.readout.compounds import summarise_compounds, summarise_plate
+from hcs.readout.dna import DnaPeak
+from hcs.readout.phases import Floats, bin_content
+from hcs.readout.settings import ReadoutSettings
+from hcs.readout.wells import DNA_CONTENT, SENSOR_RATIO, plate_peak, source_nuclei, summarise_wells
+
+_WIDE_CV = 0.12  # from here on simulated S fractions are off by more than 3 points
+
+
+@dataclass(frozen=True, slots=True)
+class Readouts:
+    """Everything read out of one plate.
+
+    ``histogram`` (B,) counts the nuclei that the 2N peak was found in, over phases.EDGES_N in units of N (all
+    0 without a usable peak); ``notes`` are sentences for the reader, such as why something is NaN.
+    """
+
+    wells: pd.DataFrame
+    compounds: pd.DataFrame
+    plate: pd.DataFrame
+    peak: DnaPeak
+    histogram: Floats
+    settings: ReadoutSettings
+    notes: tuple[str, ...]
+
+
+def make_readouts(
+    nuclei: pd.DataFrame,
+    fields: pd.DataFrame,
+    plate_map: pd.DataFrame | None,
+    settings: ReadoutSettings,
+    *,
+    plate: str | None = None,
+    dna: str | None = None,
+) -> Readouts:
+    """Well, compound and plate tables of one plate, with the 2N peak and notes; see ``summarise_wells``.
+
+    ``plate`` names the plate where no nucleus does; ``dna`` names the DNA channel, to watch its saturation.
+    Raises ConfigError for a readout that is no numeric well column, naming close matches.
+    """
+    peak = plate_peak(nuclei, plate_map, settings, dna=dna)
+    wells = summarise_wells(nuclei, fields, plate_map, settings, peak=peak, plate=plate)
+    _check_readouts(wells, settings)
+    compounds = summarise_compounds(wells, settings, peak=peak)
+    plate_table = summarise_plate(wells, peak, settings)
+    content = source_nuclei(nuclei, plate_map, settings)[1].get(DNA_CONTENT, pd.Series(dtype=np.float64))
+    histogram = bin_content(peak.content_n(content))
+    notes = _notes(nuclei, wells, plate_table, peak, plate_map)
+    return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes)
+
+
+def _check_readouts(wells: pd.DataFrame, settings: ReadoutSettings) -> None:
+    numeric = [
+        str(c) for c in wells.columns if pd.api.types.is_numeric_dtype(wells[c]) and not str(c).startswith("Metadata_")
+    ]
+    for name in settings.readouts:
+        if name not in numeric:
+            close = get_close_matches(name, numeric, n=3, cutoff=0.4) or numeric[:3]
+            raise ConfigError(
+                f"readout {name!r} is no numeric column of the well table; did you mean {', '.join(close)}?"
+            )
+
+
+def _notes(
+    nuclei: pd.DataFrame,
+    wells: pd.DataFrame,
+    plate: pd.DataFrame,
+    peak: DnaPeak,
+    plate_map: pd.DataFrame | None,
+) -> tuple[str, ...]:
+    notes = []
+    if plate_map is None:
+        notes.append("No plate map was given, so there are no controls and no compounds to compare.")
+    elif not wells["Metadata_Role"].isin(["negative", "positive", "sample"]).any():
+        notes.append("The plate map names no role for any well of this plate.")
+    if SENSOR_RATIO not in nuclei:
+        notes.append("No sensor channel was measured, so sensor readouts are NaN.")
+    if not peak.usable:
+        notes.append(f"Cell-cycle fractions are NaN: {peak.reason}.")
+    elif peak.cv > _WIDE_CV:
+        notes.append(
+            f"The 2N peak is wide (CV {peak.cv:.2f}): fractions of S can be off by 5 to 10 points, "
+            "compare them within this plate only."
+        )
+    if peak.usable and peak.source_wells.startswith("all wells"):
+        notes.append(f"The 2N peak was found in {peak.source_wells}.")
+    if peak.usable and peak.saturated > 0.05:
+        notes.append(
+            f"{peak.saturated:.0%} of the nuclei the 2N peak was found in have saturated DNA pixels, "
+            "which pulls the DNA content of bright nuclei down."
+        )
+    if plate_map is not None:
+        notes.extend(_unclear(plate))
+    bad = wells[~wells["Status"].isin(["ok", "empty"])]
+    if len(bad):
+        notes.append(f"{len(bad)} of {len(wells)} wells are not complete; their status and reason are in the table.")
+    return tuple(notes)
+
+
+def _unclear(plate: pd.DataFrame) -> list[str]:
+    """Why statistics of the controls are NaN; a reason that all rows of a readout share is said once."""
+    notes = []
+    for readout, rows in plate.groupby("Readout", sort=False):
+        reasons = set(rows["Reason"])
+        if len(reasons) == 1:
+            notes += [f"{readout}: {reason}." for reason in reasons if reason]
+        else:
+            unclear = rows[rows["Reason"] != ""].itertuples()
+            notes += [f"{readout}, {row.Reference}: {row.Reason}." for row in unclear]
+    return notes

@@ -1,0 +1,103 @@
+"""All figures of the report, the composite one, and figures as files."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from hcs.errors import ConfigError, ResultsError
+from hcs.readout.readouts import Readouts
+from hcs.report.curves import dose_curves, dosed_compounds, draw_dose_curve, name_bands
+from hcs.report.dna import dna_histogram, draw_dna
+from hcs.report.heatmap import draw_plate, plate_heatmap
+from hcs.report.overlay import draw_field, overlay_figure
+from hcs.report.style import short
+
+__all__ = [
+    "dna_histogram",
+    "dose_curves",
+    "figure_bytes",
+    "overlay_figure",
+    "plate_heatmap",
+    "readme_figure",
+    "save_figure",
+    "write_bytes",
+]
+Format = Literal["png", "svg"]
+
+
+def readme_figure(
+    readouts: Readouts,
+    image: npt.NDArray[np.generic],
+    labels: npt.NDArray[np.integer],
+    *,
+    title: str,
+    pixel_size_um: float | None = None,
+) -> Figure:
+    """One picture of a plate: heat map of the first readout, its dose curves, and a labelled field (Y, X).
+
+    The curves are those of the first two compounds with doses; without any, the DNA histogram is drawn.
+    """
+    readout = readouts.settings.readouts[0]
+    figure = Figure(figsize=(12, 7.2), layout="constrained")
+    grid = figure.add_gridspec(2, 4, height_ratios=[1.15, 1])
+    plate = figure.add_subplot(grid[0, :2])
+    draw_plate(plate, readouts.wells, readout)
+    plate.set_title("one value per well", fontsize=9, pad=18)
+    draw_field(figure.add_subplot(grid[:, 2:]), image, labels, title=title, pixel_size_um=pixel_size_um)
+    compounds = dosed_compounds(readouts.wells)[:2]
+    if not compounds:
+        draw_dna(figure.add_subplot(grid[1, :2]), readouts)
+    first = None
+    for column, compound in enumerate(compounds):
+        place = grid[1, column] if len(compounds) == 2 else grid[1, :2]
+        axes = figure.add_subplot(place, sharey=first)
+        draw_dose_curve(axes, readouts.wells, compound, readout)
+        if first is None:
+            axes.set_ylabel(short(readout, 40), fontsize=8, parse_math=False)
+            name_bands(axes)
+            first = axes
+    return figure
+
+
+def figure_bytes(figure: Figure, *, kind: Format = "png", dpi: int = 110) -> bytes:
+    """The figure as PNG or SVG, without a date, so that the same figure gives the same bytes.
+
+    Characters of user text that the font lacks are drawn as boxes, without a warning.
+    """
+    buffer = BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "hcs"}):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> None:
+    """Write the figure as PNG or SVG by the ending of ``path``; another ending raises ConfigError."""
+    target = Path(path)
+    kind = target.suffix.lower()
+    if kind not in (".png", ".svg"):
+        raise ConfigError(f"{target.name!r} does not end in .png or .svg; figures are written as one of these")
+    write_bytes(target, figure_bytes(figure, kind="png" if kind == ".png" else "svg", dpi=dpi))
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write under a temporary name beside ``target`` and rename; raises ResultsError when that fails."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise ResultsError(f"{target} cannot be written: {error.strerror}; free space or choose a folder") from error

@@ -1,0 +1,85 @@
+"""The readouts as plain text for the end of a run."""
+
+from __future__ import annotations
+
+import textwrap
+
+from hcs.readout.readouts import Readouts
+from hcs.report.findings import best_doses, control_findings, cycle_rows, dose_text, status_counts
+from hcs.report.style import interval, number, short
+
+_WIDTH = 100
+_MOST_WELLS = 10
+
+
+def console_summary(readouts: Readouts) -> str:
+    """Plain text, at most 100 columns: wells by status, Z' of controls and best doses, cell cycle, notes."""
+    sections = (_wells(readouts), _controls(readouts), _best(readouts), _cycle(readouts), _notes(readouts))
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _wells(readouts: Readouts) -> list[str]:
+    wells = readouts.wells
+    plate = short(wells["Metadata_Plate"].iloc[0], 40) if len(wells) else ""
+    states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items()) or "none"
+    nuclei = int(wells["Count_Nuclei"].sum())
+    lines = [f"{plate or 'Plate'}: {len(wells)} wells ({states}), {nuclei:,} nuclei"]
+    bad = wells[~wells["Status"].isin(["ok", "empty"])]
+    lines += [
+        "  " + short(f"{row.Metadata_Well} {row.Status}: {row.Reason}", _WIDTH - 2)
+        for row in bad.head(_MOST_WELLS).itertuples()
+    ]
+    if len(bad) > _MOST_WELLS:
+        lines.append(f"  and {len(bad) - _MOST_WELLS} more; hcs status names them all")
+    return lines
+
+
+def _controls(readouts: Readouts) -> list[str]:
+    lines = []
+    last = ""
+    for finding in control_findings(readouts):
+        if finding.readout != last:
+            last = finding.readout
+            lines.append(f"Z' of {short(last, 60)}, with {readouts.settings.confidence:.0%} interval")
+        value = "–" if finding.zprime == "–" else f"{finding.zprime}, {finding.n}"
+        lines += _wrapped(f"{short(finding.what, 70)}: {value}; {finding.verdict}", indent="  ")
+    return lines
+
+
+def _best(readouts: Readouts) -> list[str]:
+    best = best_doses(readouts)
+    if best.empty:
+        return []
+    lines = [f"Best dose of each compound on {short(readouts.settings.readouts[0], 60)}"]
+    for row in best.to_dict("records"):
+        name = short(row["Compound"] or "(unnamed)", 24)
+        dose = short(dose_text(row["Dose"], row["Unit"]), 14)
+        zprime = interval(row["ZPrime"], row["ZPrime_Low"], row["ZPrime_High"])
+        lines.append(f"  {name:<24} {dose:>14}  Z' {zprime:<24} SSMD {number(row['SSMD']):>8}  n {row['Count_Wells']}")
+    return lines
+
+
+def _cycle(readouts: Readouts) -> list[str]:
+    peak = readouts.peak
+    rows = cycle_rows(readouts)
+    if not peak.usable or not rows:
+        return []
+    found = f"CV {peak.cv:.1%}, 4N/2N {peak.four_n_ratio:.2f}, {peak.n:,} nuclei"
+    lines = [f"Cell cycle, mean over wells (2N peak: {found}, {short(peak.source_wells, 45)})"]
+    for name, n, fractions in rows:
+        parts = "  ".join(f"{phase} {value:.1%}" for phase, value in fractions.items())
+        lines.append(f"  {name} ({n}): {parts}")
+    return lines
+
+
+def _notes(readouts: Readouts) -> list[str]:
+    said = {str(reason) for reason in readouts.plate["Reason"] if reason}
+    notes = [note for note in readouts.notes if not any(reason in note for reason in said)]
+    return [line for note in notes for line in _wrapped(note, indent="  ", first="Note: ")]
+
+
+def _wrapped(text: str, *, indent: str, first: str | None = None) -> list[str]:
+    """Lines of at most the console's width; continued lines are indented further."""
+    line = short(text, 600)
+    start = indent if first is None else first
+    return textwrap.wrap(line, _WIDTH, initial_indent=start, subsequent_indent=indent + "    ")

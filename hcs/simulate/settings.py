@@ -1,0 +1,113 @@
+"""Settings of a simulated plate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hcs.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationSettings:
+    """One simulated plate; the same settings give the same pixels. Impossible values raise ConfigError."""
+
+    wells: int = 96
+    """Wells; a number that is no plate format fills the next larger one row by row. At most 1536."""
+    fields: int = 1
+    """Fields a well."""
+    size_px: int = 512
+    """Side of the square fields."""
+    seed: int = 0
+    """Seed of everything random; each field has its own stream, so the order of fields does not matter."""
+    nucleus_diameter_px: float = 24.0
+    """Mean diameter of a 2N nucleus."""
+    density: float = 400.0
+    """Nuclei per megapixel in untreated wells (400 is about 105 in a field of 512 x 512)."""
+    clustering: float = 0.25
+    """Share of cells that settle against another cell, so that the nuclei touch."""
+    crowding: float = 1.8
+    """Density of the crowded well relative to the others."""
+    doses: int = 8
+    """Doses of each compound, threefold apart, from 10 uM down."""
+    pixel_size_um: float = 0.65
+    """Pixel size written with the plate; 0.65 is a 10x objective on a 6.5 um camera."""
+    bit_depth: Literal[12, 16] = 16
+    """Bits of the camera; pixels are stored as uint16 either way and clip at the largest value."""
+    dna_counts: float = 1200.0
+    """Mean signal of a 2N nucleus in the DNA channel, in counts above background."""
+    sensor_counts: float = 900.0
+    """Mean signal of the sensor over nucleus and cytoplasm of a typical cell, in counts above background."""
+    background_counts: float = 120.0
+    """Fluorescent background of medium and plastic, in counts."""
+    camera_offset_counts: float = 100.0
+    """Counts of a dark pixel."""
+    electrons_per_count: float = 1.0
+    """Camera gain; fewer electrons a count mean more shot noise."""
+    read_noise_electrons: float = 3.0
+    """Standard deviation of the camera's read noise."""
+    staining_cv: float = 0.05
+    """Coefficient of variation of the DNA stain from nucleus to nucleus at equal DNA content."""
+    shading: float = 0.15
+    """Loss of light from the brightest point of a field to the farthest corner."""
+    psf_sigma_px: float = 1.0
+    """Gaussian blur of the objective."""
+    debris: float = 12.0
+    """Small bright specks per megapixel."""
+
+    def __post_init__(self) -> None:
+        for name, good, rule in self._rules():
+            if not good:
+                raise ConfigError(f"simulate.{name} is {getattr(self, name)!r}; it must {rule}")
+
+    @property
+    def nucleus_area_px(self) -> float:
+        """Mean area of a 2N nucleus, in pixels."""
+        return math.pi / 4 * self.nucleus_diameter_px**2
+
+    @property
+    def densest(self) -> float:
+        """Largest `density`, in nuclei per megapixel, at which the crowded well has room for its nuclei."""
+        return 0.45e6 / self.nucleus_area_px / self.crowding
+
+    @property
+    def full_scale(self) -> int:
+        """Largest value the camera can give, in counts."""
+        return int(2**self.bit_depth - 1)
+
+    def _rules(self) -> tuple[tuple[str, bool, str], ...]:
+        return (*self._rules_of_cells(), *self._rules_of_optics())
+
+    def _rules_of_cells(self) -> tuple[tuple[str, bool, str], ...]:
+        sane = 8 <= self.nucleus_diameter_px <= 200 and 1 <= self.crowding <= 4
+        densest = self.densest if sane else 0.0
+        room = f"lie between 0 and {densest:.0f} for nuclei of this size to find room in the crowded well"
+        return (
+            ("wells", 1 <= self.wells <= 1536, "lie between 1 and 1536"),
+            ("fields", self.fields >= 1, "be at least 1"),
+            ("size_px", 64 <= self.size_px <= 16384, "lie between 64 and 16384"),
+            ("seed", 0 <= self.seed < 2**32, "be 0 or more and below 2**32"),
+            ("nucleus_diameter_px", 8 <= self.nucleus_diameter_px <= 200, "lie between 8 and 200"),
+            ("crowding", 1 <= self.crowding <= 4, "lie between 1 and 4"),
+            ("density", 0 <= self.density <= densest, room),
+            ("clustering", 0 <= self.clustering <= 1, "lie between 0 and 1"),
+            ("doses", 1 <= self.doses <= 24, "lie between 1 and 24"),
+            ("staining_cv", 0 <= self.staining_cv <= 0.5, "lie between 0 and 0.5"),
+        )
+
+    def _rules_of_optics(self) -> tuple[tuple[str, bool, str], ...]:
+        counts = ("dna_counts", "sensor_counts", "background_counts", "camera_offset_counts")
+        return (
+            ("pixel_size_um", self.pixel_size_um > 0, "be above 0"),
+            ("bit_depth", self.bit_depth in (12, 16), "be 12 or 16"),
+            *(
+                (name, 0 <= getattr(self, name) < self.full_scale, "be 0 or more and below full scale")
+                for name in counts
+            ),
+            ("electrons_per_count", self.electrons_per_count > 0, "be above 0"),
+            ("read_noise_electrons", self.read_noise_electrons >= 0, "be 0 or more"),
+            ("shading", 0 <= self.shading <= 0.9, "lie between 0 and 0.9"),
+            ("psf_sigma_px", 0 <= self.psf_sigma_px <= 10, "lie between 0 and 10"),
+            ("debris", self.debris >= 0, "be 0 or more"),
+        )

@@ -1,0 +1,169 @@
+"""One image of a plate or by itself: what it is, and its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from hcs.errors import FieldError
+from hcs.plate.keys import FieldKey
+from hcs.store.metadata import ImageMetadata, explain
+from hcs.store.nodes import holds_chunks, read_node
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field's full-resolution array: ``shape`` (C, Y, X), its lengths in z and t, and how it is stored.
+
+    ``axes`` are the stored axes, such as ``tczyx``; ``level_path`` is relative to the plate. ``chunks`` and ``shards``
+    have one number an axis. ``pixel_size_um`` is None where the metadata do not tell it.
+    """
+
+    shape: tuple[int, int, int]
+    z_size: int
+    t_size: int
+    dtype: np.dtype[Any]
+    axes: str
+    channels: tuple[str, ...]
+    pixel_size_um: float | None
+    level_path: str
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+
+
+def open_image(root: Path, path: str, key: FieldKey | str) -> tuple[FieldInfo, zarr.Array[Any]]:
+    """Metadata and the full-resolution array of the image at ``path`` below ``root``; no pixel is read.
+
+    Raises FieldError, naming ``key``, where the group, its metadata or the array is missing or broken.
+    """
+    metadata, zarr_format = _image_metadata(root / path, key)
+    multiscale = metadata.multiscales[0]
+    level_path = f"{path}/{multiscale.datasets[0].path}".strip("/")
+    try:
+        array = zarr.open_array(store=root / level_path, mode="r", zarr_format=zarr_format)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FieldError(
+            key,
+            f"array {level_path} is missing or its metadata is broken ({_short(error)}); copy or write it again",
+        ) from error
+    sizes = _sizes(multiscale.letters, array.shape, key)
+    if array.dtype.kind not in "uifb":
+        raise FieldError(
+            key, f"array {level_path} has pixels of type {array.dtype}; integers or real numbers are needed"
+        )
+    info = FieldInfo(
+        shape=(sizes.get("c", 1), sizes["y"], sizes["x"]),
+        z_size=sizes.get("z", 1),
+        t_size=sizes.get("t", 1),
+        dtype=array.dtype.newbyteorder("="),
+        axes=multiscale.letters,
+        channels=metadata.channel_names(sizes.get("c", 1)),
+        pixel_size_um=multiscale.pixel_size_um(),
+        level_path=level_path,
+        chunks=array.chunks,
+        shards=array.shards,
+    )
+    return info, array
+
+
+def read_pixels(
+    array: zarr.Array[Any],
+    info: FieldInfo,
+    root: Path,
+    key: FieldKey | str,
+    *,
+    channels: tuple[int, ...],
+    z: Literal["refuse", "max"] = "refuse",
+) -> NDArray[Any]:
+    """Pixels of the given channels as (C, Y, X), stored dtype in native byte order.
+
+    ``z="max"`` takes the maximum over more than one z plane. Raises FieldError for more than one time point, for z
+    planes that are not wanted, for a chunk that cannot be decoded, and for an array without any chunk: Zarr reads
+    that as the fill value, and a black image must not be made of lost data.
+    """
+    _check_depth(info, key, z)
+    if not channels or not all(0 <= c < info.shape[0] for c in channels):
+        raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
+    try:
+        stored = _read_channels(array, info, channels)
+    except MemoryError:
+        raise
+    except Exception as error:  # codecs raise whatever their library does
+        raise FieldError(
+            key,
+            f"array {info.level_path} cannot be decoded ({_short(error)}): a chunk is damaged; copy or write it again",
+        ) from error
+    if _is_fill(stored, array.fill_value) and not holds_chunks(root / info.level_path):
+        raise FieldError(
+            key,
+            f"array {info.level_path} holds no data: every chunk is missing; copy it again, or if the image is truly "
+            "black, write it with empty chunks (write_empty_chunks=True), as hcs does",
+        )
+    return np.ascontiguousarray(stored, dtype=info.dtype)
+
+
+def _image_metadata(folder: Path, key: FieldKey | str) -> tuple[ImageMetadata, Literal[2, 3]]:
+    try:
+        node = read_node(folder)
+        if node is None:
+            raise FieldError(key, f"its group {folder} is missing; copy or write it again")
+        return ImageMetadata.model_validate(node.ome), 2 if node.ngff == "0.4" else 3
+    except (OSError, ValueError) as error:
+        reason = explain(error) if isinstance(error, ValueError) else str(error)
+        raise FieldError(key, f"its image metadata in {folder} is broken ({reason}); write it again") from error
+
+
+def _sizes(axes: str, shape: tuple[int, ...], key: FieldKey | str) -> dict[str, int]:
+    """Length of each axis; FieldError for axes that are unknown, repeated, or do not fit the array."""
+    if len(set(axes)) != len(axes) or not set(axes) <= {*"tczyx"} or not {*"yx"} <= set(axes):
+        raise FieldError(key, f"its axes are {axes!r}; axes y and x, and t, c, z at most once each, are understood")
+    if len(axes) != len(shape):
+        raise FieldError(key, f"its axes are {axes!r} but the array has shape {shape}; correct the metadata")
+    if 0 in shape:
+        raise FieldError(key, f"its array has shape {shape}, no pixel at all; write it again")
+    return dict(zip(axes, shape, strict=True))
+
+
+def _check_depth(info: FieldInfo, key: FieldKey | str, z: Literal["refuse", "max"]) -> None:
+    if info.t_size > 1:
+        raise FieldError(key, f"it has {info.t_size} time points; split the series, one time point can be processed")
+    if info.z_size > 1 and z == "refuse":
+        raise FieldError(key, f"it has {info.z_size} z planes; set `z: max` in the configuration to project them")
+
+
+def _read_channels(array: zarr.Array[Any], info: FieldInfo, channels: tuple[int, ...]) -> NDArray[Any]:
+    """Stored pixels (C, Y, X) of the channels, in the order asked for; one read where they are neighbours."""
+    low, high = min(channels), max(channels)
+    if set(range(low, high + 1)) == set(channels):
+        return _read_range(array, info, low, high + 1)[[c - low for c in channels]]
+    return np.concatenate([_read_range(array, info, c, c + 1) for c in channels])
+
+
+def _read_range(array: zarr.Array[Any], info: FieldInfo, start: int, stop: int) -> NDArray[Any]:
+    """Channels start..stop as (C, Y, X), a longer z max-projected."""
+    region = tuple({"t": slice(0, 1), "c": slice(start, stop)}.get(axis, slice(None)) for axis in info.axes)
+    block = np.asarray(array[region])
+    missing = [axis for axis in "tczyx" if axis not in info.axes]
+    block = block.reshape(*(1 for _ in missing), *block.shape)
+    order = ["".join([*missing, info.axes]).index(axis) for axis in "tczyx"]
+    projected: NDArray[Any] = block.transpose(order)[0].max(axis=1)
+    return projected
+
+
+def _is_fill(data: NDArray[Any], fill: Any) -> bool:
+    """Whether every pixel has the fill value (0 where the array names none)."""
+    value = np.asarray(0 if fill is None else fill, dtype=data.dtype)
+    if data.dtype.kind == "f" and np.isnan(value):
+        return bool(np.isnan(data).all())
+    return not (data != value).any()
+
+
+def _short(error: BaseException) -> str:
+    """First line of an error's text, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,137 @@
+"""Labels of fields: NGFF ``labels/nuclei`` in the plate, or in a store of its own beside the results."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from errno import EACCES
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import FieldError, ResultsError
+from hcs.plate.keys import FieldKey, WellId
+from hcs.store.field import open_image, read_pixels
+from hcs.store.folders import replacing_folder
+from hcs.store.nodes import Ngff, read_node
+from hcs.store.ome import add_metadata, get_metadata, ome_format
+from hcs.store.plate import Plate, locate, open_plate
+from hcs.store.pyramid import nearest_halved, open_group, write_image_metadata, write_levels
+from hcs.store.write import PlateSpec, create_plate
+
+
+def prepare_label_plate(path: str, plate: Plate) -> None:
+    """Make ``path`` ready for labels of all fields of ``plate``: one process calls this once, before any is written.
+
+    Where ``path`` is the plate itself, check that it can be written. Else make a plate of the same wells and fields
+    there, whose images will be the labels; one that is there already and has the same fields is kept. Raises
+    ResultsError where the plate is read-only, or ``path`` cannot be made or holds something else.
+    """
+    if Path(path).resolve() == Path(plate.path).resolve():
+        for entry in plate.fields[:1]:
+            if not os.access(Path(path) / entry.path, os.W_OK):
+                raise _cannot_write(path, PermissionError(EACCES, "it is read-only"))
+        return
+    keys = tuple(entry.key for entry in plate.fields)
+    if Path(path).exists():
+        if tuple(entry.key for entry in open_plate(path).fields) != keys:
+            raise ResultsError(f"{path} holds labels of other fields than those of {plate.path}; remove it")
+        return
+    fields: dict[WellId, tuple[int, ...]] = {}
+    for key in keys:
+        fields[key.well] = (*fields.get(key.well, ()), key.field)
+    most = max(len(numbers) for numbers in fields.values())
+    spec = PlateSpec(
+        name=f"{plate.name} labels", wells=tuple(fields), fields_per_well=most, channels=("labels",), ngff=plate.ngff
+    )
+    create_plate(path, spec, fields=fields)
+
+
+def write_labels(
+    target: str,
+    key: FieldKey,
+    labels: NDArray[np.uint32],
+    *,
+    ngff: Ngff,
+    pixel_size_um: float | None,
+    name: str = "nuclei",
+) -> None:
+    """Write labels (Y, X) of a field as the multiscale image ``labels/{name}`` of the plate or label store ``target``.
+
+    Other labels of the field stay; labels of the same name are replaced. An interrupted write leaves the old labels or
+    none, and writing again ends right. Each field has one writer. In a label store the field itself shows the labels
+    too, so that viewers open the store as a plate. Raises ResultsError where ``target`` cannot be written.
+    """
+    if labels.ndim != 2 or labels.dtype.kind not in "ui":
+        raise FieldError(key, f"labels of shape {labels.shape} and type {labels.dtype} are not (y, x) integers")
+    field = Path(target) / locate(target, key).path
+    options = _ImageOptions(ngff, pixel_size_um, name)
+    try:
+        with replacing_folder(field / "labels" / name) as folder:
+            n_levels = write_levels(
+                folder, labels.astype(np.uint32, copy=False), axes="yx", ngff=ngff, halve=nearest_halved
+            )
+            options.write(folder, n_levels)
+            source = {"source": {"image": "../../"}, "version": ngff}
+            add_metadata(open_group(folder, ngff), {"image-label": source}, fmt=ome_format(ngff))
+        _enlist(field / "labels", name, ngff)
+        node = read_node(field)
+        if node is None or "multiscales" not in node.ome:
+            options.write(field, n_levels, prefix=f"labels/{name}/")
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
+def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.uint32]:
+    """Labels (Y, X) called ``name`` of a field of the plate or label store ``target``, as uint32.
+
+    Raises FieldError where the field has no such labels or they are damaged.
+    """
+    root = Path(target)
+    path = f"{locate(target, key).path}/labels/{name}"
+    if not (root / path).is_dir():
+        raise FieldError(key, f"it has no labels {name!r} in {target}; segment it first")
+    info, array = open_image(root, path, key)
+    labels: NDArray[np.uint32] = read_pixels(array, info, root, key, channels=(0,))[0].astype(np.uint32, copy=False)
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageOptions:
+    """What the two groups that show the same labels have in common."""
+
+    ngff: Ngff
+    pixel_size_um: float | None
+    name: str
+
+    def write(self, folder: Path, n_levels: int, *, prefix: str = "") -> None:
+        """Write the metadata of an image whose levels are below ``prefix``."""
+        write_image_metadata(
+            folder,
+            axes="yx",
+            n_levels=n_levels,
+            ngff=self.ngff,
+            pixel_size_um=self.pixel_size_um,
+            name=self.name,
+            prefix=prefix,
+        )
+
+
+def _enlist(folder: Path, name: str, ngff: Ngff) -> None:
+    """Add ``name`` to the labels that a ``labels`` group lists; others stay."""
+    group = open_group(folder, ngff)
+    listed = get_metadata(group).get("labels", [])
+    if name not in listed:
+        version = {} if ngff == "0.4" else {"version": ngff}
+        add_metadata(group, {**version, "labels": [*listed, name]}, fmt=ome_format(ngff))
+
+
+def _cannot_write(target: str, error: OSError) -> ResultsError:
+    """The sentence for a failed write of labels: what, why, and the way out."""
+    cause = error.__cause__ if isinstance(error, ResultsError) else error
+    reason = (cause.strerror if isinstance(cause, OSError) else None) or error
+    return ResultsError(
+        f"labels cannot be written into {target} ({reason}); make room or permission, "
+        "or write them beside the results with --labels out"
+    )

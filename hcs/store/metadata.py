@@ -1,0 +1,158 @@
+"""NGFF metadata as a tolerant reader sees it: what hcs needs, in whatever shape writers of 0.1 to 0.5 left it.
+
+Strict models (yaozarrs, ome-zarr-models) check what hcs writes. Here numbers serve as names and paths, ``version``,
+``field_count``, ``rows`` and ``columns`` may be missing, and unknown keys are passed over.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+UM_PER_UNIT = {
+    "angstrom": 1e-4,
+    "nanometer": 1e-3,
+    "micrometer": 1.0,
+    "micron": 1.0,
+    "um": 1.0,
+    "µm": 1.0,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
+"""Micrometres in one unit of length, for the units that microscopes write."""
+
+_KIND_OF_AXIS = {"time": "t", "channel": "c"}
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+
+
+class _Name(_Lenient):
+    name: str
+
+
+class WellReference(_Lenient):
+    """A well listed by a plate; ``path`` is ``row/column``."""
+
+    path: str
+    row: int | None = Field(default=None, alias="rowIndex")
+    column: int | None = Field(default=None, alias="columnIndex")
+
+
+class PlateMetadata(_Lenient):
+    """A plate's wells, and the names of its rows and columns, in any order."""
+
+    name: str | None = None
+    rows: tuple[_Name, ...] = ()
+    columns: tuple[_Name, ...] = ()
+    wells: tuple[WellReference, ...]
+
+    def well_name(self, well: WellReference) -> str:
+        """Row name + column name: those that the indices point at or, without indices, the parts of the path."""
+        if well.row is not None and well.column is not None and self.rows and self.columns:
+            if not (0 <= well.row < len(self.rows) and 0 <= well.column < len(self.columns)):
+                raise ValueError(f"well {well.path} points outside the plate's {len(self.rows)} rows or columns")
+            return self.rows[well.row].name + self.columns[well.column].name
+        return well.path.replace("/", "")
+
+
+class ImageReference(_Lenient):
+    """A field listed by a well."""
+
+    path: str
+    acquisition: int | None = None
+
+
+class WellMetadata(_Lenient):
+    """A well's fields; none is allowed."""
+
+    images: tuple[ImageReference, ...] = ()
+
+
+class Axis(_Lenient):
+    """One axis of an image."""
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+
+    @property
+    def letter(self) -> str:
+        """``t``, ``c``, ``z``, ``y`` or ``x`` where name or type tells; the name otherwise."""
+        name = self.name.lower()
+        return name if name in {*"tczyx"} else _KIND_OF_AXIS.get(self.type or "", name)
+
+
+def _axis(value: Any) -> Any:
+    """NGFF 0.3 lists axes as plain names."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class _Transformation(_Lenient):
+    scale: tuple[float, ...] | None = None
+
+
+class Dataset(_Lenient):
+    """One level of a pyramid."""
+
+    path: str
+    transformations: tuple[_Transformation, ...] = Field(default=(), alias="coordinateTransformations")
+
+
+class Multiscale(_Lenient):
+    """A pyramid; ``axes`` is empty in NGFF 0.1 and 0.2, whose images are always tczyx."""
+
+    axes: tuple[Annotated[Axis, BeforeValidator(_axis)], ...] = ()
+    datasets: Annotated[tuple[Dataset, ...], Field(min_length=1)]
+    transformations: tuple[_Transformation, ...] = Field(default=(), alias="coordinateTransformations")
+
+    @property
+    def letters(self) -> str:
+        """Axes of the arrays, such as ``tczyx``; an axis of another kind shows as its name in brackets."""
+        letters = [axis.letter for axis in self.axes] or list("tczyx")
+        return "".join(letter if len(letter) == 1 else f"[{letter}]" for letter in letters)
+
+    def pixel_size_um(self) -> float | None:
+        """Width of a pixel of level 0 in µm; None where the unit is unknown or pixels are not square."""
+        size = {"y": 1.0, "x": 1.0}
+        units = {axis.letter: UM_PER_UNIT.get((axis.unit or "").lower()) for axis in self.axes}
+        scales = [t.scale for t in (*self.datasets[0].transformations, *self.transformations) if t.scale]
+        for i, letter in enumerate(self.letters):
+            unit = units.get(letter)
+            if letter not in size or not scales:
+                continue
+            if unit is None or any(i >= len(scale) for scale in scales):
+                return None
+            size[letter] = unit
+            for scale in scales:
+                size[letter] *= scale[i]
+        square = abs(size["y"] - size["x"]) <= 1e-3 * abs(size["x"])
+        return size["x"] if scales and square and size["x"] > 0 else None
+
+
+class _Channel(_Lenient):
+    label: str | None = None
+
+
+class ImageMetadata(_Lenient):
+    """A field: its pyramids, of which the first counts, and its channels' names."""
+
+    multiscales: Annotated[tuple[Multiscale, ...], Field(min_length=1)]
+    channels: tuple[_Channel, ...] = Field(default=(), validation_alias=AliasPath("omero", "channels"))
+
+    def channel_names(self, count: int) -> tuple[str, ...]:
+        """Names of ``count`` channels; a channel without a name has its index."""
+        labels = [channel.label for channel in self.channels[:count]]
+        labels += [None] * (count - len(labels))
+        return tuple(label or str(i) for i, label in enumerate(labels))
+
+
+def explain(error: ValueError) -> str:
+    """What is wrong with metadata, in a few words: the first key that is wrong, and how."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}"

@@ -1,0 +1,203 @@
+"""Reading OME-Zarr plates, NGFF 0.4 and 0.5: wells, fields, pixels, labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from hcs.errors import ConfigError, FieldError, PlateError
+from hcs.plate.keys import FieldKey, WellId
+from hcs.store.field import FieldInfo, open_image, read_pixels
+from hcs.store.metadata import ImageReference, PlateMetadata, WellMetadata, explain
+from hcs.store.nodes import Ngff, Node, read_node
+
+_KNOWN_VERSIONS = frozenset({"0.1", "0.2", "0.3", "0.4", "0.5"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEntry:
+    """A field that a plate lists; ``path`` is relative to the plate (``B/03/0``).
+
+    ``fault`` is the reason where the well's metadata is so broken that its fields cannot be listed: the well then has
+    this one entry, and reading it raises a FieldError, so that one broken well does not stop the others.
+    """
+
+    key: FieldKey
+    path: str
+    acquisition: int | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A plate as its metadata describe it; ``wells`` and ``fields`` are sorted.
+
+    ``wells`` are those with a group, ``absent_wells`` those that the plate lists without one. A well without fields is
+    in ``wells`` and has no entry in ``fields``.
+    """
+
+    path: str
+    name: str
+    ngff: Ngff
+    wells: tuple[WellId, ...]
+    fields: tuple[FieldEntry, ...]
+    absent_wells: tuple[WellId, ...]
+
+    def entry(self, key: FieldKey) -> FieldEntry:
+        """The entry of a field; FieldError where the plate lists no such field."""
+        for entry in self.fields:
+            if entry.key == key:
+                return entry
+        raise FieldError(key, f"plate {self.path} lists no such field; it has {len(self.fields)} fields")
+
+
+def open_plate(path: str) -> Plate:
+    """The wells and fields of the OME-Zarr plate in folder ``path``; reads plate and well metadata, no pixel.
+
+    Raises PlateError where there is no such folder, it is not OME-Zarr, is not a plate, or its metadata is broken.
+    """
+    root = Path(path)
+    metadata, wells, ngff = _listed_wells(path)
+    listed = {well: _list_fields(root, well, wells[well]) for well in sorted(wells)}
+    return Plate(
+        path=path,
+        name=metadata.name or _stem(root),
+        ngff=ngff,
+        wells=tuple(well for well, fields in listed.items() if fields is not None),
+        fields=tuple(entry for fields in listed.values() for entry in fields or ()),
+        absent_wells=tuple(well for well, fields in listed.items() if fields is None),
+    )
+
+
+def read_info(plate: Plate, key: FieldKey) -> FieldInfo:
+    """Shape, channels, pixel size and storage of a field; FieldError where it is missing or broken."""
+    return open_image(Path(plate.path), _sound(plate.entry(key)).path, key)[0]
+
+
+def read_field(
+    plate: Plate, key: FieldKey, *, channels: tuple[int, ...], z: Literal["refuse", "max"] = "refuse"
+) -> NDArray[Any]:
+    """Pixels (C, Y, X) of the given channels (0-based) of a field, in the stored dtype and the order asked for.
+
+    Raises FieldError where the field is missing, damaged, has no chunk at all, has several time points, or has several
+    z planes and ``z`` is ``"refuse"`` (``"max"`` projects them).
+    """
+    root = Path(plate.path)
+    info, array = open_image(root, _sound(plate.entry(key)).path, key)
+    return read_pixels(array, info, root, key, channels=channels, z=z)
+
+
+def locate(path: str, key: FieldKey) -> FieldEntry:
+    """One field of the plate in folder ``path``, found without reading the metadata of other wells.
+
+    Raises PlateError as `open_plate` does, FieldError where the plate lists no such field or its well is broken.
+    """
+    root = Path(path)
+    _, wells, _ = _listed_wells(path)
+    fields = _list_fields(root, key.well, wells[key.well]) if key.well in wells else None
+    for entry in fields or ():
+        if entry.key == key:
+            return _sound(entry)
+    raise FieldError(key, f"plate {path} lists no such field; check well and field number")
+
+
+def find_channel(channels: tuple[str, ...], wanted: str | int, *, option: str) -> int:
+    """Index of a channel given by exact name or by 0-based index; a name goes before an index written as text.
+
+    Raises ConfigError, naming ``option`` and listing the channels, where there is no such channel or a name is borne by
+    more than one.
+    """
+    hits = [i for i, name in enumerate(channels) if name == wanted]
+    if len(hits) == 1:
+        return hits[0]
+    known = ", ".join(f"{i} ({name})" for i, name in enumerate(channels))
+    if hits:
+        raise ConfigError(f"{option} {wanted!r} is the name of {len(hits)} channels; give an index: {known}")
+    text = str(wanted)
+    if text.isascii() and text.isdigit() and int(text) < len(channels):
+        return int(text)
+    raise ConfigError(f"{option} {wanted!r} is no channel of this plate; it has {known}")
+
+
+def _listed_wells(path: str) -> tuple[PlateMetadata, dict[WellId, str], Ngff]:
+    """Plate metadata and the path of every well they list; PlateError where they are missing or broken."""
+    node = _plate_node(Path(path))
+    try:
+        metadata = PlateMetadata.model_validate(node.ome["plate"])
+        wells = _well_paths(metadata)
+    except ValueError as error:
+        raise PlateError(f"the plate metadata of {path} is broken ({explain(error)}); write the plate again") from error
+    if not wells:
+        raise PlateError(f"the plate metadata of {path} lists no wells; write the plate again")
+    return metadata, wells, node.ngff
+
+
+def _plate_node(root: Path) -> Node:
+    """The root's metadata, checked to be those of a plate that can be read."""
+    if not root.exists():
+        raise PlateError(f"no such plate: {root}; check the path")
+    try:
+        node = read_node(root)
+    except (OSError, ValueError) as error:
+        raise PlateError(f"the metadata of {root} cannot be read ({error}); write the plate again") from error
+    if node is None:
+        raise PlateError(f"{root} is not OME-Zarr: it holds neither zarr.json nor .zattrs; `hcs convert` makes a plate")
+    if "plate" not in node.ome:
+        what = "a single image" if "multiscales" in node.ome else "something else"
+        raise PlateError(f"{root} has no plate metadata, it is {what}; give the folder whose metadata lists the wells")
+    plate = node.ome["plate"]
+    version = str(node.ome.get("version") or (plate.get("version") if isinstance(plate, dict) else None) or node.ngff)
+    if version not in _KNOWN_VERSIONS:
+        raise PlateError(f"{root} is NGFF {version}; hcs reads up to 0.5: write the plate as 0.4 or 0.5")
+    return node
+
+
+def _well_paths(metadata: PlateMetadata) -> dict[WellId, str]:
+    """Path of every listed well; ValueError for a name that is not a well's, or a well listed twice."""
+    wells: dict[WellId, str] = {}
+    for reference in metadata.wells:
+        well = WellId.parse(metadata.well_name(reference))
+        if well in wells:
+            raise ValueError(f"well {well} is listed twice, as {wells[well]} and {reference.path}")
+        wells[well] = reference.path.strip("/")
+    return wells
+
+
+def _list_fields(root: Path, well: WellId, path: str) -> tuple[FieldEntry, ...] | None:
+    """Fields of a well in the order of its metadata; None where the well has no group."""
+    try:
+        node = read_node(root / path)
+        if node is not None and "well" in node.ome:
+            images = WellMetadata.model_validate(node.ome["well"]).images
+        else:
+            images = _find_images(root / path)
+    except (OSError, ValueError) as error:
+        reason = explain(error) if isinstance(error, ValueError) else str(error)
+        return (FieldEntry(FieldKey(well, 0), path, fault=f"its well's metadata is broken ({reason}); write it again"),)
+    if node is None and not images:
+        return None
+    return tuple(
+        FieldEntry(FieldKey(well, i), f"{path}/{image.path.strip('/')}", image.acquisition)
+        for i, image in enumerate(images)
+    )
+
+
+def _find_images(folder: Path) -> tuple[ImageReference, ...]:
+    """Images below a well whose metadata does not list them, numbered folders in the order of their numbers."""
+    names = [child.name for child in folder.iterdir() if child.is_dir()] if folder.is_dir() else []
+    nodes = ((name, read_node(folder / name)) for name in sorted(names, key=lambda name: (len(name), name)))
+    return tuple(ImageReference(path=name) for name, node in nodes if node and "multiscales" in node.ome)
+
+
+def _sound(entry: FieldEntry) -> FieldEntry:
+    if entry.fault is not None:
+        raise FieldError(entry.key, entry.fault)
+    return entry
+
+
+def _stem(root: Path) -> str:
+    """Name of the folder without ``.ome.zarr`` or ``.zarr``."""
+    return root.resolve().name.removesuffix(".zarr").removesuffix(".ome")

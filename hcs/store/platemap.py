@@ -1,0 +1,57 @@
+"""Plate maps as files: CSV and Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from hcs.errors import PlateError
+from hcs.plate.platemap import PlateMap
+from hcs.store.atomic import write_text
+
+_AS_TEXT = {"well": str, "role": str, "compound": str, "unit": str}
+
+
+def read_plate_map(path: str | Path) -> PlateMap:
+    """The plate map in a CSV or Parquet file.
+
+    Only empty cells count as missing: a compound may be called NA. Columns other than the known ones keep the type that
+    the file gives them. Raises PlateError where the file is missing, unreadable, empty, or not a plate map.
+    """
+    file = Path(path)
+    try:
+        frame = _read_frame(file)
+    except FileNotFoundError as error:
+        raise PlateError(f"no such plate map: {file}; check the path") from error
+    except pd.errors.EmptyDataError as error:
+        raise PlateError(
+            f"plate map {file} is empty; write a header with well and role, then one row a well"
+        ) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        kind = "Parquet" if file.suffix.lower() in (".parquet", ".pq") else "CSV"
+        raise PlateError(f"plate map {file} cannot be read as {kind} ({error}); save it as CSV or Parquet") from error
+    return PlateMap.from_frame(frame, str(file))
+
+
+def write_plate_map(path: str | Path, plate_map: PlateMap) -> None:
+    """Write a plate map as CSV, such that `read_plate_map` gives it back; ResultsError where it cannot be written."""
+    write_text(Path(path), plate_map.frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _read_frame(file: Path) -> pd.DataFrame:
+    if file.suffix.lower() in (".parquet", ".pq"):
+        return pd.read_parquet(file)
+    # A BOM is what spreadsheets put before UTF-8; sep=None lets Python's sniffer find semicolons and tabs.
+    header = file.read_text(encoding="utf-8-sig").partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    return pd.read_csv(
+        file,
+        sep=separator,
+        encoding="utf-8-sig",
+        dtype=_AS_TEXT,
+        keep_default_na=False,
+        na_values=[""],
+        skipinitialspace=True,
+    )

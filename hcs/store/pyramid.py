@@ -1,0 +1,113 @@
+"""Writing one multiscale image, NGFF 0.4 or 0.5: the arrays of its levels and their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from hcs.store.nodes import Ngff
+from hcs.store.ome import ome_format, write_multiscales_metadata
+
+CHUNK_PX = 1080
+"""Longest side of a chunk: a 2160² field is four chunks a channel, a smaller field one."""
+
+SMALLEST_LEVEL_PX = 256
+"""No level of a pyramid has a side below this, unless the image itself has."""
+
+Halve = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def open_group(folder: Path, ngff: Ngff) -> zarr.Group:
+    """The group in ``folder``, made where it is missing."""
+    return zarr.open_group(store=folder, mode="a", zarr_format=2 if ngff == "0.4" else 3)
+
+
+def mean_halved(image: NDArray[Any]) -> NDArray[Any]:
+    """Half-size image (…, Y/2, X/2) of an even-sided one: means of 2 × 2 pixels, rounded for integers."""
+    wide = image.astype(np.result_type(image.dtype, np.float32))
+    rows = wide[..., ::2, :] + wide[..., 1::2, :]
+    mean = (rows[..., ::2] + rows[..., 1::2]) / 4
+    halved: NDArray[Any] = (mean if image.dtype.kind == "f" else np.rint(mean)).astype(image.dtype)
+    return halved
+
+
+def nearest_halved(labels: NDArray[Any]) -> NDArray[Any]:
+    """Half-size labels (…, Y/2, X/2): every second pixel, so that no label is made up."""
+    return labels[..., ::2, ::2]
+
+
+def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, halve: Halve) -> int:
+    """Write ``data`` (…, Y, X) as arrays ``0``, ``1``, … of ``folder``, each half the last; return how many.
+
+    Levels end before a side would fall below 256 px; an odd last row or column is left out of the next level.
+    """
+    level = 0
+    while True:
+        _write_array(folder / str(level), data, axes=axes, ngff=ngff)
+        level += 1
+        height, width = data.shape[-2:]
+        if min(height, width) // 2 < SMALLEST_LEVEL_PX:
+            return level
+        data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
+
+
+def write_image_metadata(
+    folder: Path,
+    *,
+    axes: str,
+    n_levels: int,
+    ngff: Ngff,
+    pixel_size_um: float | None,
+    name: str,
+    omero: dict[str, Any] | None = None,
+    prefix: str = "",
+) -> None:
+    """Write the ``multiscales`` (and ``omero``) metadata of the image group in ``folder``.
+
+    The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
+    axes have no unit.
+    """
+    group = open_group(folder, ngff)
+    base = pixel_size_um or 1.0
+    datasets = [
+        {
+            "path": f"{prefix}{level}",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [base * 2**level if axis in "yx" else 1.0 for axis in axes]}
+            ],
+        }
+        for level in range(n_levels)
+    ]
+    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else None
+    extra = {"metadata": {"omero": omero}} if omero else {}
+    write_multiscales_metadata(
+        group, datasets, fmt=ome_format(ngff), axes=list(axes), axes_units=units, name=name, **extra
+    )
+
+
+def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> None:
+    """Write (…, Y, X) in Blosc-zstd chunks of one channel and at most 1080 px a side.
+
+    Chunks that hold only zeros are written too, so that a missing chunk is a lost one.
+    """
+    v2 = ngff == "0.4"
+    blosc: Any = {"id": "blosc", "cname": "zstd", "clevel": 3, "shuffle": 1}
+    array = zarr.create_array(
+        store=folder,
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=(*(1 for _ in data.shape[:-2]), *(min(CHUNK_PX, side) for side in data.shape[-2:])),
+        compressors=blosc if v2 else BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+        fill_value=0,
+        zarr_format=2 if v2 else 3,
+        chunk_key_encoding={"name": "v2" if v2 else "default", "separator": "/"},
+        dimension_names=None if v2 else list(axes),
+        config={"write_empty_chunks": True},
+    )
+    array[...] = data

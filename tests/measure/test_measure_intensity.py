@@ -1,0 +1,135 @@
+"""Statistics and backgrounds: small lists by hand, NumPy and SciPy on random ones, noise on flat fields."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import trim_mean
+
+from hcs.measure.intensity import (
+    as_float32,
+    field_background,
+    local_background,
+    region_means,
+    region_statistics,
+    saturation_level,
+)
+from hcs.measure.regions import PixelLists
+from hcs.measure.settings import MeasureSettings
+
+lists_of_values = st.lists(st.integers(0, 6) | st.floats(-1e4, 1e4, width=32), min_size=1, max_size=40)
+
+
+def whole(values: np.ndarray) -> PixelLists:
+    """One region of all pixels."""
+    return PixelLists(np.array([0, values.size]), np.arange(values.size, dtype=np.int32))
+
+
+def test_statistics_by_hand() -> None:
+    pixels = np.array([[2, 4], [4, 10], [7, 255]], np.float32)
+    regions = PixelLists(np.array([0, 4, 4, 6]), np.array([0, 1, 2, 3, 5, 5], np.int32))
+    found = region_statistics(pixels, regions, ceiling=255.0)
+    np.testing.assert_array_equal(found.mean, [5, np.nan, 255])
+    np.testing.assert_array_equal(found.median, [4, np.nan, 255])
+    # Deviations -3, -1, -1, 5: squares sum to 36, over 4 pixels.
+    np.testing.assert_array_equal(found.std, [3, np.nan, 0])
+    np.testing.assert_array_equal(found.minimum, [2, np.nan, 255])
+    np.testing.assert_array_equal(found.maximum, [10, np.nan, 255])
+    np.testing.assert_array_equal(found.total, [20, 0, 510])
+    assert found.saturated.tolist() == [0, 0, 2]
+
+
+@settings(deadline=None)  # the first call compiles
+@given(lists_of_values)
+def test_statistics_agree_with_numpy(values: list[float]) -> None:
+    pixels = np.array([values], np.float32)
+    found = region_statistics(pixels, whole(pixels), ceiling=np.inf)
+    exact = pixels.astype(np.float64)
+    assert found.median[0] == np.median(exact)
+    assert found.minimum[0] == exact.min()
+    assert found.maximum[0] == exact.max()
+    assert found.mean[0] == pytest.approx(exact.mean(), abs=1e-9)
+    assert found.std[0] == pytest.approx(exact.std(), abs=1e-9)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(lists_of_values)
+def test_local_background_is_the_quarter_trimmed_mean(values: list[float]) -> None:
+    pixels = np.array([values], np.float32)
+    found = local_background(pixels, whole(pixels), fallback=-1.0)
+    assert found[0] == pytest.approx(trim_mean(pixels[0].astype(np.float64), 0.25), abs=1e-9)
+
+
+def test_local_background_by_hand_and_fallback() -> None:
+    pixels = np.array([[9, 1, 3, 4, 200, 5, 4, 0]], np.float32)
+    lists = PixelLists(np.array([0, 8, 8]), np.arange(8, dtype=np.int32))
+    # Sorted 0 1 | 3 4 4 5 | 9 200.
+    assert local_background(pixels, lists, fallback=7.5).tolist() == [4.0, 7.5]
+
+
+@pytest.mark.parametrize("level", [2.0, 20.0, 400.0])
+def test_local_background_is_not_biased_by_photon_noise(level: float) -> None:
+    noisy = np.random.default_rng(0).poisson(level, (500, 500)).astype(np.float32)
+    found = local_background(noisy, whole(noisy), fallback=0.0)[0]
+    # Its skewness puts the middle of a Poisson law about 0.14 below its mean.
+    assert found == pytest.approx(level - 0.14, abs=0.12)
+
+
+def test_local_background_ignores_a_fifth_of_debris() -> None:
+    rng = np.random.default_rng(1)
+    pixels = rng.normal(100, 5, (100, 100)).astype(np.float32)
+    pixels[:20] += 3000
+    assert local_background(pixels, whole(pixels), fallback=0.0)[0] == pytest.approx(101.6, abs=0.5)
+
+
+def test_field_background_by_hand() -> None:
+    pixels = np.repeat(np.repeat(np.arange(101.0, dtype=np.float32)[None], 8, 0), 8, 1)
+    # 101 blocks of means 0…100 and no remainder: the 1st percentile is 1.
+    assert field_background(pixels, MeasureSettings()) == 1.0
+    assert field_background(pixels, MeasureSettings(background_percentile=50.0)) == 50.0
+
+
+def test_field_background_leaves_out_the_remainder_and_takes_small_fields_whole() -> None:
+    pixels = np.full((9, 9), 5, np.float32)
+    pixels[8], pixels[:, 8] = 0, 0
+    assert field_background(pixels, MeasureSettings()) == 5.0
+    assert field_background(np.array([[1, 3]], np.float32), MeasureSettings()) == 2.0
+
+
+def test_field_background_survives_a_crowded_field() -> None:
+    rng = np.random.default_rng(2)
+    pixels = rng.poisson(100, (512, 512)).astype(np.float32)
+    crowded = pixels + 500
+    crowded[200:260, 300:360] = pixels[200:260, 300:360]
+    bias = 2.33 * 10 / 8
+    assert field_background(pixels, MeasureSettings()) == pytest.approx(100 - bias, abs=0.5)
+    assert field_background(crowded, MeasureSettings()) == pytest.approx(100, abs=bias)
+
+
+def test_region_means_by_hand() -> None:
+    regions = PixelLists(np.array([0, 1, 3]), np.array([2, 0, 1], np.int32))
+    assert region_means(np.array([[1, 2, 7]], np.float32), regions).tolist() == [7.0, 1.5]
+    assert region_means(np.ones((2, 2), np.float32), PixelLists(np.zeros(1, int), np.empty(0, np.int32))).size == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float64, ">u2", bool])
+def test_pixels_keep_their_values(dtype: str) -> None:
+    image = np.array([[0, 1], [1, 1]]).astype(dtype)
+    pixels = as_float32(image[::-1])
+    assert pixels.dtype == np.float32
+    assert pixels.tolist() == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_pixels_that_are_no_numbers_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="1 pixels are not finite"):
+        as_float32(np.array([[1.0, bad]]))
+
+
+def test_saturation_level_follows_the_dtype_or_the_settings() -> None:
+    assert saturation_level(np.dtype(np.uint8), MeasureSettings()) == 255
+    assert saturation_level(np.dtype(">u2"), MeasureSettings()) == 65535
+    assert saturation_level(np.dtype(np.float32), MeasureSettings()) == np.inf
+    assert saturation_level(np.dtype(np.uint16), MeasureSettings(saturation_level=4095)) == 4095

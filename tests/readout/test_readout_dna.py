@@ -1,0 +1,140 @@
+"""The 2N peak and the phase fractions, on DNA contents drawn with known phases."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hcs.readout.dna import DnaPeak, find_peak
+from hcs.readout.phases import EDGES_N, PHASES, bin_content, components, fit_weights, phase_of
+from hcs.readout.settings import ReadoutSettings
+
+SETTINGS = ReadoutSettings()
+Floats = npt.NDArray[np.float64]
+
+
+def draw(fractions: tuple[float, ...], *, cv: float, n: int, ratio: float, seed: int) -> tuple[Floats, Floats]:
+    """Contents (n,) with 2N at 1000 and the share of each phase really drawn; fractions as in PHASES."""
+    rng = np.random.default_rng(seed)
+    phase = rng.choice(5, n, p=fractions)
+    truth = np.select(
+        [phase == 0, phase == 1, phase == 2, phase == 3],
+        [
+            rng.uniform(0.1, 1.5, n),
+            np.full(n, 2.0),
+            rng.uniform(2, 2 * ratio, n),
+            np.full(n, 2.0 * ratio),
+        ],
+        default=rng.uniform(5, 8, n),
+    )
+    return 500 * truth * (1 + cv * rng.standard_normal(n)), np.bincount(phase, minlength=5) / n
+
+
+def peak_of(content: Floats) -> DnaPeak:
+    return find_peak(content, source_wells="4 negative-control wells", settings=SETTINGS)
+
+
+@pytest.mark.parametrize("cv", [0.05, 0.08])
+@pytest.mark.parametrize("ratio", [1.9, 2.0])
+@pytest.mark.parametrize(
+    "cycle", [(0.02, 0.58, 0.24, 0.15, 0.01), (0.0, 0.4, 0.2, 0.4, 0.0), (0.05, 0.75, 0.1, 0.1, 0.0)]
+)
+def test_fractions_within_three_points(cv: float, ratio: float, cycle: tuple[float, ...]) -> None:
+    content, truth = draw(cycle, cv=cv, n=5000, ratio=ratio, seed=1)
+    peak = peak_of(content)
+    assert peak.usable
+    assert peak.two_n == pytest.approx(1000, rel=0.015)
+    assert peak.cv == pytest.approx(cv, abs=0.01)
+    assert peak.four_n_ratio == pytest.approx(ratio, abs=0.04)
+    found = fit_weights(bin_content(peak.content_n(content))[None], peak.shapes())[0]
+    assert np.abs(found - truth).max() < 0.03
+
+
+def test_one_peak_only_is_2n() -> None:
+    content, _ = draw((0, 1, 0, 0, 0), cv=0.06, n=1000, ratio=2, seed=2)
+    peak = peak_of(content)
+    assert peak.usable
+    assert peak.two_n == pytest.approx(1000, rel=0.01)
+
+
+def test_debris_at_half_the_content_is_not_taken_for_2n() -> None:
+    cells, _ = draw((0, 0.8, 0.15, 0.05, 0), cv=0.06, n=3000, ratio=2, seed=3)
+    debris = np.random.default_rng(3).normal(500, 40, 400)
+    assert peak_of(np.concatenate([cells, debris])).two_n == pytest.approx(1000, rel=0.02)
+
+
+def test_lower_of_the_pair_is_2n_even_when_4n_is_the_higher_one() -> None:
+    content, _ = draw((0, 0.3, 0.1, 0.6, 0), cv=0.06, n=3000, ratio=2, seed=4)
+    assert peak_of(content).two_n == pytest.approx(1000, rel=0.02)
+
+
+def test_scale_of_the_image_does_not_matter() -> None:
+    content, _ = draw((0, 0.6, 0.25, 0.15, 0), cv=0.07, n=2000, ratio=2, seed=5)
+    one, other = peak_of(content), peak_of(content * 1e6)
+    assert other.two_n == pytest.approx(1e6 * one.two_n, rel=1e-3)
+    assert other.cv == pytest.approx(one.cv, abs=2e-3)
+
+
+def test_too_few_nuclei() -> None:
+    peak = peak_of(np.full(199, 1000.0))
+    assert not peak.usable
+    assert peak.reason.startswith("199 nuclei with DNA content in 4 negative-control wells, at least 200 are")
+    assert np.isnan(peak.content_n([1.0, 2.0])).all()
+
+
+def test_content_without_a_peak_is_refused() -> None:
+    peak = peak_of(2 ** np.random.default_rng(0).uniform(0, 8, 3000))
+    assert not peak.usable
+    assert peak.reason
+
+
+def test_too_wide_a_peak_is_refused() -> None:
+    peak = peak_of(1000 * np.exp(0.4 * np.random.default_rng(0).standard_normal(3000)))
+    assert not peak.usable
+    assert "CV" in peak.reason
+
+
+def test_saturated_dna_is_refused_with_its_share() -> None:
+    content, _ = draw((0, 0.6, 0.25, 0.15, 0), cv=0.05, n=500, ratio=2, seed=6)
+    peak = find_peak(content, source_wells="all wells", settings=SETTINGS, saturated=0.8)
+    assert not peak.usable
+    assert peak.reason.startswith("80% of the nuclei have saturated DNA pixels")
+
+
+def test_identical_contents_do_not_crash() -> None:
+    assert peak_of(np.full(500, 3.0)).two_n == pytest.approx(3.0, rel=0.05)
+
+
+def test_negative_zero_and_missing_contents_are_left_out_of_the_peak() -> None:
+    content, _ = draw((0, 0.6, 0.25, 0.15, 0), cv=0.05, n=500, ratio=2, seed=7)
+    peak = peak_of(np.concatenate([content, [np.nan, np.inf, 0.0, -5.0]]))
+    assert peak.n == 500
+
+
+def test_components_are_distributions() -> None:
+    shapes = components(cv=0.08, four_n_ratio=1.95)
+    assert shapes.shape == (len(PHASES), len(EDGES_N) - 1)
+    assert (shapes >= 0).all()
+    np.testing.assert_allclose(shapes.sum(axis=1), 1, atol=1e-3)
+    middle = (EDGES_N[:-1] + EDGES_N[1:]) / 2
+    np.testing.assert_allclose((shapes @ middle)[1:4], [2, 2.95, 3.9], atol=0.02)  # G1, S, G2M
+
+
+def test_weights_of_a_well_without_nuclei_are_nan_and_others_add_up() -> None:
+    shapes = components(cv=0.06, four_n_ratio=2)
+    weights = fit_weights(np.stack([bin_content([]), bin_content([2.0, 2.02, 4.0])]), shapes)
+    assert np.isnan(weights[0]).all()
+    assert weights[1].sum() == pytest.approx(1)
+    assert weights[1][1] == pytest.approx(2 / 3, abs=0.02)
+    assert weights[1][3] == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_far_out_contents_count_as_sub_g1_and_above_4n() -> None:
+    weights = fit_weights(bin_content([-3.0, 0.0, 40.0, 2.0])[None], components(cv=0.06, four_n_ratio=2))[0]
+    np.testing.assert_allclose(weights, [0.5, 0.25, 0, 0, 0.25], atol=0.01)
+
+
+def test_phase_of_by_gates() -> None:
+    names = phase_of([-1, 1.0, 2.0, 3.0, 4.0, 6.0, np.nan], gates_n=(1.5, 2.5, 3.5, 5.0))
+    assert names.tolist() == ["SubG1", "SubG1", "G1", "S", "G2M", "Above4N", ""]

@@ -1,0 +1,49 @@
+"""A small plate of each NGFF version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcs.plate.keys import FieldKey, WellId
+from hcs.store.write import PlateSpec, create_plate, write_field
+
+WELLS = (WellId(1, 2), WellId(0, 0))
+
+
+@dataclass(frozen=True)
+class SmallPlate:
+    """Wells A01 and B03, two fields each, channels DNA and GFP, 65 × 80 px of 0.65 µm, uint16."""
+
+    path: str
+    spec: PlateSpec
+    keys: tuple[FieldKey, ...]
+
+    def image(self, key: FieldKey) -> NDArray[np.uint16]:
+        """The pixels written to a field; other ones in each."""
+        seed = [key.well.row, key.well.column, key.field]
+        return np.random.default_rng(seed).integers(100, 4000, (2, 65, 80), dtype=np.uint16)
+
+
+@pytest.fixture(params=["0.4", "0.5"])
+def ngff(request: pytest.FixtureRequest) -> str:
+    """Each NGFF version."""
+    return str(request.param)
+
+
+@pytest.fixture
+def small_plate(tmp_path: Path, ngff: str) -> SmallPlate:
+    """A plate written by hcs."""
+    spec = PlateSpec(
+        name="small", wells=WELLS, fields_per_well=2, channels=("DNA", "GFP"), ngff=ngff, pixel_size_um=0.65
+    )
+    keys = tuple(FieldKey(well, field) for well in sorted(WELLS) for field in range(2))
+    plate = SmallPlate(str(tmp_path / f"plate-{ngff}.ome.zarr"), spec, keys)
+    create_plate(plate.path, spec)
+    for key in keys:
+        write_field(plate.path, spec, key, plate.image(key))
+    return plate
