@@ -15,8 +15,8 @@ from hcs.plate.keys import FieldKey
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
-from hcs.report.overlay import overlay_figure
 from hcs.report.html import write_report
+from hcs.report.overlay import overlay_figure
 from hcs.store.atomic import replacing
 from hcs.store.platemap import read_plate_map
 from hcs.store.results import Results, open_results

@@ -64,9 +64,10 @@ def _channel_names(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
 def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
     """The fields to process, in plate order, of all wells or those ``wells`` names; PlateError without any.
 
-    A well that the plate declares without any field counts with a field 0, which then fails: it is accounted for.
+    A well that the plate declares without having any field counts with a field 0, which then fails: every expected
+    well is accounted for.
     """
-    chosen = set(select_wells(plate.wells, wells))
+    chosen = set(select_wells(declared_wells(plate), wells))
     present = {entry.key.well for entry in plate.fields}
     keys = [entry.key for entry in plate.fields if entry.key.well in chosen]
     keys += [FieldKey(well, 0) for well in chosen - present]
@@ -75,11 +76,16 @@ def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
     return tuple(sorted(keys))
 
 
+def declared_wells(plate: Plate) -> tuple[WellId, ...]:
+    """All wells that the plate's metadata names, those without a folder included, in plate order."""
+    return tuple(sorted({*plate.wells, *plate.absent_wells}))
+
+
 def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:
     """Sentences on wells that only the map or only the plate has; PlateError where they have none in common."""
     if plate_map is None:
         return ()
-    only_map, only_plate = plate_map.unmatched(plate.wells)
+    only_map, only_plate = plate_map.unmatched(declared_wells(plate))
     if len(only_map) == len(plate_map.wells):
         raise PlateError(
             f"the plate map and {plate.path} have no well in common (map: {_some(only_map)}; plate: "

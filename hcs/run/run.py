@@ -105,6 +105,8 @@ def run_plate(
     }
     started = time.time()
     if pending:
+        if config.labels == "plate":
+            prepare_label_plate(plate.path, plate)  # a read-only plate is better known now than after the first field
         with connect(workers) as client:
             if not resumed:
                 _open_folder(out, job, record, plate_map)

@@ -49,9 +49,7 @@ CDK2_INHIBITOR: Final = Compound(
 G2M_ARRESTER: Final = Compound(
     name="g2m-arrester", ec50_um=0.1, hill=1.5, phases=(0.05, 0.15, 0.12, 0.60, 0.08), loss=0.35
 )
-CYTOTOXIC: Final = Compound(
-    name="cytotoxic", ec50_um=1.0, hill=2.0, phases=(0.40, 0.33, 0.13, 0.12, 0.02), loss=0.5
-)
+CYTOTOXIC: Final = Compound(name="cytotoxic", ec50_um=1.0, hill=2.0, phases=(0.40, 0.33, 0.13, 0.12, 0.02), loss=0.5)
 INACTIVE: Final = Compound(name="inactive", ec50_um=1.0, hill=1.0)
 COMPOUNDS: Final = (CDK2_INHIBITOR, G2M_ARRESTER, CYTOTOXIC, INACTIVE)
 """The library of a simulated plate; the first, at its top dose, is the positive control."""
@@ -75,9 +73,7 @@ class Condition:
 def condition(compound: Compound, dose_um: float, *, seeding: float) -> Condition:
     """State of a well seeded with `seeding` times the usual cells after a compound has acted at a dose."""
     effect = compound.effect(dose_um)
-    mixed = [
-        (1 - effect) * base + effect * full for base, full in zip(UNTREATED, compound.phases, strict=True)
-    ]
+    mixed = [(1 - effect) * base + effect * full for base, full in zip(UNTREATED, compound.phases, strict=True)]
     total = sum(mixed)
     return Condition(
         phases=tuple(share / total for share in mixed),

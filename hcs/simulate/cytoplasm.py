@@ -16,9 +16,7 @@ _FLAT_PX: Final = 8.0
 _LEAST_REACH_PX: Final = 14.0
 
 
-def draw_sensor(
-    rng: np.random.Generator, canvas: Canvas, population: Population, *, diameter_px: float
-) -> Image:
+def draw_sensor(rng: np.random.Generator, canvas: Canvas, population: Population, *, diameter_px: float) -> Image:
     """Sensor signal (Y, X) of all cells, in counts above background, before the optics.
 
     Where cells crowd, the border runs half-way between the nuclei. Without nuclei, all zeros.

@@ -86,10 +86,7 @@ def _photograph(
     """All channels (C, Y, X); each has its own illumination, the same over the whole plate."""
     light = plate_rng(settings.seed)
     return np.stack(
-        [
-            expose(rng, signal, illumination(light, settings.size_px, settings.shading), settings)
-            for signal in signals
-        ]
+        [expose(rng, signal, illumination(light, settings.size_px, settings.shading), settings) for signal in signals]
     )
 
 

@@ -105,9 +105,7 @@ def place_nuclei(
         area = float(population.area_px[cell])
         outline = draw_outline(rng, area_px=area, aspect=float(population.aspect[cell]))
         clustered = bool(placed) and rng.random() < clustering
-        spot = _find_spot(
-            rng, canvas.labels, outline.mask, placed if clustered else [], np.sqrt(area / np.pi)
-        )
+        spot = _find_spot(rng, canvas.labels, outline.mask, placed if clustered else [], np.sqrt(area / np.pi))
         if spot is None:
             continue
         y, x, free = spot
@@ -163,9 +161,7 @@ def _whole(mask: NDArray[np.bool_]) -> bool:
     return int(cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[0]) == 2
 
 
-def _texture(
-    rng: np.random.Generator, chromatin: Image, outline: Outline, *, condensed: bool
-) -> tuple[Image, Image]:
+def _texture(rng: np.random.Generator, chromatin: Image, outline: Outline, *, condensed: bool) -> tuple[Image, Image]:
     """Relative density of DNA and of nuclear sensor on the outline's grid; nucleoli hold little of either."""
     thickness = 0.72 + 0.28 * outline.depth
     amplitude = _CHROMATIN * rng.uniform(0.6, 1.4) * (0.5 if condensed else 1.0)

@@ -138,7 +138,5 @@ def _samples(number: int, settings: SimulationSettings) -> list[Treatment]:
         Treatment(role="sample", compound=inactive, dose_um=TOP_DOSE_UM, seeding=settings.crowding)
     ] * crowded
     series = doses_um(settings.doses)
-    grid = [
-        Treatment(role="sample", compound=compound, dose_um=dose) for dose in series for compound in COMPOUNDS
-    ]
+    grid = [Treatment(role="sample", compound=compound, dose_um=dose) for dose in series for compound in COMPOUNDS]
     return (special + [grid[index % len(grid)] for index in range(number)])[:number]

@@ -116,9 +116,7 @@ def _dna_content(rng: np.random.Generator, phase: NDArray[np.int64]) -> Floats:
     return np.asarray(low + (high - low) * rng.beta(1.2, 1.2, number))
 
 
-def _sensor_ratio(
-    rng: np.random.Generator, phase: NDArray[np.int64], dna_n: Floats, inhibition: float
-) -> Floats:
+def _sensor_ratio(rng: np.random.Generator, phase: NDArray[np.int64], dna_n: Floats, inhibition: float) -> Floats:
     """Sensor ratio of each cell: 0.5-0.75 in G1, rising with DNA content through S to 1.35-1.75 in G2M.
 
     Dead cells have lost the nuclear envelope's barrier (about 1). Inhibition moves the logarithm towards the

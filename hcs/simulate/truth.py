@@ -58,9 +58,7 @@ def truth_wells(cells: pd.DataFrame, *, wells: tuple[WellId, ...] | None = None)
     mean_ratio; mean_dna_n; count_all (border nuclei included). Every one of `wells` gets a row, in order;
     by default those in `cells`. One without nuclei has count 0 and NaN for fractions and means.
     """
-    names = (
-        sorted(cells["well"].unique(), key=WellId.parse) if wells is None else [str(well) for well in wells]
-    )
+    names = sorted(cells["well"].unique(), key=WellId.parse) if wells is None else [str(well) for well in wells]
     inner = cells[~cells["touches_border"].astype(bool)]
     grouped = inner.groupby("well")
     count = grouped.size().reindex(names, fill_value=0)

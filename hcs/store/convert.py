@@ -208,6 +208,10 @@ def _stack(paths: tuple[Path, ...]) -> NDArray[Any]:
             planes.append(read_image(path))
         except FieldError as error:
             raise PlateError(error.reason) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders of damaged files raise whatever they stumble over
+            raise PlateError(f"{path} cannot be read as an image ({error}); copy or write it again") from error
     for path, plane in zip(paths, planes, strict=True):
         if (plane.shape, plane.dtype) != (planes[0].shape, planes[0].dtype):
             raise PlateError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def read_image(path: Path) -> NDArray[Any]:
                 raise FieldError(path.name, f"{path} is not a readable PNG; write it again")
         else:
             image = tifffile.imread(path)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, struct.error, tifffile.TiffFileError) as error:
         raise FieldError(path.name, f"{path} cannot be read as an image ({error})") from error
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] in (3, 4) and (array[..., :1] == array[..., :3]).all():

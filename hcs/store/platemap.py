@@ -43,7 +43,7 @@ def write_plate_map(path: str | Path, plate_map: PlateMap) -> None:
 def _read_frame(file: Path) -> pd.DataFrame:
     if file.suffix.lower() in (".parquet", ".pq"):
         return pd.read_parquet(file)
-    # A BOM is what spreadsheets put before UTF-8; sep=None lets Python's sniffer find semicolons and tabs.
+    # Spreadsheets put a BOM before UTF-8, and separate by semicolons where the comma is the decimal sign.
     header = file.read_text(encoding="utf-8-sig").partition("\n")[0]
     separator = max(",;\t", key=header.count)
     return pd.read_csv(

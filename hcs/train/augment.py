@@ -76,8 +76,7 @@ def _split_mirrored(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def photometric(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change a normalised crop (Y, X) as another microscope would: blur, shading, haze, gamma, gain, noise, fewer
-    bits."""
+    """Change a normalised crop (Y, X) as another microscope would: blur, shading, haze, noise …"""
     out: NDArray[Any] = image
     if rng.random() < 0.25:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.6)))
@@ -87,6 +86,9 @@ def photometric(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray
         out = out * _smooth_field(out.shape, rng, low=0.6, high=1.4)
     if rng.random() < 0.25:
         out = out + _smooth_field(out.shape, rng, low=0.0, high=float(rng.uniform(0.05, 0.3)))
+    if rng.random() < 0.3:
+        # Light of the cell around the nucleus: cytoplasm, and what is out of focus.
+        out = out + float(rng.uniform(0.1, 0.6)) * cv2.GaussianBlur(out, (0, 0), float(rng.uniform(4.0, 16.0)))
     if rng.random() < 0.5:
         out = np.sign(out) * np.abs(out) ** np.float32(np.exp(rng.normal(0.0, 0.25)))
     out = out * np.float32(np.exp(rng.normal(0.0, 0.22))) + np.float32(rng.normal(0.0, 0.03))

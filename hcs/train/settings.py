@@ -13,7 +13,7 @@ class TrainSettings:
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Channels of the U-Net at each resolution."""
-    steps: int = 5500
+    steps: int = 3600
     """Optimiser steps."""
     batch: int = 8
     """Crops a step."""
@@ -39,7 +39,7 @@ class TrainSettings:
     """Fraction of crops that are synthetic fields without nuclei (noise, haze, specks)."""
     seed: int = 0
     """Seed of weights, crops and augmentation."""
-    evaluate_every: int = 500
+    evaluate_every: int = 600
     """Steps between evaluations of the averaged weights on the validation images."""
     checkpoint_every: int = 100
     """Steps between checkpoints; a killed run goes on from the last."""

@@ -32,7 +32,12 @@ def test_missing_columns_get_empty_values_and_fixed_types() -> None:
 
 def test_values_follow_their_well_and_further_columns_are_carried() -> None:
     frame = make(
-        batch=[2, 1], Dose=["0.5", None], well=["B1", "A1"], role=["sample"] * 2, compound=["X", np.nan], Group=["g", "h"]
+        batch=[2, 1],
+        Dose=["0.5", None],
+        well=["B1", "A1"],
+        role=["sample"] * 2,
+        compound=["X", np.nan],
+        Group=["g", "h"],
     ).frame
     assert list(frame.columns) == ["well", "role", "compound", "dose", "unit", "batch", "Group"]
     assert frame.loc[1].to_dict() == {

@@ -103,9 +103,7 @@ def test_table_agrees_with_labels(field: SimulatedField) -> None:
 
 def test_every_inner_nucleus_is_one_piece_and_some_touch(field: SimulatedField) -> None:
     inner = field.cells.loc[~field.cells["touches_border"], "label"]
-    pieces = [
-        cv2.connectedComponents((field.labels == n).view(np.uint8), connectivity=4)[0] - 1 for n in inner
-    ]
+    pieces = [cv2.connectedComponents((field.labels == n).view(np.uint8), connectivity=4)[0] - 1 for n in inner]
     assert set(pieces) == {1}
     blobs = cv2.connectedComponents((field.labels > 0).view(np.uint8))[0] - 1
     assert 0.5 * len(field.cells) < blobs < 0.95 * len(field.cells)
@@ -202,9 +200,7 @@ def test_truth_wells_by_hand() -> None:
     table = truth_wells(cells, wells=(WellId(0, 0), WellId(1, 1), WellId(2, 2))).set_index("well")
     assert list(table["count"]) == [2, 0, 0]
     assert list(table["count_all"]) == [3, 1, 0]
-    assert table.loc[
-        "A01", ["fraction_g1", "fraction_s", "fraction_g2m", "mean_ratio", "mean_dna_n"]
-    ].tolist() == [
+    assert table.loc["A01", ["fraction_g1", "fraction_s", "fraction_g2m", "mean_ratio", "mean_dna_n"]].tolist() == [
         0.5,
         0.0,
         0.5,

@@ -57,9 +57,7 @@ def test_area_grows_with_dna_content() -> None:
 def test_sensor_levels_add_up_to_the_ratio_and_the_expression() -> None:
     population = draw(INACTIVE, 0.0, number=100)
     assert population.cytoplasm_counts / population.nucleus_counts == pytest.approx(population.ratio)
-    assert (population.cytoplasm_counts + population.nucleus_counts) / 2 == pytest.approx(
-        population.expression
-    )
+    assert (population.cytoplasm_counts + population.nucleus_counts) / 2 == pytest.approx(population.expression)
 
 
 def test_inhibitor_lowers_ratio_and_arrests_in_g1_with_dose() -> None:

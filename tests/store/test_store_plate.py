@@ -183,7 +183,7 @@ def test_broken_image_metadata_fails_that_field(
 
 def test_a_missing_field_group_fails_that_field(small_plate: Any) -> None:
     shutil.rmtree(Path(small_plate.path) / "A" / "01" / "0")
-    with pytest.raises(FieldError, match="field A01/0: its group .* is missing"):
+    with pytest.raises(FieldError, match=r"field A01/0: its group .* is missing"):
         read_field(open_plate(small_plate.path), A01, channels=(0,))
 
 

@@ -1,0 +1,49 @@
+"""What the tests of running share: calling the command line, and looking at what it left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hcs.run.simulation import SimulationFiles
+
+Hcs = Callable[..., "Shown"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command showed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call_hcs(*arguments: object, cwd: Path | None = None) -> Shown:
+    """Run ``hcs`` in a process of its own, as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hcs", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+        check=False,
+    )
+    return Shown(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended well."""
+
+    files: SimulationFiles
+    out: Path
+    shown: Shown
+
+
+def table_bytes(out: Path) -> dict[str, bytes]:
+    """Every part of the nucleus table, byte by byte."""
+    return {str(p.relative_to(out)): p.read_bytes() for p in sorted((out / "nuclei").rglob("*.parquet"))}
