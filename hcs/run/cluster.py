@@ -33,11 +33,6 @@ class Workers:
         """Local CPU processes: as asked, else one for every core this process may use."""
         return self.count or cores()
 
-    @property
-    def threads(self) -> int:
-        """CPU threads the network gets in each worker, so that workers × threads never exceed the cores."""
-        return 1 if self.scheduler else max(1, cores() // self.local_count)
-
 
 def cores() -> int:
     """CPU cores that this process may use."""
@@ -74,13 +69,15 @@ def connect(workers: Workers) -> Iterator[Client]:
 def _local(workers: Workers) -> Iterator[Client]:
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    # Dask's nanny would set OMP_NUM_THREADS=1 and have malloc return memory at once, which triples the network's
-    # time; both are set here on purpose. The tasks keep no results in workers, so dask's memory limits, made for
-    # results that pile up, are off.
+    # One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many
+    # workers
+    # share the machine, so the table is the same to the last bit. Dask's nanny would have malloc return memory at once,
+    # which triples the network's time. Tasks keep no results in workers, so dask's memory limits, made for results that
+    # pile up, are off.
     environment = {
-        "OMP_NUM_THREADS": str(workers.threads),
-        "MKL_NUM_THREADS": str(workers.threads),
-        "OPENBLAS_NUM_THREADS": str(workers.threads),
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_TRIM_THRESHOLD_": str(2**30),
     }
     import dask  # noqa: PLC0415

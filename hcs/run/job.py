@@ -24,5 +24,3 @@ class Job:
     device: str
     """``cpu`` or ``cuda``."""
     labels: LabelsTarget
-    threads: int
-    """CPU threads the network may use in one worker."""

@@ -88,7 +88,6 @@ def run_plate(
         model=model,
         device=workers.device,
         labels=config.labels,
-        threads=workers.threads,
     )
     pending = tuple(key for key in keys if not (resumed and is_finished(out, plate.name, key)))
     record: dict[str, Any] = {

@@ -22,9 +22,9 @@ from hcs.store.table import write_part
 
 
 @lru_cache(maxsize=2)
-def network_of(model: ModelFile, device: str, threads: int) -> UNet:
+def network_of(model: ModelFile, device: str) -> UNet:
     """The run's network, loaded once per worker process and kept."""
-    tune_cpu(threads)
+    tune_cpu(threads=1)
     card, weights = read_model(model)
     return build_network(card, weights, find_device(device))
 
@@ -49,7 +49,7 @@ def process_field(job: Job, key: FieldKey) -> LedgerEntry:
 
 
 def _process(job: Job, key: FieldKey, clock: Stopwatch) -> LedgerEntry:
-    network = network_of(job.model, job.device, job.threads)
+    network = network_of(job.model, job.device)
     clock.lap("start")
     info = read_info(job.plate, key)
     if info.channels != job.channels.names:

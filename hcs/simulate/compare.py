@@ -36,14 +36,14 @@ class Agreement:
         """The comparison in words."""
         return (
             f"nuclei         {self.found_nuclei:,} found, {self.true_nuclei:,} true ({self.count_error:+.1%})",
-            f"2N fraction    {self.found_2n:.3f} found, {self.true_2n:.3f} true ({_points(self.found_2n, self.true_2n)})",
-            f"4N fraction    {self.found_4n:.3f} found, {self.true_4n:.3f} true ({_points(self.found_4n, self.true_4n)})",
+            f"2N fraction    {_points(self.found_2n, self.true_2n)}",
+            f"4N fraction    {_points(self.found_4n, self.true_4n)}",
             f"sensor ratio   r = {self.ratio_r:.4f} between measured and true well means (n = {self.wells} wells)",
         )
 
 
 def _points(found: float, true: float) -> str:
-    return f"{100.0 * (found - true):+.1f} points"
+    return f"{found:.3f} found, {true:.3f} true ({100.0 * (found - true):+.1f} points)"
 
 
 def agreement(measured: pd.DataFrame, truth: pd.DataFrame) -> Agreement:

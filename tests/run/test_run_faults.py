@@ -1,4 +1,4 @@
-"""Runs that are killed, fields that are broken, disks that are full: nothing finished is lost, nothing stops the rest."""
+"""Runs that are killed, fields that are broken, disks that are full: what is finished is kept, the rest goes on."""
 
 from __future__ import annotations
 

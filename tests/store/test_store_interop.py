@@ -21,7 +21,7 @@ KEY = FieldKey(WellId(2, 11), 0)
 
 def by_ome_zarr(path: Path, ngff: str, shards: tuple[int, ...] | None) -> None:
     """A plate as ome-zarr-py's documentation writes it."""
-    from ome_zarr import writer  # noqa: PLC0415
+    from ome_zarr import writer
 
     root = zarr.open_group(path, mode="w", zarr_format=2 if ngff == "0.4" else 3)
     fmt = ome_format(ngff)
@@ -43,7 +43,7 @@ def by_ome_zarr(path: Path, ngff: str, shards: tuple[int, ...] | None) -> None:
 
 def by_ngio(path: Path, ngff: str, shards: tuple[int, ...] | None) -> None:
     """A plate as ngio's documentation writes it."""
-    import ngio  # noqa: PLC0415
+    import ngio
 
     where = ngio.ImageInWellPath(row="C", column="12", path="0")
     plate = ngio.create_empty_plate(path, name="by ngio", images=[where], ngff_version=ngff)

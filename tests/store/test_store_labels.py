@@ -70,7 +70,7 @@ def test_both_validators_and_ngio_accept_them(small_plate: Any, target: str) -> 
     yaozarrs.validate_zarr_store(target)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import ngio  # noqa: PLC0415
+        import ngio
 
         assert type(ome_zarr_models.open_ome_zarr(zarr.open_group(target, mode="r"))).__name__ == "HCS"
         for group in ("labels", "labels/nuclei"):

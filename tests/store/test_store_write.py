@@ -38,7 +38,7 @@ def test_both_validators_accept_the_plate(small_plate: Any) -> None:
 def test_ngio_reads_pixels_names_colours_and_sizes(small_plate: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import ngio  # noqa: PLC0415
+        import ngio
 
         plate = ngio.open_ome_zarr_plate(small_plate.path)
         container = plate.get_image("B", "03", "1")
