@@ -2,8 +2,8 @@
 
     python benchmarks/bbbc013.py ../shared/data/bbbc013 [--out FOLDER] [--figure docs/bbbc013.png]
 
-Needs what `hcs convert --layout bbbc013` needs: the images and platemap.csv. Prints seconds, nuclei, and Z′ over wells of each
-group's positives against its negatives; with --figure, draws the picture of the README.
+Needs what `hcs convert --layout bbbc013` needs: the images and platemap.csv. Prints seconds, nuclei, and Z′ over wells
+of each group's positives against its negatives; with --figure, draws the picture of the README.
 """
 
 from __future__ import annotations
@@ -46,9 +46,8 @@ def main() -> None:
     print(f"{nuclei:,} nuclei in {len(fields)} fields; worker seconds by stage:")
     print(" ", ", ".join(f"{k} {v}" for k, v in opened.record["times"]["worker_s_by_stage"].items()))
     for row in opened.plate().itertuples():
-        print(
-            f"{row.Readout:32s} {row.Reference:50s} Z' {row.ZPrime:6.3f} ({row.ZPrime_Low:.3f} to {row.ZPrime_High:.3f})"
-        )
+        interval = f"({row.ZPrime_Low:.3f} to {row.ZPrime_High:.3f})"
+        print(f"{row.Readout:32s} {row.Reference:50s} Z' {row.ZPrime:6.3f} {interval}")
     if arguments.figure is not None:
         figure = readme_figure(
             finish(results),

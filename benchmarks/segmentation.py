@@ -2,8 +2,8 @@
 
     python benchmarks/segmentation.py ../shared/data/nuclei [--repeats 3]
 
-Prints a Markdown table: F1 per image averaged over images and then over IoU 0.50-0.90 (Caicedo et al. 2019), F1 at 0.5, with
-95 % bootstrap intervals over images, and seconds per megapixel from pixels to labels (median of the repeats).
+Prints a Markdown table: F1 per image averaged over images and then over IoU 0.50-0.90 (Caicedo et al. 2019), F1 at 0.5,
+with 95 % bootstrap intervals over images, and seconds per megapixel from pixels to labels (median of the repeats).
 """
 
 from __future__ import annotations

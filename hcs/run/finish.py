@@ -19,13 +19,20 @@ from hcs.report.html import write_report
 from hcs.report.overlay import overlay_figure
 from hcs.store.atomic import replacing
 from hcs.store.platemap import read_plate_map
-from hcs.store.results import Results, open_results
+from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.table import write_frame
 
 _KEY_COLUMNS = (
     Column("Metadata_Plate", "string", "", "name of the plate", "plate metadata"),
     Column("Metadata_Well", "string", "", "well, row letters and two-digit column", "plate metadata"),
     Column("Metadata_Site", "int32", "", "field: its 0-based position in the well's metadata", "plate metadata"),
+)
+_CONTENT_N = Column(
+    DNA_CONTENT_N,
+    "float64",
+    "N",
+    "DNA content in units of N: 2 x Nuclei_DNA_Content / DNA_TwoN of plate.parquet; NaN without a usable 2N peak",
+    "hcs",
 )
 
 
@@ -83,6 +90,7 @@ def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts) -> N
     nucleus = column_dictionary(tuple(channels["names"]), channels["dna"], channels["sensor"])
     tables = {
         "nuclei": (*_KEY_COLUMNS, *nucleus),
+        "nuclei, by hcs.open_results": (_CONTENT_N,),
         "wells": well_columns(readouts.wells, nucleus=nucleus),
         "compounds": COMPOUND_COLUMNS,
         "plate": PLATE_COLUMNS,
@@ -128,7 +136,7 @@ def _provenance(record: dict[str, Any]) -> dict[str, str]:
     """The record as label → text, for the report."""
     texts = {
         "Command": record["command"],
-        "Plate": record["identity"]["plate"]["path"],
+        "Plate": record["plate_path"],
         "Model": f"{record['model']['name']}, sha256 {record['model']['sha256']}",
         "Channels": ", ".join(record["channels"]["names"])
         + f" (DNA {record['channels']['dna']}, sensor {record['channels']['sensor'] or 'none'})",

@@ -20,7 +20,7 @@ from hcs.plate.platemap import PlateMap
 from hcs.run.cluster import cores
 from hcs.store.atomic import read_json
 from hcs.store.models import ModelFile
-from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.plate import Plate, find_channel, read_field, read_info
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
 _SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
@@ -107,13 +107,15 @@ def _some(wells: tuple[WellId, ...]) -> str:
 def identity(
     plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile, plate_map: PlateMap | None
 ) -> dict[str, Any]:
-    """What makes two runs the same run, as plain data: their results may share a folder only when this is equal."""
-    fields = hashlib.sha256("\n".join(f"{e.key} {e.path}" for e in plate.fields).encode()).hexdigest()
+    """What makes two runs the same run, as plain data: their results may share a folder only when this is equal.
+
+    The plate counts by what it holds, not by where it lies.
+    """
     plate_map_hash = (
         hashlib.sha256(plate_map.frame.to_csv(index=False).encode()).hexdigest() if plate_map is not None else None
     )
     data = {
-        "plate": {"path": plate.path, "name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
+        "plate": {"name": plate.name, "ngff": plate.ngff, "sha256": fingerprint(plate, keys)},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(),
         "labels": config.labels,
@@ -122,6 +124,21 @@ def identity(
     }
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
+
+
+def fingerprint(plate: Plate, keys: tuple[FieldKey, ...]) -> str:
+    """Hash of the plate's list of fields and of the pixels of the first of ``keys`` that can be read.
+
+    It tells plates apart, also a plate from its next conversion, at the cost of reading one field.
+    """
+    digest = hashlib.sha256("\n".join(f"{entry.key} {entry.path}" for entry in plate.fields).encode())
+    for key in keys:
+        try:
+            digest.update(read_field(plate, key, channels=(0,), z="max").tobytes())
+        except FieldError:
+            continue
+        break
+    return digest.hexdigest()
 
 
 def check_resumable(out: Path, wanted: dict[str, Any]) -> bool:

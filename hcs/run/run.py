@@ -71,7 +71,7 @@ def run_plate(
     written. A field that fails is entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
-    plate = open_plate(plate_path)
+    plate = open_plate(str(Path(plate_path).absolute()))
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
     notes = check_plate_map(plate_map, plate)
     keys = expected_fields(plate, wells)
@@ -92,6 +92,7 @@ def run_plate(
     pending = tuple(key for key in keys if not (resumed and is_finished(out, plate.name, key)))
     record: dict[str, Any] = {
         "identity": wanted,
+        "plate_path": plate.path,
         "channels": {
             "names": list(channels.names),
             "dna": channels.names[channels.dna],

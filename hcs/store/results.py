@@ -21,6 +21,9 @@ from hcs.store.table import read_frame, read_nuclei
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
+DNA_CONTENT_N = "Nuclei_DNA_ContentN"
+_CONTENT = "Nuclei_DNA_Content"
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -37,8 +40,25 @@ class Results:
         columns: Sequence[str] | None = None,
         where: ds.Expression | None = None,
     ) -> pd.DataFrame:
-        """The nucleus table, all of it or some wells (``["B03"]``), columns, and rows for which ``where`` holds."""
-        return read_nuclei(self.folder, wells=wells, columns=columns, where=where)
+        """The nucleus table, all of it or some wells (``["B03"]``), columns, and rows for which ``where`` holds.
+
+        Beside the columns on disk there is ``Nuclei_DNA_ContentN``, the DNA content in units of N: it needs the plate's
+        2N peak, which is known only when all fields are measured. NaN where the plate has no usable peak.
+        """
+        if columns is not None and DNA_CONTENT_N not in columns:
+            return read_nuclei(self.folder, wells=wells, columns=columns, where=where)
+        stored = None if columns is None else [*dict.fromkeys([c for c in columns if c != DNA_CONTENT_N] + [_CONTENT])]
+        table = read_nuclei(self.folder, wells=wells, columns=stored, where=where)
+        table[DNA_CONTENT_N] = 2.0 * table[_CONTENT] / self._two_n()
+        return table if columns is None else table[list(columns)]
+
+    def _two_n(self) -> float:
+        """DNA content of the plate's 2N peak; NaN where it is not usable or the readouts were not made yet."""
+        path = self.folder / "plate.parquet"
+        if not path.exists():
+            return float("nan")
+        peak = read_frame(path)[["DNA_TwoN", "DNA_Usable"]].head(1)
+        return float(peak["DNA_TwoN"].iloc[0]) if len(peak) and peak["DNA_Usable"].iloc[0] else float("nan")
 
     def wells(self) -> pd.DataFrame:
         """One row per expected well: status, counts, feature means and medians, cell-cycle fractions."""
@@ -69,12 +89,12 @@ class Results:
         target = self.record["identity"]["labels"]
         if target == "none":
             raise ResultsError(f"{self.folder} was made with --labels none; run again with --labels out to keep labels")
-        store = self.folder / "labels.zarr" if target == "out" else Path(self.record["identity"]["plate"]["path"])
+        store = self.folder / "labels.zarr" if target == "out" else Path(self.record["plate_path"])
         return read_labels(str(store), FieldKey(WellId.parse(well), field))
 
     def image(self, well: str, field: int = 0, channel: int = 0) -> NDArray[Any]:
         """One channel (Y, X) of one field, from the plate."""
-        plate = open_plate(self.record["identity"]["plate"]["path"])
+        plate = open_plate(self.record["plate_path"])
         z = self.record["identity"]["config"]["z"]
         image: NDArray[Any] = read_field(plate, FieldKey(WellId.parse(well), field), channels=(channel,), z=z)[0]
         return image

@@ -69,6 +69,15 @@ def test_the_record_says_how_to_repeat_the_run(finished: Finished) -> None:
     assert record["versions"]["torch"] != "unknown"
 
 
+def test_dna_content_comes_in_units_of_n(finished: Finished) -> None:
+    results = package.open_results(finished.out)
+    peak = results.plate().iloc[0]
+    nuclei = results.nuclei(columns=["Nuclei_DNA_ContentN", "Metadata_Well"])
+    assert list(nuclei.columns) == ["Nuclei_DNA_ContentN", "Metadata_Well"]
+    assert peak["DNA_Usable"] == nuclei["Nuclei_DNA_ContentN"].notna().any()
+    assert "Nuclei_DNA_ContentN" in results.nuclei().columns
+
+
 def test_status_names_every_well(finished: Finished, hcs: Hcs) -> None:
     shown = hcs("status", finished.out)
     assert shown.code == 0
