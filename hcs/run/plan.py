@@ -19,6 +19,7 @@ from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
 from hcs.run.cluster import cores
 from hcs.store.atomic import read_json
+from hcs.store.ledger import pixel_hash, read_ledger
 from hcs.store.models import ModelFile
 from hcs.store.plate import Plate, find_channel, read_field, read_info
 
@@ -109,13 +110,14 @@ def identity(
 ) -> dict[str, Any]:
     """What makes two runs the same run, as plain data: their results may share a folder only when this is equal.
 
-    The plate counts by what it holds, not by where it lies.
+    The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger).
     """
+    fields = hashlib.sha256("\n".join(f"{entry.key} {entry.path}" for entry in plate.fields).encode()).hexdigest()
     plate_map_hash = (
         hashlib.sha256(plate_map.frame.to_csv(index=False).encode()).hexdigest() if plate_map is not None else None
     )
     data = {
-        "plate": {"name": plate.name, "ngff": plate.ngff, "sha256": fingerprint(plate, keys)},
+        "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(),
         "labels": config.labels,
@@ -126,19 +128,21 @@ def identity(
     return plain
 
 
-def fingerprint(plate: Plate, keys: tuple[FieldKey, ...]) -> str:
-    """Hash of the plate's list of fields and of the pixels of the first of ``keys`` that can be read.
+def check_same_pixels(out: Path, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:
+    """ConfigError where the first finished field's pixels are no longer those that its ledger entry was made from.
 
-    It tells plates apart, also a plate from its next conversion, at the cost of reading one field.
+    Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
     """
-    digest = hashlib.sha256("\n".join(f"{entry.key} {entry.path}" for entry in plate.fields).encode())
-    for key in keys:
-        try:
-            digest.update(read_field(plate, key, channels=(0,), z="max").tobytes())
-        except FieldError:
-            continue
-        break
-    return digest.hexdigest()
+    entry = next((e for e in read_ledger(out, keys) if e.done), None)
+    if entry is None:
+        return
+    key = FieldKey.parse(entry.field)
+    n_channels = len(read_info(plate, key).channels)
+    image = read_field(plate, key, channels=tuple(range(n_channels)), z=config.z)
+    if pixel_hash(image) != entry.input_crc32:
+        raise ConfigError(
+            f"--out {out} was made from other pixels: field {key} of {plate.path} has changed since; give a new folder"
+        )
 
 
 def check_resumable(out: Path, wanted: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from hcs.run.job import Job
 from hcs.run.plan import (
     check_plate_map,
     check_resumable,
+    check_same_pixels,
     expected_fields,
     identity,
     plain_model,
@@ -80,6 +81,8 @@ def run_plate(
     out = out.absolute()
     wanted = identity(plate, keys, config, model, plate_map)
     resumed = check_resumable(out, wanted)
+    if resumed:
+        check_same_pixels(out, plate, keys, config)
     job = Job(
         plate=plate,
         out=str(out),

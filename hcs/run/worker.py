@@ -15,7 +15,7 @@ from hcs.segment.model import build_network
 from hcs.segment.predict import find_device, tune_cpu
 from hcs.segment.unet import UNet
 from hcs.store.labels import write_labels
-from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.ledger import LedgerEntry, pixel_hash, write_entry
 from hcs.store.models import ModelFile, read_model
 from hcs.store.plate import read_field, read_info
 from hcs.store.table import write_part
@@ -70,6 +70,7 @@ def _process(job: Job, key: FieldKey, clock: Stopwatch) -> LedgerEntry:
         field=str(key),
         status="ok" if n else "empty",
         nuclei=n,
+        input_crc32=pixel_hash(image),
         seconds={stage: round(s, 4) for stage, s in seconds.items()},
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
@@ -25,6 +28,8 @@ class LedgerEntry:
     status: Status
     reason: str = ""
     nuclei: int = 0
+    input_crc32: str = ""
+    """Checksum of the pixels the field was processed from."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     background: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -32,6 +37,11 @@ class LedgerEntry:
     def done(self) -> bool:
         """Whether the field has its part of the table."""
         return self.status in ("ok", "empty")
+
+
+def pixel_hash(image: NDArray[Any]) -> str:
+    """CRC-32 of an image's pixels, eight hexadecimal digits."""
+    return f"{zlib.crc32(np.ascontiguousarray(image).data):08x}"
 
 
 def _path(out: Path, key: FieldKey) -> Path:

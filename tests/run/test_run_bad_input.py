@@ -9,7 +9,10 @@ import pytest
 import zarr
 from run_helpers import Finished, Hcs
 
+from hcs.plate.keys import FieldKey
 from hcs.run.simulation import SimulationFiles
+from hcs.store.plate import open_plate, read_field
+from hcs.store.write import PlateSpec, write_field
 
 
 def refused(shown: object, out: Path | None, *words: str) -> None:
@@ -96,6 +99,19 @@ def test_the_folder_of_another_run_names_what_differs(hcs: Hcs, finished: Finish
     refused(hcs(*run, "--sensor", "DNA", "--dna", "CDK2"), None, "config.channels.dna", "config.channels.sensor")
     refused(hcs("run", finished.files.plate, "--out", finished.out), None, "plate_map_sha256")
     assert sorted(finished.out.rglob("*")) == before
+
+
+def test_a_plate_whose_pixels_changed_is_not_mixed_with_the_old_ones(
+    hcs: Hcs, finished: Finished, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.files.plate, tmp_path / "tiny.zarr")
+    shutil.copytree(finished.out, tmp_path / "results")
+    key = FieldKey.parse("A01/0")
+    image = read_field(open_plate(str(tmp_path / "tiny.zarr")), key, channels=(0, 1))
+    spec = PlateSpec(name="tiny", wells=(key.well,), fields_per_well=1, channels=("DNA", "CDK2"))
+    write_field(str(tmp_path / "tiny.zarr"), spec, key, image + 1)
+    run = ("run", tmp_path / "tiny.zarr", "--out", tmp_path / "results", "--plate-map", finished.files.plate_map)
+    refused(hcs(*run), None, "other pixels", "A01/0")
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(hcs: Hcs, simulated: SimulationFiles, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from run_helpers import Finished, Hcs, call_hcs, table_bytes
 
 import hcs as package
 from hcs.plate.keys import FieldKey
+from hcs.run.simulation import SimulationFiles
 from hcs.store.labels import read_labels
 
 
@@ -109,20 +110,19 @@ def test_running_again_touches_no_finished_field(finished: Finished, hcs: Hcs) -
     assert [p.stat().st_mtime_ns for p in parts] == before
 
 
-def test_one_worker_gives_the_same_table(finished: Finished, tmp_path: Path) -> None:
-    shutil.copytree(finished.files.plate, tmp_path / "tiny.zarr")
+def test_one_worker_gives_the_same_table(plate: SimulationFiles, finished: Finished, tmp_path: Path) -> None:
     shown = call_hcs(
-        "run", tmp_path / "tiny.zarr", "--out", tmp_path / "one", "--plate-map", finished.files.plate_map,
+        "run", plate.plate, "--out", tmp_path / "one", "--plate-map", finished.files.plate_map,
         "--workers", 1, "--labels", "out",
     )  # fmt: skip
     assert shown.code == 0, shown.err
     assert table_bytes(tmp_path / "one") == table_bytes(finished.out)
     results = package.open_results(tmp_path / "one")
     np.testing.assert_array_equal(results.labels("A01"), package.open_results(finished.out).labels("A01"))
-    assert not list((tmp_path / "tiny.zarr").rglob("labels/nuclei"))
+    assert not list(plate.plate.rglob("labels/nuclei"))
 
 
-def test_chosen_wells_only(plate: object, tmp_path: Path, finished: Finished) -> None:
+def test_chosen_wells_only(tmp_path: Path, finished: Finished) -> None:
     shown = call_hcs("run", finished.files.plate, "--out", tmp_path / "some", "--wells", "a1,B*", "--labels", "none")
     assert shown.code == 0, shown.err
     assert list(package.open_results(tmp_path / "some").wells()["Metadata_Well"]) == ["A01", "B01", "B02", "B03"]
