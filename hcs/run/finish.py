@@ -69,8 +69,12 @@ def _nuclei(results: Results) -> pd.DataFrame:
     if (results.folder / "nuclei").is_dir():
         return results.nuclei()
     channels = results.record["channels"]
-    columns = column_dictionary(tuple(channels["names"]), channels["dna"], channels["sensor"])
-    types = {c.name: c.dtype for c in (*_KEY_COLUMNS, *columns)}
+    return empty_nuclei(tuple(channels["names"]), channels["dna"], channels["sensor"])
+
+
+def empty_nuclei(channels: tuple[str, ...], dna: str, sensor: str | None) -> pd.DataFrame:
+    """The nucleus table of a plate without nuclei."""
+    types = {c.name: c.dtype for c in (*_KEY_COLUMNS, *column_dictionary(channels, dna, sensor))}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
 
 

@@ -12,12 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hcs.config import ChannelSettings, Config, differences
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.pipeline import Channels
 from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
+from hcs.readout.readouts import make_readouts
+from hcs.readout.settings import ReadoutSettings
 from hcs.run.cluster import cores
+from hcs.run.finish import empty_nuclei
 from hcs.store.atomic import read_json
 from hcs.store.ledger import pixel_hash, read_ledger
 from hcs.store.models import ModelFile
@@ -75,6 +80,18 @@ def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
     if not present & chosen:
         raise PlateError(f"{plate.path}: no field in the wells asked for; check that the conversion wrote images")
     return tuple(sorted(keys))
+
+
+def check_readouts(
+    keys: tuple[FieldKey, ...], channels: Channels, plate_map: PlateMap | None, settings: ReadoutSettings
+) -> None:
+    """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei."""
+    sensor = None if channels.sensor is None else channels.names[channels.sensor]
+    nuclei = empty_nuclei(channels.names, channels.names[channels.dna], sensor)
+    fields = pd.DataFrame(
+        {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
+    )
+    make_readouts(nuclei, fields, plate_map.frame if plate_map is not None else None, settings, plate="")
 
 
 def declared_wells(plate: Plate) -> tuple[WellId, ...]:

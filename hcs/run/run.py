@@ -17,6 +17,7 @@ from hcs.run.finish import finish
 from hcs.run.job import Job
 from hcs.run.plan import (
     check_plate_map,
+    check_readouts,
     check_resumable,
     check_same_pixels,
     expected_fields,
@@ -92,6 +93,7 @@ def run_plate(
         device=workers.device,
         labels=config.labels,
     )
+    check_readouts(keys, channels, plate_map, config.readout)
     pending = tuple(key for key in keys if not (resumed and is_finished(out, plate.name, key)))
     record: dict[str, Any] = {
         "identity": wanted,
@@ -116,7 +118,8 @@ def run_plate(
             _process_all(client, job, pending, done=len(keys) - len(pending))
     entries = read_ledger(out, keys)
     write_json(out / "run.json", record | {"times": _times(started, entries, n_fields=len(pending))})
-    return RunSummary(out, entries, finish(out), notes)
+    remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
+    return RunSummary(out, entries, finish(out), notes + remarks)
 
 
 def _open_folder(out: Path, job: Job, record: dict[str, Any], plate_map: Any) -> None:

@@ -14,6 +14,7 @@ from hcs.run.job import Job
 from hcs.segment.model import build_network
 from hcs.segment.predict import find_device, tune_cpu
 from hcs.segment.unet import UNet
+from hcs.store.field import missing_chunks
 from hcs.store.labels import write_labels
 from hcs.store.ledger import LedgerEntry, pixel_hash, write_entry
 from hcs.store.models import ModelFile, read_model
@@ -66,9 +67,11 @@ def _process(job: Job, key: FieldKey, clock: Stopwatch) -> LedgerEntry:
     clock.lap("write table")
     seconds = {stage: s for stage, s in clock.seconds.items() if stage != "analyse"} | result.seconds
     n = int(result.labels.max(initial=0))
+    missing, chunks = missing_chunks(Path(job.plate.path), info)
     return LedgerEntry(
         field=str(key),
         status="ok" if n else "empty",
+        reason=f"{missing} of {chunks} chunks are missing and were read as the fill value" if missing else "",
         nuclei=n,
         input_crc32=pixel_hash(image),
         seconds={stage: round(s, 4) for stage, s in seconds.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey
 from hcs.store.metadata import ImageMetadata, explain
-from hcs.store.nodes import holds_chunks, read_node
+from hcs.store.nodes import count_chunks, holds_chunks, read_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,19 @@ def read_pixels(
             "black, write it with empty chunks (write_empty_chunks=True), as hcs does",
         )
     return np.ascontiguousarray(stored, dtype=info.dtype)
+
+
+def missing_chunks(root: Path, info: FieldInfo) -> tuple[int, int]:
+    """How many chunk (or shard) files of a field's array are missing, and how many there should be.
+
+    Zarr reads a missing chunk as the fill value. Some writers leave out chunks of only that value, so a few missing
+    ones are no error, but worth a word.
+    """
+    sizes = {"t": info.t_size, "c": info.shape[0], "z": info.z_size, "y": info.shape[1], "x": info.shape[2]}
+    expected = math.prod(
+        -(-sizes[axis] // side) for axis, side in zip(info.axes, info.shards or info.chunks, strict=True)
+    )
+    return max(expected - count_chunks(root / info.level_path), 0), expected
 
 
 def _image_metadata(folder: Path, key: FieldKey | str) -> tuple[ImageMetadata, Literal[2, 3]]:

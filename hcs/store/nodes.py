@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,10 +40,18 @@ def read_node(folder: Path) -> Node | None:
 
 def holds_chunks(array: Path) -> bool:
     """Whether any chunk or shard file lies beneath the folder of an array; stops at the first."""
-    return any(
-        entry.is_file() and entry.name not in _METADATA_FILES and not entry.name.startswith(".")
-        for entry in array.rglob("*")
-    )
+    return next(_chunk_files(array), None) is not None
+
+
+def count_chunks(array: Path) -> int:
+    """Number of chunk files, or shard files of a sharded array, beneath the folder of an array."""
+    return sum(1 for _ in _chunk_files(array))
+
+
+def _chunk_files(array: Path) -> Iterator[Path]:
+    for entry in array.rglob("*"):
+        if entry.is_file() and entry.name not in _METADATA_FILES and not entry.name.startswith("."):
+            yield entry
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:

@@ -82,8 +82,9 @@ def test_a_plate_map_that_does_not_do(
         ("tile_size: 5\n", ["unknown key 'tile_size'"]),
         ("measure: {ring: 5}\n", ["unknown key 'measure.ring'"]),
         ("model: huge\n", ["'huge' does not exist", "fast"]),
+        ("readout: {readouts: [Mean_Sensor_Ratio]}\n", ["Mean_Sensor_Ratio", "Mean_Nuclei_Sensor_Ratio"]),
     ],
-    ids=["not yaml", "unknown key", "unknown nested key", "unknown model"],
+    ids=["not yaml", "unknown key", "unknown nested key", "unknown model", "unknown readout"],
 )
 def test_a_configuration_that_does_not_do(
     hcs: Hcs, out: Path, simulated: SimulationFiles, tmp_path: Path, text: str, words: list[str]

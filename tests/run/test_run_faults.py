@@ -70,6 +70,7 @@ def test_a_corrupt_field_fails_alone_and_is_tried_again(plate: SimulationFiles, 
     backup = tmp_path / "backup"
     shutil.copytree(plate.plate, backup)
     corrupt(plate, "A02")
+    next(p for p in (plate.plate / "B" / "01" / "0" / "0").rglob("c/1/*/*") if p.is_file()).unlink()
     black = FieldKey.parse("B02/0")
     spec = PlateSpec(name="tiny", wells=(black.well,), fields_per_well=1, channels=("DNA", "CDK2"))
     write_field(str(plate.plate), spec, black, np.zeros((2, 256, 256), np.uint16))
@@ -77,6 +78,7 @@ def test_a_corrupt_field_fails_alone_and_is_tried_again(plate: SimulationFiles, 
     shown = subprocess.run(command(plate, out), capture_output=True, text=True, check=False)
     assert shown.returncode == 1
     assert "A02/0  failed: " in shown.stderr
+    assert "Field B01/0: 1 of 2 chunks are missing" in shown.stdout
     wells = package.open_results(out).wells().set_index("Metadata_Well")
     assert wells.loc["A02", "Status"] == "failed"
     assert wells.loc["A02", "Reason"]
