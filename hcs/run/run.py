@@ -113,8 +113,7 @@ def run_plate(
         if config.labels == "plate":
             prepare_label_plate(plate.path, plate)  # a read-only plate is better known now than after the first field
         with connect(workers) as client:
-            if not resumed:
-                _open_folder(out, job, record, plate_map)
+            _open_folder(out, job, record, plate_map)
             _process_all(client, job, pending, done=len(keys) - len(pending))
     entries = read_ledger(out, keys)
     write_json(out / "run.json", record | {"times": _times(started, entries, n_fields=len(pending))})
@@ -123,12 +122,16 @@ def run_plate(
 
 
 def _open_folder(out: Path, job: Job, record: dict[str, Any], plate_map: Any) -> None:
-    """Write what must be there before the first field: the record, the plate map, the label groups."""
-    if job.labels == "out":
-        prepare_label_plate(str(out / "labels.zarr"), job.plate)
+    """Write what must be there before the first field: the record, the plate map, the label groups.
+
+    The record comes first, because it is what tells a folder of this run from a stranger's; a run that goes on does all
+    of it again, because it may have been stopped in between.
+    """
+    write_json(out / "run.json", record)
     if plate_map is not None:
         write_plate_map(out / "platemap.csv", plate_map)
-    write_json(out / "run.json", record)
+    if job.labels == "out":
+        prepare_label_plate(str(out / "labels.zarr"), job.plate)
 
 
 def _process_all(client: Client, job: Job, keys: tuple[FieldKey, ...], *, done: int) -> None:

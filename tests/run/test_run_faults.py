@@ -93,26 +93,23 @@ def test_a_corrupt_field_fails_alone_and_is_tried_again(plate: SimulationFiles, 
     assert "1/1 fields" in mended.stderr
 
 
-def limit_file_size() -> None:
-    """Let no file grow beyond 4 kB: writing fails as it does on a full disk, without a disk to fill."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-
+@pytest.mark.parametrize("limit_bytes", [2_000, 12_000], ids=["at the start", "in a worker"])
 def test_a_full_disk_ends_with_a_sentence_and_nothing_half_written(
-    plate: SimulationFiles, finished: Finished, tmp_path: Path
+    plate: SimulationFiles, finished: Finished, tmp_path: Path, limit_bytes: int
 ) -> None:
+    """No file may grow beyond the limit: writing fails as on a full disk, without a disk to fill."""
     out = tmp_path / "results"
-    (tmp_path / "numba").mkdir()
     shown = subprocess.run(
         command(plate, out, "--labels", "none"),
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=limit_file_size,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
     )
     assert shown.returncode == 2, shown.stderr
     assert "Traceback" not in shown.stderr
     assert "cannot write" in shown.stderr
+    assert ("run.json" if limit_bytes < 5_000 else "field-0000.parquet") in shown.stderr
     assert "finished fields are kept" in shown.stderr
     assert not list(out.rglob("*.part"))
     again = subprocess.run(command(plate, out, "--labels", "none"), capture_output=True, text=True, check=False)
