@@ -224,7 +224,8 @@ def _sensor(sensor: str) -> tuple[Column, ...]:
             "float32",
             "",
             f"(ring mean - field background) / (nucleus mean - field background) in channel {sensor}; "
-            "NaN with fewer than ring_min_px ring pixels or a nucleus not above the background. Field "
+            "NaN with fewer than ring_min_px ring pixels, or a nucleus not above the background (in integer images, by "
+            "sensor_min_signal grey levels). Field "
             "background: percentile background_percentile of the field's means of squares of "
             "background_block_px pixels",
             HCS,

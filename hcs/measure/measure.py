@@ -62,7 +62,7 @@ def measure_nuclei(
     a table without rows. Pixels are read as float32. ``confidence`` (Y, X) is averaged over each nucleus.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
-    too small a ring or a nucleus not above the field's background, the log ratio of a ratio not above 0, and
+    too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
     confidence where none is given. Nothing else is NaN.
 
     Raises ConfigError for unknown or clashing channel names, and ValueError where shapes do not match, labels
@@ -83,7 +83,8 @@ def measure_nuclei(
         if channel == dna:
             found["Nuclei_DNA_Content"] = measured.nucleus.total - measured.local * shape.area
         if channel == sensor:
-            found |= _sensor_columns(measured, around, settings)
+            least = settings.sensor_min_signal if plane.dtype.kind in "iu" else 0.0
+            found |= _sensor_columns(measured, around, least_px=settings.ring_min_px, least_signal=least)
     return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, backgrounds)
 
 
@@ -183,10 +184,10 @@ def _intensity_columns(measured: _Channel, suffix: str) -> Columns:
     }
 
 
-def _sensor_columns(measured: _Channel, around: Surroundings, settings: MeasureSettings) -> Columns:
+def _sensor_columns(measured: _Channel, around: Surroundings, *, least_px: int, least_signal: float) -> Columns:
     """Ratio of background-free ring and nucleus means, and its log2; NaN where either has no meaning."""
     above = measured.nucleus.mean - measured.background
-    usable = (around.ring.counts >= settings.ring_min_px) & (above > 0)
+    usable = (around.ring.counts >= least_px) & (above > 0) & (above >= least_signal)
     missing = np.full(len(above), np.nan)
     ratio = np.divide(measured.ring.mean - measured.background, above, out=missing.copy(), where=usable)
     log_ratio = np.log2(ratio, out=missing.copy(), where=usable & (ratio > 0))

@@ -22,6 +22,11 @@ class MeasureSettings:
     ring_min_px: int = 20
     """A nucleus whose ring has fewer pixels gets no sensor ratio (NaN)."""
 
+    sensor_min_signal: float = 3.0
+    """Grey levels by which a nucleus' mean must exceed the field's background to get a sensor ratio, in integer images:
+    below three levels rounding and the background's own error (about one level) make the ratio worthless, and a few such
+    nuclei carry a well's mean away. Float images need only be above the background."""
+
     local_width_px: int = 10
     """Width of the zone beyond the ring from which a nucleus's local background is taken."""
 
@@ -43,6 +48,8 @@ class MeasureSettings:
         self._require_at_least("ring_gap_px", 0)
         for name in ("ring_width_px", "ring_min_px", "local_width_px", "local_min_px", "background_block_px"):
             self._require_at_least(name, 1)
+        if self.sensor_min_signal < 0:
+            raise ConfigError(f"measure.sensor_min_signal = {self.sensor_min_signal}: give 0 or more grey levels")
         if self.reach_px > _LARGEST_REACH_PX:
             raise ConfigError(
                 f"measure.ring_gap_px + ring_width_px + local_width_px = {self.reach_px}: "

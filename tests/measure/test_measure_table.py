@@ -80,7 +80,19 @@ def test_field_backgrounds_come_with_the_table() -> None:
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4", "f8", ">u2"])
 def test_the_image_s_dtype_changes_nothing(dtype: str) -> None:
     labels, image = random_field(3)
-    pd.testing.assert_frame_equal(measure(labels, image.astype(dtype)).to_frame(), measure(labels, image).to_frame())
+    settings = MeasureSettings(sensor_min_signal=0.0)  # the one rule that depends on it, tested below
+    converted = measure(labels, image.astype(dtype), settings=settings)
+    pd.testing.assert_frame_equal(converted.to_frame(), measure(labels, image, settings=settings).to_frame())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "above", "known"), [("u1", 2, False), ("u1", 3, True), ("u2", 2, False), ("f4", 2, True)]
+)
+def test_a_nucleus_hardly_above_the_background_has_no_ratio(dtype: str, above: int, known: bool) -> None:
+    labels, image = square_field()
+    image[1, 27:37, 27:37] = 20 + above
+    ratio = measure(labels, image.astype(dtype)).to_frame()["Nuclei_Sensor_Ratio"].iloc[0]
+    assert ratio == pytest.approx(60 / above) if known else np.isnan(ratio)
 
 
 def test_saturated_pixels_are_counted_in_integer_images() -> None:
