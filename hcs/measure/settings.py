@@ -24,8 +24,8 @@ class MeasureSettings:
 
     sensor_min_signal: float = 3.0
     """Grey levels by which a nucleus' mean must exceed the field's background to get a sensor ratio, in integer images:
-    below three levels rounding and the background's own error (about one level) make the ratio worthless, and a few such
-    nuclei carry a well's mean away. Float images need only be above the background."""
+    below three levels rounding and the background's own error (about one level) make the ratio worthless, and a few
+    such nuclei carry a well's mean away. Float images need only be above the background."""
 
     local_width_px: int = 10
     """Width of the zone beyond the ring from which a nucleus's local background is taken."""
