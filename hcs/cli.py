@@ -222,7 +222,7 @@ def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus
     settings = SimulationSettings(
         wells=wells, fields=fields, size_px=size, seed=seed, nucleus_diameter_px=nucleus_diameter
     )
-    written = write_simulation(plate, settings, ngff=ngff, say=lambda line: click.echo(line, err=True))
+    written = write_simulation(plate, settings, ngff=ngff)
     click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
     return 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from hcs.run.plan import check_plate_map
+from hcs.run.progress import quarters
 from hcs.store.convert import convert_plate
 from hcs.store.nodes import Ngff
 from hcs.store.plate import open_plate
@@ -36,6 +37,7 @@ def convert_and_check(
         channels=channels,
         pixel_size_um=pixel_size_um,
         ngff=ngff,
+        progress=quarters("converted"),
     )
     lines = [f"{plate}: {summary.wells} wells, {summary.fields} fields, channels {', '.join(summary.channels)}"]
     if summary.ignored:

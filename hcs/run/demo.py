@@ -37,7 +37,7 @@ def run_demo(out: Path, *, wells: int, workers: Workers, say: Callable[[str], No
     if not plate.exists():
         out.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        write_simulation(plate, SimulationSettings(wells=wells), say=say)
+        write_simulation(plate, SimulationSettings(wells=wells))
         say(f"simulated {wells} wells in {time.monotonic() - started:.0f} s: {plate}")
     files = simulation_files(plate)
     summary = run_plate(

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from hcs.store.ledger import LedgerEntry
 
 _LINE_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.2
+
+
+def quarters(what: str, stream: TextIO | None = None) -> Callable[[int, int], None]:
+    """A callback (done, total) that says ``what done/total fields`` four times on the way."""
+
+    def say(done: int, total: int) -> None:
+        if done * 4 // total > (done - 1) * 4 // total:
+            print(f"{what} {done}/{total} fields", file=stream or sys.stderr, flush=True)
+
+    return say
 
 
 class Progress:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from hcs.errors import PlateError
+from hcs.run.progress import quarters
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
@@ -34,13 +34,7 @@ def simulation_files(plate: Path) -> SimulationFiles:
     return SimulationFiles(plate, plate.with_name(f"{stem}.platemap.csv"), plate.with_name(f"{stem}.truth.parquet"))
 
 
-def write_simulation(
-    plate: Path,
-    settings: SimulationSettings,
-    *,
-    ngff: Ngff = "0.5",
-    say: Callable[[str], None],
-) -> SimulationFiles:
+def write_simulation(plate: Path, settings: SimulationSettings, *, ngff: Ngff = "0.5") -> SimulationFiles:
     """Write a simulated plate to ``plate``, its true labels as ``labels/truth``, its map and its cells beside it.
 
     One field is in memory at a time. The plate appears under its name when it is complete; PlateError where there is
@@ -62,13 +56,13 @@ def write_simulation(
     shutil.rmtree(growing, ignore_errors=True)
     create_plate(str(growing), spec)
     tables = []
+    progress = quarters("simulated")
     for i, key in enumerate(planned.keys, start=1):
         field = simulate_field(planned, key)
         write_field(str(growing), spec, key, field.image)
         write_labels(str(growing), key, field.labels, ngff=ngff, pixel_size_um=settings.pixel_size_um, name="truth")
         tables.append(field.cells)
-        if i % max(1, len(planned.keys) // 4) == 0:
-            say(f"simulated {i}/{len(planned.keys)} fields")
+        progress(i, len(planned.keys))
     growing.rename(plate)
     planned.plate_map.to_csv(files.plate_map, index=False)
     write_frame(files.truth, pd.concat(tables, ignore_index=True))

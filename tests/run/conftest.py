@@ -33,7 +33,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> SimulationFiles:
     """A plate of six wells (two controls each way, one empty), one field of 256 px each; not to be changed."""
     folder = tmp_path_factory.mktemp("simulated")
     settings = SimulationSettings(wells=6, size_px=256, density=250.0, seed=3)
-    return write_simulation(folder / "tiny.zarr", settings, say=lambda _: None)
+    return write_simulation(folder / "tiny.zarr", settings)
 
 
 @pytest.fixture
