@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hcs.segment.predict import find_device
-from hcs.store.config import read_train_settings
+from hcs.train.config import read_train_settings
 from hcs.train.data import load_split
 from hcs.train.export import export
 from hcs.train.loop import train

@@ -12,7 +12,8 @@ import yaml
 
 from hcs.config import Config, differences, parse_config
 from hcs.errors import ConfigError
-from hcs.store.config import read_config, read_train_settings
+from hcs.store.config import read_config
+from hcs.train.config import read_train_settings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
