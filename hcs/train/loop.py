@@ -39,6 +39,8 @@ class Run:
     step: int = 0
     best_f1: float = -1.0
     seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Of the steps since the last evaluation."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -62,17 +64,16 @@ def train(
     run = _resume(folder, settings, torch.device(device))
     last, first = time.monotonic(), run.step
     before = run.seconds
-    losses: list[float] = []
     for step, (images, classes, weights) in _batches(training, settings, run.step):
         loss = _step(run, settings, images.to(device), classes.to(device), weights.to(device))
-        losses.append(loss)
+        run.losses.append(loss)
         run.step = step + 1
         now = time.monotonic()
         run.seconds, last = run.seconds + now - last, now
         if run.step % settings.evaluate_every == 0 or run.step == settings.steps:
             f1, f1_half = evaluate(run.average, validation)
-            recent = sum(losses) / len(losses)
-            losses.clear()
+            recent = sum(run.losses) / len(run.losses)
+            run.losses.clear()
             run.history.append({"step": run.step, "loss": recent, "val_mean_f1": f1, "val_f1_at_0.5": f1_half})
             say(
                 f"step {run.step}/{settings.steps}  loss {recent:.4f}  val mean F1 {f1:.4f}  F1@0.5 {f1_half:.4f}  "
@@ -168,7 +169,7 @@ def _resume(folder: Path, settings: TrainSettings, device: torch.device) -> Run:
     average.load_state_dict(saved["average"])
     optimiser.load_state_dict(saved["optimiser"])
     run.step, run.best_f1, run.history = saved["step"], saved["best_f1"], saved["history"]
-    run.seconds = saved["seconds"]
+    run.seconds, run.losses = saved["seconds"], saved["losses"]
     return run
 
 
@@ -182,6 +183,7 @@ def _checkpoint(run: Run, settings: TrainSettings, folder: Path) -> None:
             "step": run.step,
             "best_f1": run.best_f1,
             "seconds": run.seconds,
+            "losses": run.losses,
             "history": run.history,
         },
         folder / "checkpoint.pt",

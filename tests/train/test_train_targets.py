@@ -1,0 +1,54 @@
+"""What the network is taught: classes and weights of hand-drawn labels."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcs.train.targets import class_map, depth_px, weight_map
+
+
+def test_a_square_has_a_boundary_of_its_own_outermost_pixels() -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[5:15, 5:15] = 1
+    classes = class_map(labels, boundary_px=2)
+    assert (classes == 1).sum() == 6 * 6
+    assert (classes == 2).sum() == 10 * 10 - 6 * 6
+    assert ((classes > 0) == (labels > 0)).all()
+
+
+def test_touching_nuclei_are_parted_by_boundary_on_both_sides() -> None:
+    labels = np.zeros((20, 30), np.int32)
+    labels[5:15, 5:15], labels[5:15, 15:25] = 1, 2
+    classes = class_map(labels, boundary_px=2)
+    assert (classes[10, 13:17] == 2).all()
+    assert classes[10, 12] == classes[10, 17] == 1
+
+
+def test_a_nucleus_cut_by_the_image_has_no_boundary_there() -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[0:10, 5:15] = 1
+    assert (class_map(labels, boundary_px=2)[0, 7:13] == 1).all()
+    assert depth_px(labels)[0, 5] == 1.0
+
+
+@given(seed=st.integers(0, 30), width=st.integers(1, 4))
+def test_every_nucleus_has_an_interior_and_nothing_else_changes(seed: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((48, 48), np.int32)
+    for label in range(1, 12):
+        y, x = rng.integers(0, 44, 2)
+        labels[y : y + rng.integers(1, 12), x : x + rng.integers(1, 12)] = label
+    classes = class_map(labels, boundary_px=width)
+    assert ((classes > 0) == (labels > 0)).all()
+    assert set(np.unique(labels[labels > 0])) == set(np.unique(labels[classes == 1]))
+
+
+def test_weights_are_alike_on_both_sides_of_an_outline_and_highest_between_nuclei() -> None:
+    labels = np.zeros((40, 40), np.int32)
+    labels[10:30, 4:18], labels[10:30, 20:34] = 1, 2
+    weights = weight_map(labels, class_map(labels, boundary_px=2), edge_weight=4.0, touch_weight=10.0)
+    assert weights[20, 18] == weights[20, 19] == 10.0
+    assert weights[11, 10] == weights[8, 10] == 4.0
+    assert weights[20, 11] == weights[2, 2] == 1.0
