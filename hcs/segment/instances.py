@@ -28,7 +28,7 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
     coreless = foreground & (labels == 0)
     _, extra = cv2.connectedComponents(coreless.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     labels += np.where(extra > 0, extra + keep.size, 0).astype(np.int32)
-    return sequential(labels, settings.min_area_px)
+    return keep_nuclei(labels, confidence(probabilities), settings.min_area_px, settings.min_confidence)
 
 
 def confidence(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,20 +97,23 @@ def grow(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def sequential(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint32]:
-    """Drop labels of fewer than ``min_area_px`` pixels and number the rest 1..n by the raster order of their first
-    pixel."""
-    area = np.zeros(labels.max() + 1 if labels.size else 1, np.int64)
+def keep_nuclei(
+    labels: NDArray[np.int32], sureness: NDArray[np.float32], min_area_px: int, min_confidence: float
+) -> NDArray[np.uint32]:
+    """Drop labels of too few pixels or too low a mean ``sureness`` (Y, X); number the rest 1..n in raster order."""
+    area = np.zeros(labels.max() + 1, np.int64)
+    total = np.zeros(area.size, np.float64)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             area[labels[y, x]] += 1
+            total[labels[y, x]] += sureness[y, x]
     number = np.zeros(area.size, np.uint32)
     numbered = 0
     out = np.zeros(labels.shape, np.uint32)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             label = labels[y, x]
-            if label == 0 or area[label] < min_area_px:
+            if label == 0 or area[label] < min_area_px or total[label] < min_confidence * area[label]:
                 continue
             if number[label] == 0:
                 numbered += 1

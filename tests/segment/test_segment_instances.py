@@ -54,6 +54,17 @@ def test_a_nucleus_without_an_interior_is_kept_and_one_too_small_is_not() -> Non
     assert (found > 0).sum() == 36
 
 
+def test_a_nucleus_the_network_is_not_sure_of_is_dropped() -> None:
+    truth = discs([(30, 30), (70, 70)], radius=10)
+    probabilities = perfect(truth)
+    doubtful = truth == 2
+    probabilities[:, doubtful] = np.array([0.45, 0.51, 0.04], np.float32)[:, None]
+    assert instances(probabilities, InstanceSettings(min_confidence=0.0)).max() == 2
+    found = instances(probabilities, InstanceSettings(min_confidence=0.6))
+    assert found.max() == 1
+    assert found[30, 30] == 1
+
+
 def test_a_small_hole_is_filled_and_a_large_one_is_not() -> None:
     truth = np.zeros((60, 60), np.int32)
     truth[5:55, 5:55] = 1
@@ -93,3 +104,5 @@ def test_settings_out_of_range_name_the_key() -> None:
         InstanceSettings(interior=1.5)
     with pytest.raises(ConfigError, match=r"instances\.min_area_px"):
         InstanceSettings(min_area_px=-1)
+    with pytest.raises(ConfigError, match=r"instances\.min_confidence"):
+        InstanceSettings(min_confidence=1.0)
