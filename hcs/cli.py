@@ -203,6 +203,62 @@ def segment(images: Path, labels: Path, config_path: Path | None, model: str | N
 
 
 @commands.command()
+@click.argument("truth", type=_FOLDER)
+@click.argument("predictions", type=_FOLDER, nargs=-1, required=True)
+@click.option("--out", required=True, type=_FOLDER, help="Folder of tables, figures and evaluation.html.")
+@click.option("--ignore", type=_FOLDER, help="Images; pixels other than 0 are neither truth nor error.")
+@click.option("--images", type=_FOLDER, help="Intensity images, to measure nuclei in and to show the worst fields.")
+@click.option(
+    "--stratify-by",
+    help="Value of a nucleus: area, mean, content (DNA), ratio (ring / nucleus), or a column of the nucleus table.  "
+    "[default: mean, with --images]",
+)
+@click.option("--value-bounds", help="Values between low, medium, high: A,B.  [default: terciles of truth]")
+@click.option("--size-bounds", help="Areas between tiny, small, normal, large, px: A,B,C.  [default: quantiles]")
+def evaluate(
+    truth: Path,
+    predictions: tuple[Path, ...],
+    out: Path,
+    ignore: Path | None,
+    images: Path | None,
+    stratify_by: str | None,
+    value_bounds: str | None,
+    size_bounds: str | None,
+) -> int:
+    """Score label images of one or more PREDICTIONS folders against those of TRUTH.
+
+    Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
+    bootstrap intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
+    """
+    from hcs.evaluate.settings import EvaluateSettings
+    from hcs.report.evaluation_text import console_scores
+    from hcs.run.evaluation import Folders, evaluate_folders
+
+    settings = EvaluateSettings(
+        value_bounds=_numbers(value_bounds, "--value-bounds"), size_bounds=_numbers(size_bounds, "--size-bounds")
+    )
+    folders = Folders(truth, predictions, ignore, images)
+    evaluation, notes = evaluate_folders(
+        folders, out, settings, stratify_by=stratify_by, say=lambda line: click.echo(line, err=True)
+    )
+    click.echo(console_scores(evaluation))
+    for note in notes:
+        click.echo(note)
+    click.echo(f"\nPage    {out}/evaluation.html\nTables  {out}/*.parquet, *.csv; columns.csv defines every column")
+    return 0
+
+
+def _numbers(text: str | None, option: str) -> Any:
+    """Numbers parted by commas as a tuple, whose length and order the settings check."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 250,625,900", param_hint=option) from None
+
+
+@commands.command()
 @click.argument("plate", type=click.Path(path_type=Path))
 @click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
 @click.option("--fields", default=1, show_default=True, help="Fields a well.")

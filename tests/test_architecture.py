@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "hcs"
-PURE = ("plate", "tiles", "measure", "readout", "simulate")
+PURE = ("plate", "tiles", "measure", "readout", "simulate", "evaluate")
 IO_MODULES = {"zarr", "dask", "distributed", "pyarrow", "os", "pathlib", "torch"}
 
 

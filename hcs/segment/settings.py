@@ -18,8 +18,8 @@ class InstanceSettings:
     min_area_px: int = 20
     """Nuclei of fewer pixels are dropped."""
     min_confidence: float = 0.6
-    """Nuclei of less confidence are dropped: mean over their pixels of the likelier nucleus class' probability. Haze and
-    debris end up below; chosen on training images, where 0.6 gives the highest F1."""
+    """Nuclei of less confidence are dropped: mean over their pixels of the likelier nucleus class' probability. Haze
+    and debris end up below; chosen on training images, where 0.6 gives the highest F1."""
     min_core_px: int = 4
     """Cores of fewer pixels start no nucleus of their own."""
     max_hole_px: int = 64
