@@ -207,7 +207,9 @@ def segment(images: Path, labels: Path, config_path: Path | None, model: str | N
 @click.argument("predictions", type=_FOLDER, nargs=-1, required=True)
 @click.option("--out", required=True, type=_FOLDER, help="Folder of tables, figures and evaluation.html.")
 @click.option("--ignore", type=_FOLDER, help="Images; pixels other than 0 are neither truth nor error.")
-@click.option("--images", type=_FOLDER, help="Intensity images, to measure nuclei in and to show the worst fields.")
+@click.option(
+    "--images", type=_FOLDER, help="Images of one channel, to measure nuclei in and to show the worst fields."
+)
 @click.option(
     "--stratify-by",
     help="Value of a nucleus: area, mean, content (DNA), ratio (ring / nucleus), or a column of the nucleus table.  "
@@ -232,7 +234,8 @@ def evaluate(
     """
     from hcs.evaluate.settings import EvaluateSettings
     from hcs.report.evaluation_text import console_scores
-    from hcs.run.evaluation import Folders, evaluate_folders
+    from hcs.run.evaluation import evaluate_folders
+    from hcs.run.evaluation_files import Folders
 
     settings = EvaluateSettings(
         value_bounds=_numbers(value_bounds, "--value-bounds"), size_bounds=_numbers(size_bounds, "--size-bounds")

@@ -33,7 +33,7 @@ def tune_cpu(threads: int) -> None:
         libc = ctypes.CDLL("libc.so.6")
         m_mmap_threshold, m_trim_threshold = -3, -1
         libc.mallopt(m_mmap_threshold, 2**30)
-        libc.mallopt(m_trim_threshold, 2**30)
+        libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def predict(network: UNet, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
