@@ -12,7 +12,7 @@ from hcs.evaluate.columns import metrics
 from hcs.evaluate.evaluation import Evaluation
 from hcs.report.evaluation_figures import distribution_figure, error_figure, strata_figure, threshold_figure
 from hcs.report.evaluation_text import amount, cell, headlines, rows_of, title
-from hcs.report.html import _CSS, _image, _list, _provenance, _table
+from hcs.report.page import CSS, bullets, picture, provenance_table, table
 from hcs.report.style import number
 
 _CAPTIONS = {
@@ -45,22 +45,22 @@ def render_evaluation(
     user can set is escaped.
     """
     sections = (
-        ("Summary", _list(_summary(evaluation), css="lead")),
+        ("Summary", bullets(_summary(evaluation), css="lead")),
         ("Scores", _picture(figures, "f1") + _scores(evaluation)),
         ("Paired differences", _differences(evaluation)),
         ("Errors", _picture(figures, "errors") + _errors(evaluation)),
         (f"By {evaluation.value}", _picture(figures, "strata") + _strata(evaluation) if evaluation.value else ""),
         ("Distributions", _picture(figures, "distributions") + _distributions(evaluation)),
         ("Worst fields", _galleries(galleries)),
-        ("Notes", _list(notes)),
+        ("Notes", bullets(notes)),
         ("Definitions", _definitions(evaluation)),
-        ("How this was made", _provenance(provenance)),
+        ("How this was made", provenance_table(provenance)),
     )
     body = "\n".join(f"<section><h2>{escape(name)}</h2>{text}</section>" for name, text in sections if text)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Evaluation of labels</title><style>{_CSS}</style></head>\n"
+        f"<title>Evaluation of labels</title><style>{CSS}</style></head>\n"
         f"<body><h1>Evaluation of labels</h1>\n{body}\n</body></html>\n"
     )
 
@@ -85,7 +85,7 @@ def _scores(evaluation: Evaluation) -> str:
         metric = known[line.metric]
         rows.append([title(line, metric), *(cell(evaluation, line, name, metric) for name in evaluation.predictions)])
     share = f"{evaluation.settings.confidence:.0%}"
-    return _table(["Score", *evaluation.predictions], rows) + (
+    return table(["Score", *evaluation.predictions], rows) + (
         f"<p>In brackets the {share} percentile bootstrap interval over images; with fewer than 8 images it is "
         "narrower than it should be. All thresholds are in scores.csv, single images in images.csv.</p>"
     )
@@ -104,7 +104,7 @@ def _differences(evaluation: Evaluation) -> str:
                 [title(line, metric), row["Prediction"], row["Against"], value, "yes" if row["Apart"] else "no"]
             )
     heads = ["Score", "Prediction", "Less", "Difference", "Interval without 0"]
-    return _table(heads, rows) + "<p>Both are resampled by the same draws of images.</p>"
+    return table(heads, rows) + "<p>Both are resampled by the same draws of images.</p>"
 
 
 def _errors(evaluation: Evaluation) -> str:
@@ -122,7 +122,7 @@ def _errors(evaluation: Evaluation) -> str:
     heads += ["Predicted", "extra", "merges", "split parts", "misshapen", f"wrong at {error:g}"]
     sizes = ", ".join(number(bound) for bound in evaluation.size_bounds)
     return (
-        _table(heads, rows) + f"<p>Tiny, small, normal and large nuclei are parted at areas of {escape(sizes)} px.</p>"
+        table(heads, rows) + f"<p>Tiny, small, normal and large nuclei are parted at areas of {escape(sizes)} px.</p>"
     )
 
 
@@ -141,7 +141,7 @@ def _strata(evaluation: Evaluation) -> str:
         ]
         for row in chosen.to_dict("records")
     ]
-    return _table(["Prediction", "Level", "Values", "IoU", "True", "Recall", "Predicted", "Precision"], rows)
+    return table(["Prediction", "Level", "Values", "IoU", "True", "Recall", "Predicted", "Precision"], rows)
 
 
 def _distributions(evaluation: Evaluation) -> str:
@@ -153,23 +153,23 @@ def _distributions(evaluation: Evaluation) -> str:
         for row in evaluation.distributions.to_dict("records")
     ]
     heads = ["Prediction", "Feature", "n true", "n predicted", "Median, true", "Median, predicted", "KS D", "KS p"]
-    return _table(heads, rows) + "<p>p takes nuclei as independent, which those of one image are not quite.</p>"
+    return table(heads, rows) + "<p>p takes nuclei as independent, which those of one image are not quite.</p>"
 
 
 def _galleries(galleries: Mapping[str, Figure]) -> str:
     return "".join(
-        _image(figure, f"{name}: the fields of lowest mean F1, outlines in the colour of their outcome")
+        picture(figure, f"{name}: the fields of lowest mean F1, outlines in the colour of their outcome")
         for name, figure in galleries.items()
     )
 
 
 def _definitions(evaluation: Evaluation) -> str:
     rows = [[m.title, m.definition, {"zero": "0"}.get(m.best, m.best), m.source] for m in metrics(evaluation).values()]
-    return _table(["Score", "Definition", "Best", "Source"], rows)
+    return table(["Score", "Definition", "Best", "Source"], rows)
 
 
 def _picture(figures: Mapping[str, Figure], name: str) -> str:
-    return _image(figures[name], _CAPTIONS[name])
+    return picture(figures[name], _CAPTIONS[name])
 
 
 def _rate(value: float) -> str:

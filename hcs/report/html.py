@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from html import escape
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from hcs.readout.phases import PHASES
 from hcs.readout.readouts import Readouts
 from hcs.report.curves import dose_curves
 from hcs.report.dna import dna_histogram
-from hcs.report.figures import figure_bytes, write_bytes
+from hcs.report.figures import write_bytes
 from hcs.report.findings import best_doses, control_findings, cycle_rows, dose_text, status_counts
 from hcs.report.heatmap import plate_heatmap
+from hcs.report.page import CSS, bullets, picture, provenance_table, table
 from hcs.report.style import interval, number
 
 _MOST_ROWS = 2000
-_CSS = """
-:root{--ink:#1b1b1b;--paper:#fff;--line:#d8d8d8;--soft:#f4f5f6}
-@media (prefers-color-scheme:dark){
-:root{--ink:#e8e8e8;--paper:#16181a;--line:#3a3d40;--soft:#202326}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:72rem;
-margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
-.scroll{overflow-x:auto;max-height:32rem}table{border-collapse:collapse;font-size:.87rem;width:100%}
-th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
-overflow-wrap:anywhere;min-width:3.5rem}
-th{position:sticky;top:0;background:var(--soft)}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-figure{margin:1rem 0}figure img{max-width:100%;background:#fff;border-radius:4px}
-figcaption{font-size:.85rem;opacity:.8}.lead{font-size:1.05rem}code,pre{font-size:.83rem}
-pre{background:var(--soft);padding:.7rem;overflow-x:auto;white-space:pre-wrap}
-"""
 
 
 def write_report(
@@ -66,17 +48,17 @@ def render_report(
         ("Plate", _plate_figure(readouts, plate)),
         ("Compounds", _compounds(readouts)),
         ("Cell cycle", _cycle(readouts)),
-        ("Labelled field", _image(overlay, "A field with the outlines of its nuclei") if overlay else ""),
+        ("Labelled field", picture(overlay, "A field with the outlines of its nuclei") if overlay else ""),
         ("Wells that are not ok", _bad_wells(readouts)),
-        ("Notes", _list(readouts.notes)),
-        ("How this was made", _provenance(provenance)),
+        ("Notes", bullets(readouts.notes)),
+        ("How this was made", provenance_table(provenance)),
     )
     body = "\n".join(f"<section><h2>{escape(name)}</h2>{text}</section>" for name, text in sections if text)
     title = escape(f"{plate}: high-content screen readouts")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title><style>{_CSS}</style></head>\n<body><h1>{escape(plate)}</h1>\n{body}\n</body></html>\n"
+        f"<title>{title}</title><style>{CSS}</style></head>\n<body><h1>{escape(plate)}</h1>\n{body}\n</body></html>\n"
     )
 
 
@@ -97,7 +79,7 @@ def _summary(readouts: Readouts) -> str:
         f"Z′ {interval(row['ZPrime'], row['ZPrime_Low'], row['ZPrime_High'])}."
         for row in best
     ]
-    return _list(lines, css="lead")
+    return bullets(lines, css="lead")
 
 
 def _controls(readouts: Readouts) -> str:
@@ -127,7 +109,7 @@ def _controls(readouts: Readouts) -> str:
         "Remarks",
     ]
     share = f"{readouts.settings.confidence:.0%}"
-    return _table(heads, rows) + (
+    return table(heads, rows) + (
         f"<p>In brackets the {share} percentile bootstrap interval over wells; with fewer than 8 wells "
         "a side it is narrower than it should be.</p>"
     )
@@ -164,15 +146,15 @@ def _compounds(readouts: Readouts) -> str:
         "SSMD",
         "Remarks",
     ]
-    picture = _image(dose_curves(readouts.wells, readout), f"{readout} against dose, a panel per compound")
+    curves = picture(dose_curves(readouts.wells, readout), f"{readout} against dose, a panel per compound")
     more = len(readouts.compounds) - _MOST_ROWS
     rest = f"<p>{more:,} more rows are in compounds.parquet.</p>" if more > 0 else ""
-    return picture + _table(heads, rows) + rest
+    return curves + table(heads, rows) + rest
 
 
 def _plate_figure(readouts: Readouts, plate: str) -> str:
     readout = readouts.settings.readouts[0]
-    return _image(plate_heatmap(readouts.wells, readout, title=plate), f"Heat map of {readout} over the plate")
+    return picture(plate_heatmap(readouts.wells, readout, title=plate), f"Heat map of {readout} over the plate")
 
 
 def _cycle(readouts: Readouts) -> str:
@@ -182,8 +164,8 @@ def _cycle(readouts: Readouts) -> str:
     rows = [[name, n, *(f"{fractions[p]:.1%}" for p in PHASES)] for name, n, fractions in cycle_rows(readouts)]
     text = f"2N peak at a DNA content of {number(peak.two_n)} (CV {peak.cv:.1%}), 4N/2N {peak.four_n_ratio:.2f}"
     return (
-        _image(dna_histogram(readouts), "Histogram of DNA content in units of N with the fitted phases")
-        + _table(["Mean over wells", "n", *PHASES], rows)
+        picture(dna_histogram(readouts), "Histogram of DNA content in units of N with the fitted phases")
+        + table(["Mean over wells", "n", *PHASES], rows)
         + f"<p>{escape(text)}; {peak.n:,} nuclei, {escape(peak.source_wells)}.</p>"
     )
 
@@ -193,18 +175,7 @@ def _bad_wells(readouts: Readouts) -> str:
     if bad.empty:
         return "<p>None.</p>"
     rows = [[r.Metadata_Well, r.Status, f"{r.Fields_Ok} of {r.Fields_Expected}", r.Reason] for r in bad.itertuples()]
-    return _table(["Well", "Status", "Fields done", "Reason"], rows)
-
-
-def _provenance(provenance: Mapping[str, object]) -> str:
-    rows = []
-    for name, value in provenance.items():
-        if isinstance(value, str | int | float):
-            rows.append(f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>")
-        else:
-            text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
-            rows.append(f"<tr><th>{escape(str(name))}</th><td><pre>{escape(text)}</pre></td></tr>")
-    return f'<div class="scroll"><table>{"".join(rows)}</table></div>' if rows else "<p>Not recorded.</p>"
+    return table(["Well", "Status", "Fields done", "Reason"], rows)
 
 
 def _three_statistics(row: Mapping[Hashable, float]) -> list[str]:
@@ -213,27 +184,3 @@ def _three_statistics(row: Mapping[Hashable, float]) -> list[str]:
 
 def _why(row: Mapping[Hashable, object]) -> str:
     return "; ".join(str(row[name]) for name in ("Reason", "Note") if row[name])
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; whole numbers are set to the right, every cell is escaped."""
-
-    def cell(value: object) -> str:
-        kind = ' class="n"' if isinstance(value, int) else ""
-        return f"<td{kind}>{escape('' if pd.isna(value) else str(value))}</td>"  # type: ignore[call-overload]
-
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _list(lines: Iterable[str], *, css: str = "") -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<ul class="{css}">{items}</ul>' if items else ""
-
-
-def _image(figure: Figure, alt: str) -> str:
-    data = base64.b64encode(figure_bytes(figure)).decode("ascii")
-    text = escape(alt)
-    picture = f'<img alt="{text}" src="data:image/png;base64,{data}">'
-    return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
