@@ -17,6 +17,7 @@ from hcs.readout.settings import ReadoutSettings
 _BIN = 0.02  # octaves
 _USUAL_RATIO = 1.97  # 4N/2N of image cytometry; weighs in where 4N nuclei are too few or too blurred to tell
 _RATIO_SPREAD = 0.04
+_MAX_BELOW = 0.3  # of the nuclei of the wells the peak is found in, usually negative controls, that may be sub-G1
 _MIN_SHARE = 0.1  # of the nuclei, that the 2N peak must hold to be called one
 _LN2 = float(np.log(2))
 
@@ -54,6 +55,7 @@ class _Fit(NamedTuple):
     cv: float
     ratio: float
     g1_share: float
+    below_share: float
 
 
 def find_peak(
@@ -98,6 +100,11 @@ def _unclear(fit: _Fit, settings: ReadoutSettings) -> str:
     """Why a fitted peak is not used; empty where it is."""
     if fit.g1_share < _MIN_SHARE:
         return f"the best 2N peak holds {fit.g1_share:.0%} of the nuclei, at least {_MIN_SHARE:.0%} needed"
+    if fit.below_share > _MAX_BELOW:
+        return (
+            f"{fit.below_share:.0%} of the nuclei lie below the best 2N peak (at most {_MAX_BELOW:.0%} can be debris "
+            "or dying), so it is no 2N peak: the stain is uneven or clipped"
+        )
     if fit.cv > settings.max_peak_cv:
         return (
             f"the 2N peak is too wide: CV {fit.cv:.2f}, at most {settings.max_peak_cv:.2f} "
@@ -169,5 +176,5 @@ def _refine(values: Floats, start: tuple[float, float], settings: ReadoutSetting
     shift, log_cv, ratio = (float(p) for p in found.x)
     two_n = centre * float(np.exp(shift))
     shapes = components(cv=float(np.exp(log_cv)), four_n_ratio=ratio)
-    share = fit_weights(bin_content(2 * values / two_n)[None], shapes)[0, 1]
-    return _Fit(two_n, float(np.exp(log_cv)), ratio, float(share))
+    shares = fit_weights(bin_content(2 * values / two_n)[None], shapes)[0]
+    return _Fit(two_n, float(np.exp(log_cv)), ratio, g1_share=float(shares[1]), below_share=float(shares[0]))

@@ -95,6 +95,15 @@ def test_too_wide_a_peak_is_refused() -> None:
     assert "CV" in peak.reason
 
 
+def test_a_shoulder_above_most_nuclei_is_not_taken_for_2n() -> None:
+    rng = np.random.default_rng(4)
+    uneven = np.concatenate([rng.uniform(100, 1500, 2500), rng.normal(2000, 80, 700), rng.uniform(2000, 3500, 500)])
+    peak = peak_of(uneven)
+    assert not peak.usable
+    assert "no 2N peak" in peak.reason
+    assert np.isnan(peak.content_n(uneven)).all()
+
+
 def test_saturated_dna_is_refused_with_its_share() -> None:
     content, _ = draw((0, 0.6, 0.25, 0.15, 0), cv=0.05, n=500, ratio=2, seed=6)
     peak = find_peak(content, source_wells="all wells", settings=SETTINGS, saturated=0.8)
