@@ -50,6 +50,7 @@ def connect(workers: Workers) -> Iterator[Client]:
     ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``.
     """
     import dask  # noqa: PLC0415
+    import distributed  # noqa: F401, PLC0415  its defaults must be loaded before one of them is set for a while
 
     # A field that fails is entered in the ledger; retrying it on every worker would only repeat the failure. A worker
     # that dies (killed, out of memory) takes its field to another one at most twice.
