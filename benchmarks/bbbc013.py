@@ -1,6 +1,6 @@
 """A real plate from raw images to Z′: BBBC013 (U2OS, FKHR-EGFP; two compounds), converted and run by `hcs`, timed.
 
-    python benchmarks/bbbc013.py ../shared/data/bbbc013 [--out FOLDER] [--figure docs/bbbc013.png]
+    python benchmarks/bbbc013.py ../shared/data/bbbc013 [--out FOLDER] [--figure docs/bbbc013.png] [--config YAML]
 
 Needs what `hcs convert --layout bbbc013` needs: the images and platemap.csv. Prints seconds, nuclei, and Z′ over wells
 of each group's positives against its negatives; with --figure, draws the picture of the README.
@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--config", type=Path, default=CONFIG, help="other settings, to see what they change")
     arguments = parser.parse_args()
     out = arguments.out or Path(tempfile.mkdtemp(prefix="hcs-bbbc013-"))
     plate, results, plate_map = out / "bbbc013.zarr", out / "results", arguments.source / "platemap.csv"
     convert_s = call("convert", arguments.source, plate, "--layout", "bbbc013", "--plate-map", plate_map)
-    run_s = call("run", plate, "--out", results, "--config", CONFIG, "--plate-map", plate_map)
+    run_s = call("run", plate, "--out", results, "--config", arguments.config, "--plate-map", plate_map)
     opened = hcs.open_results(results)
     nuclei, fields = len(opened.nuclei(columns=["Metadata_Site"])), opened.fields()
     print(f"convert {convert_s:.1f} s, run {run_s:.1f} s, together {convert_s + run_s:.1f} s")
