@@ -17,6 +17,8 @@ class Sample:
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
     ignore: NDArray[np.bool_]
+    zoom: float = 1.0
+    """Magnification from these pixels to the scale of training; jitter comes on top."""
 
 
 def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale: tuple[float, float]) -> Sample:
@@ -24,7 +26,12 @@ def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale
 
     Where the image is smaller than the crop it is continued by reflection, nuclei with it.
     """
-    y_map, x_map = _warp(_centre(sample.labels, rng), rng, crop_px=crop_px, scale=scale)
+    y_map, x_map = _warp(
+        _centre(sample.labels, rng, spread_px=30.0 / sample.zoom),
+        rng,
+        crop_px=crop_px,
+        scale=(scale[0] * sample.zoom, scale[1] * sample.zoom),
+    )
     border = cv2.BORDER_REFLECT_101
     image = cv2.remap(sample.image, x_map, y_map, cv2.INTER_LINEAR, borderMode=border)
     # float32 holds label numbers exactly up to 2**24; cv2 has no nearest-neighbour remap for int32.
@@ -33,14 +40,14 @@ def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale
     return Sample(image.astype(np.float32), _split_mirrored(labels.astype(np.int32)), ignore > 0)
 
 
-def _centre(labels: NDArray[np.int32], rng: np.random.Generator) -> tuple[float, float]:
-    """Centre (y, x) of a crop: within some 60 px of a nucleus' pixel two times of three, else anywhere."""
+def _centre(labels: NDArray[np.int32], rng: np.random.Generator, *, spread_px: float) -> tuple[float, float]:
+    """Centre (y, x) of a crop: about ``spread_px`` from a nucleus' pixel two times of three, else anywhere."""
     height, width = labels.shape
     inside = np.flatnonzero(labels) if rng.random() < 2.0 / 3.0 else np.empty(0, np.int64)
     if inside.size == 0:
         return float(rng.uniform(0, height)), float(rng.uniform(0, width))
     y, x = divmod(int(inside[rng.integers(inside.size)]), width)
-    return y + float(rng.normal(0.0, 30.0)), x + float(rng.normal(0.0, 30.0))
+    return y + float(rng.normal(0.0, spread_px)), x + float(rng.normal(0.0, spread_px))
 
 
 def _warp(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -11,10 +13,14 @@ from torch import Tensor
 
 from hcs.errors import ConfigError
 from hcs.segment.normalise import normalise
+from hcs.segment.scale import diameters_px, enlarged, scale_for
 from hcs.store.images import read_image
 from hcs.train.augment import Sample, empty_field, photometric, random_crop
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import class_map, weight_map
+
+_WIDE = 0.2
+"""Fraction of crops magnified within ``wide_scale``."""
 
 
 def load_split(folder: Path, split: str) -> dict[str, Sample]:
@@ -69,4 +75,26 @@ def _crop(samples: list[Sample], settings: TrainSettings, rng: np.random.Generat
     if rng.random() < settings.empty_fraction:
         return empty_field(rng, crop_px=settings.crop_px)
     sample = samples[int(rng.integers(len(samples)))]
-    return random_crop(sample, rng, crop_px=settings.crop_px, scale=settings.scale)
+    scale = settings.wide_scale if rng.random() < _WIDE else settings.scale
+    return random_crop(sample, rng, crop_px=settings.crop_px, scale=scale)
+
+
+def at_training_scale(sample: Sample, diameter_px: float) -> Sample:
+    """The sample as crops are drawn from it: shrunk where its nuclei are larger than ``diameter_px``.
+
+    Where they are smaller, only its ``zoom`` is set: crops are then drawn from the original pixels at once.
+    """
+    scale = sample_scale(sample, diameter_px)
+    if scale >= 1:
+        return Sample(sample.image, sample.labels, sample.ignore, float(scale))
+    image = enlarged(sample.image, scale)
+    size = (image.shape[1], image.shape[0])
+    nearest = cv2.INTER_NEAREST_EXACT
+    labels = cv2.resize(sample.labels.astype(np.float32), size, interpolation=nearest).astype(np.int32)
+    return Sample(image, labels, cv2.resize(sample.ignore.view(np.uint8), size, interpolation=nearest) > 0)
+
+
+def sample_scale(sample: Sample, diameter_px: float) -> Fraction:
+    """Magnification that brings the sample's median nucleus to ``diameter_px``; 1 without nuclei or for 0 px."""
+    found = diameters_px(sample.labels)
+    return scale_for(float(np.median(found)), diameter_px) if diameter_px and found.size else Fraction(1)

@@ -19,11 +19,13 @@ from hcs.errors import ConfigError
 from hcs.evaluate.matching import match, mean_f1
 from hcs.segment.instances import instances
 from hcs.segment.predict import predict, tune_cpu
+from hcs.segment.scale import enlarged, restored
 from hcs.segment.settings import InstanceSettings
 from hcs.segment.unet import UNet, UNetSpec, channels_last, folded
+from hcs.store.models import find_model, read_model
 from hcs.tiles.settings import TileSettings
 from hcs.train.augment import Sample
-from hcs.train.data import batch
+from hcs.train.data import at_training_scale, batch, sample_scale
 from hcs.train.settings import TrainSettings
 
 Say = Callable[[str], None]
@@ -62,6 +64,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     tune_cpu(settings.threads)
     run = _resume(folder, settings, torch.device(device))
+    training = [at_training_scale(sample, settings.diameter_px) for sample in training]
     last, first = time.monotonic(), run.step
     before = run.seconds
     for step, (images, classes, weights) in _batches(training, settings, run.step):
@@ -71,7 +74,7 @@ def train(
         now = time.monotonic()
         run.seconds, last = run.seconds + now - last, now
         if run.step % settings.evaluate_every == 0 or run.step == settings.steps:
-            f1, f1_half = evaluate(run.average, validation)
+            f1, f1_half = evaluate(run.average, validation, diameter_px=settings.diameter_px)
             recent = sum(run.losses) / len(run.losses)
             run.losses.clear()
             run.history.append({"step": run.step, "loss": recent, "val_mean_f1": f1, "val_f1_at_0.5": f1_half})
@@ -89,16 +92,18 @@ def train(
     return run.average.cpu(), run.history, run.seconds
 
 
-def evaluate(network: UNet, samples: list[Sample]) -> tuple[float, float]:
-    """(mean F1 over IoU 0.50–0.90, F1 at 0.5) of the default inference on ``samples``."""
+def evaluate(network: UNet, samples: list[Sample], *, diameter_px: float) -> tuple[float, float]:
+    """(mean F1 over IoU 0.50–0.90, F1 at 0.5) of the default inference on ``samples``, nuclei at ``diameter_px``.
+
+    Each image's scale is that of its true median nucleus: how well size is estimated is not the network's affair.
+    """
     ready = folded(copy.deepcopy(network))
-    matchings = [
-        match(
-            s.labels, instances(predict(ready, s.image, TileSettings()), InstanceSettings()).astype("int32"),
-            ignore=s.ignore,
-        )
-        for s in samples
-    ]  # fmt: skip
+    matchings = []
+    for sample in samples:
+        scale = sample_scale(sample, diameter_px)
+        probabilities = predict(ready, enlarged(sample.image, scale), TileSettings())
+        labels = instances(restored(probabilities, scale, sample.image.shape), InstanceSettings())
+        matchings.append(match(sample.labels, labels.astype("int32"), ignore=sample.ignore))
     return mean_f1(matchings), mean_f1(matchings, (0.5,))
 
 
@@ -154,7 +159,10 @@ def _batches(
 
 def _resume(folder: Path, settings: TrainSettings, device: torch.device) -> Run:
     torch.manual_seed(settings.seed)
-    network = channels_last(UNet(UNetSpec(widths=settings.widths)).to(device))
+    network = UNet(UNetSpec(widths=settings.widths))
+    if settings.start_from:
+        network.load_state_dict(_weights(settings.start_from))
+    network = channels_last(network.to(device))
     average = copy.deepcopy(network).requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = Run(network, average, optimiser)
@@ -171,6 +179,12 @@ def _resume(folder: Path, settings: TrainSettings, device: torch.device) -> Run:
     run.step, run.best_f1, run.history = saved["step"], saved["best_f1"], saved["history"]
     run.seconds, run.losses = saved["seconds"], saved["losses"]
     return run
+
+
+def _weights(model: str) -> dict[str, Tensor]:
+    """Unfolded weights of a shipped or given model, to start from."""
+    _, weights = read_model(find_model(model))
+    return {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
 
 
 def _checkpoint(run: Run, settings: TrainSettings, folder: Path) -> None:

@@ -33,8 +33,14 @@ class TrainSettings:
     """Loss weight of pixels within 3 px of an outline, on both sides."""
     touch_weight: float = 10.0
     """Loss weight of boundary pixels between nuclei that touch or nearly do (Caicedo et al. 2019)."""
-    scale: tuple[float, float] = (0.6, 1.6)
-    """Range of random magnification."""
+    diameter_px: float = 24.0
+    """Size of nuclei at the network: every image is magnified to bring its median nucleus there; 0: as they are."""
+    scale: tuple[float, float] = (0.7, 1.5)
+    """Range of random magnification, on top."""
+    wide_scale: tuple[float, float] = (0.4, 2.2)
+    """Range of one crop in five, so that nuclei unlike the plate's typical one are found as well."""
+    start_from: str = ""
+    """Weights to start from: name of a shipped model or path of a .safetensors file; empty: random weights."""
     empty_fraction: float = 0.03
     """Fraction of crops that are synthetic fields without nuclei (noise, haze, specks)."""
     seed: int = 0
