@@ -1,0 +1,55 @@
+"""The command line: options in, one function of the library each, sentences and exit codes out.
+
+Imports of the work itself are inside the commands, so that ``hcs --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from hcs import __version__
+from hcs.cli import config, images, plates, run
+from hcs.cli.common import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from hcs.errors import HcsError
+
+
+def main() -> None:
+    """Entry point of ``hcs``: exit 0 when all is fine, 1 when wells failed, 2 on bad input or usage."""
+    try:
+        sys.exit(commands.main(standalone_mode=False))
+    except click.exceptions.Abort:
+        click.echo("hcs: stopped; the same command goes on where it stopped", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_BAD_INPUT)
+    except HcsError as error:
+        click.echo(f"hcs: {error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hcs")
+def commands() -> None:
+    """Distributed processor for high-content screens.
+
+    Finds and measures every nucleus of an OME-Zarr plate and reads out Z′ per compound and the cell cycle. Try
+    `hcs demo`.
+    """
+
+
+for command in (
+    run.run,
+    run.readout,
+    run.status,
+    images.segment,
+    images.evaluate,
+    images.train,
+    plates.simulate,
+    plates.convert,
+    plates.demo,
+    config.config,
+):
+    commands.add_command(command)

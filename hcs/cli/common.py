@@ -1,0 +1,70 @@
+"""What the commands share: exit codes, option types, configuration, closing lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hcs.config import Config
+    from hcs.store.ledger import LedgerEntry
+
+EXIT_FAILED_WELLS = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = [
+        click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
+        click.option("--model", help="Shipped model (fast) or a .safetensors file.  [default: fast]"),
+        click.option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            default="cpu",
+            show_default=True,
+            help="Where the network runs.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def configuration(path: Path | None, **changes: Any) -> Config:
+    from hcs.config import Config
+    from hcs.store.config import read_config
+
+    config = Config() if path is None else read_config(path)
+    return config.override(**{k: index_or_name(v) if k in ("dna", "sensor") else v for k, v in changes.items()})
+
+
+def index_or_name(channel: str | None) -> str | int | None:
+    """A channel given as digits is an index."""
+    return int(channel) if channel is not None and channel.isdigit() else channel
+
+
+def where(out: Path) -> str:
+    return (
+        f"Nucleus table   {out}/nuclei/       pd.read_parquet({str(out / 'nuclei')!r})\n"
+        f"Readout tables  {out}/wells.parquet, compounds.parquet, plate.parquet; columns.csv defines every column\n"
+        f"Report          {out}/report.html"
+    )
+
+
+def exit_code(unfinished: tuple[LedgerEntry, ...]) -> int:
+    """1, after naming the fields without a result, or 0."""
+    if not unfinished:
+        return 0
+    click.echo(f"\n{len(unfinished)} field(s) without a result:", err=True)
+    for entry in unfinished[:20]:
+        click.echo(f"  {entry.field}  {entry.status}: {entry.reason}", err=True)
+    if len(unfinished) > 20:
+        click.echo(f"  … and {len(unfinished) - 20} more; `hcs status` lists all", err=True)
+    return EXIT_FAILED_WELLS

@@ -1,0 +1,104 @@
+"""`hcs segment`, `evaluate`, `train`: folders of single images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, config_options, configuration
+
+
+@click.command()
+@click.argument("images", type=FOLDER)
+@click.argument("labels", type=FOLDER)
+@config_options
+def segment(images: Path, labels: Path, config_path: Path | None, model: str | None, device: str) -> int:
+    """Find nuclei in every 2-D .png/.tif of IMAGES; write label images of the same names to LABELS.
+
+    Labels are 16-bit (32-bit TIFF beyond 65,535 nuclei): 0 background, 1..n nuclei.
+    """
+    from hcs.run.folder import segment_folder
+
+    summary = segment_folder(images, labels, configuration(config_path, model=model), device=device, say=click.echo)
+    total = sum(summary.nuclei.values())
+    click.echo(f"{total:,} nuclei in {len(summary.nuclei)} images; {len(summary.failed)} failed")
+    return EXIT_FAILED_WELLS if summary.failed else 0
+
+
+@click.command()
+@click.argument("truth", type=FOLDER)
+@click.argument("predictions", type=FOLDER, nargs=-1, required=True)
+@click.option("--out", required=True, type=FOLDER, help="Folder of tables, figures and evaluation.html.")
+@click.option("--ignore", type=FOLDER, help="Images; pixels other than 0 are neither truth nor error.")
+@click.option("--images", type=FOLDER, help="Images of one channel, to measure nuclei in and to show the worst fields.")
+@click.option(
+    "--stratify-by",
+    help="Value of a nucleus: area, mean, content (DNA), ratio (ring / nucleus), or a column of the nucleus table.  "
+    "[default: mean, with --images]",
+)
+@click.option("--value-bounds", help="Values between low, medium, high: A,B.  [default: terciles of truth]")
+@click.option("--size-bounds", help="Areas between tiny, small, normal, large, px: A,B,C.  [default: quantiles]")
+def evaluate(
+    truth: Path,
+    predictions: tuple[Path, ...],
+    out: Path,
+    ignore: Path | None,
+    images: Path | None,
+    stratify_by: str | None,
+    value_bounds: str | None,
+    size_bounds: str | None,
+) -> int:
+    """Score label images of one or more PREDICTIONS folders against those of TRUTH.
+
+    Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
+    bootstrap intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
+    """
+    from hcs.evaluate.settings import EvaluateSettings
+    from hcs.report.evaluation_text import console_scores
+    from hcs.run.evaluation import evaluate_folders
+    from hcs.run.evaluation_files import Folders
+
+    settings = EvaluateSettings(
+        value_bounds=_numbers(value_bounds, "--value-bounds"), size_bounds=_numbers(size_bounds, "--size-bounds")
+    )
+    folders = Folders(truth, predictions, ignore, images)
+    evaluation, notes = evaluate_folders(
+        folders, out, settings, stratify_by=stratify_by, say=lambda line: click.echo(line, err=True)
+    )
+    click.echo(console_scores(evaluation))
+    for note in notes:
+        click.echo(note)
+    click.echo(f"\nPage    {out}/evaluation.html\nTables  {out}/*.parquet, *.csv; columns.csv defines every column")
+    return 0
+
+
+def _numbers(text: str | None, option: str) -> Any:
+    """Numbers parted by commas as a tuple, whose length and order the settings check."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 250,625,900", param_hint=option) from None
+
+
+@click.command()
+@click.argument("data", type=FOLDER)
+@click.option(
+    "--config", "config_path", type=FILE, help="YAML training settings; configs/train/ holds the shipped ones."
+)
+@click.option("--out", required=True, type=FOLDER, help="Folder of the run: checkpoint, history.csv, model.")
+@click.option("--name", default="model", show_default=True, help="Name of the model that is written to --out.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to train.")
+def train(data: Path, config_path: Path | None, out: Path, name: str, device: str) -> int:
+    """Train the U-Net on DATA (index.csv, train/ and val/ with images/ and labels/).
+
+    A run that was stopped goes on from its last checkpoint, with the result of an uninterrupted one.
+    """
+    from hcs.run.training import train_model
+
+    path = train_model(data, config_path, out, name=name, device=device, say=click.echo)
+    click.echo(f"Model  {path}")
+    return 0

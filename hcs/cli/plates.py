@@ -1,0 +1,98 @@
+"""`hcs simulate`, `convert`, `demo`: where plates come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from hcs.cli.common import FILE, FOLDER, exit_code, where
+
+if TYPE_CHECKING:
+    from hcs.store.nodes import Ngff
+
+
+@click.command()
+@click.argument("plate", type=click.Path(path_type=Path))
+@click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
+@click.option("--fields", default=1, show_default=True, help="Fields a well.")
+@click.option("--size", default=512, show_default=True, help="Side of a field, px.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same plate.")
+@click.option("--nucleus-diameter", default=24.0, show_default=True, help="Diameter of a G1 nucleus, px.")
+@click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
+def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus_diameter: float, ngff: Ngff) -> int:
+    """Write a synthetic two-channel plate with known truth to PLATE.
+
+    Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
+    plate as labels/truth.
+    """
+    from hcs.run.simulation import write_simulation
+    from hcs.simulate.settings import SimulationSettings
+
+    settings = SimulationSettings(
+        wells=wells, fields=fields, size_px=size, seed=seed, nucleus_diameter_px=nucleus_diameter
+    )
+    written = write_simulation(plate, settings, ngff=ngff)
+    click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
+    return 0
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@click.argument("plate", type=click.Path(path_type=Path))
+@click.option("--layout", type=click.Choice(["bbbc013"]), help="A known layout of folder and file names.")
+@click.option("--pattern", help="Regular expression with groups well (or row, column), optionally field, channel.")
+@click.option("--channels", help="Channel names, in the sorted order of the channel group.")
+@click.option("--pixel-size-um", type=float, help="Pixel size, µm.")
+@click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
+@click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
+def convert(
+    source: Path,
+    plate: Path,
+    layout: Literal["bbbc013"] | None,
+    pattern: str | None,
+    channels: str | None,
+    pixel_size_um: float | None,
+    plate_map: Path | None,
+    ngff: Ngff,
+) -> int:
+    """Turn SOURCE, a folder of TIFF or PNG files, into the OME-Zarr plate PLATE.
+
+    For instance: --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)_w(?P<channel>\\d)\\.tif$'
+    """
+    from hcs.run.conversion import convert_and_check
+
+    names = tuple(name.strip() for name in channels.split(",")) if channels else None
+    lines = convert_and_check(
+        source,
+        plate,
+        layout=layout,
+        pattern=pattern,
+        channels=names,
+        pixel_size_um=pixel_size_um,
+        ngff=ngff,
+        plate_map_path=plate_map,
+    )
+    for line in lines:
+        click.echo(line)
+    return 0
+
+
+@click.command()
+@click.option("--out", type=FOLDER, default=Path("demo-out"), show_default=True, help="Folder of plate and results.")
+@click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
+@click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
+def demo(out: Path, wells: int, workers: int | None) -> int:
+    """Simulate a small plate, process it, and compare the readouts with the truth."""
+    from hcs.report.text import console_summary
+    from hcs.run.cluster import Workers
+    from hcs.run.demo import run_demo
+
+    result = run_demo(out, wells=wells, workers=Workers(count=workers), say=click.echo)
+    click.echo(console_summary(result.summary.readouts))
+    click.echo("\nMeasured against the simulated truth")
+    for line in result.comparison:
+        click.echo(f"  {line}")
+    click.echo(f"\n{where(result.summary.out)}")
+    return exit_code(result.summary.failed)
