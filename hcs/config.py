@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hcs.errors import ConfigError
 from hcs.measure.settings import MeasureSettings
 from hcs.readout.settings import ReadoutSettings
+from hcs.run.settings import ClusterSettings
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
 
@@ -35,11 +36,21 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     model: str = "fast"
-    """Name of a shipped model, or path of a .safetensors file with its card (.json) beside it."""
+    """Name of a shipped model, or path of a .safetensors file with its card (.json) beside it; several with commas
+    between are averaged."""
+    flips: bool = False
+    """Average the model over the four mirror images of each field: a little better, four times the work."""
+    diameter_px: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Typical diameter of the nuclei; ``auto`` estimates one for the whole plate. A model trained at one size sees
+    every field magnified to that size; labels and measurements are at full resolution all the same."""
     labels: LabelsTarget = "plate"
     """Where nucleus labels go: into the plate, into the output folder (plate read-only), or nowhere."""
     z: Literal["refuse", "max"] = "refuse"
     """What to do with more than one z plane: refuse the field, or take the maximum projection."""
+    illumination: str = "none"
+    """Uneven light of each channel: ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
+    every field before anything is found or measured; or the path of an .npz with flat_<channel> and
+    background_<channel>, such as illumination/flatfield.npz of another run."""
     channels: ChannelSettings = Field(default_factory=ChannelSettings)
     """Which channel is which."""
     tiles: TileSettings = Field(default_factory=TileSettings)
@@ -50,13 +61,18 @@ class Config(BaseModel):
     """Ring, backgrounds."""
     readout: ReadoutSettings = Field(default_factory=ReadoutSettings)
     """Wells, compounds, Z′, cell cycle."""
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+    """Jobs of ``hcs run --cluster``; of no influence on the results, and so no part of what makes two runs the same."""
 
     def override(self, **changes: Any) -> Config:
-        """A copy with top-level keys or ``channels`` keys replaced; ``None`` leaves a key as it is."""
+        """A copy with top-level keys, keys of ``channels`` or ``exclude_flagged`` replaced; ``None`` leaves a key as it
+        is."""
         given = {key: value for key, value in changes.items() if value is not None}
         channels = {key: given.pop(key) for key in ("dna", "sensor", "nuclei") if key in given}
+        readout = {key: given.pop(key) for key in ("exclude_flagged",) if key in given}
         data = self.model_dump() | given
         data["channels"] |= channels
+        data["readout"] |= readout
         return parse_config(data, source="the command line")
 
 

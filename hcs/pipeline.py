@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs.config import Config
+from hcs.measure.illumination import ChannelLight, correct
 from hcs.measure.measure import NucleusTable, measure_nuclei
-from hcs.segment.instances import confidence, instances
-from hcs.segment.normalise import normalise
-from hcs.segment.predict import predict
-from hcs.segment.unet import UNet
+from hcs.measure.quality import ChannelQuality, field_quality
+from hcs.segment.segmenter import Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +30,57 @@ class Channels:
 
 @dataclass(frozen=True, slots=True)
 class FieldResult:
-    """Everything found in one field: ``labels`` (Y, X) uint32, the table, seconds spent by stage."""
+    """Everything found in one field: ``labels`` (Y, X) uint32, the table, the recorded image's quality by channel,
+    seconds spent by stage."""
 
     labels: NDArray[np.uint32]
     nuclei: NucleusTable
+    quality: dict[str, ChannelQuality]
     seconds: dict[str, float]
 
 
 def analyse_field(
-    image: NDArray[Any], network: UNet, channels: Channels, config: Config, *, pixel_size_um: float | None
+    image: NDArray[Any],
+    segmenter: Segmenter,
+    channels: Channels,
+    config: Config,
+    *,
+    scale: Fraction = Fraction(1),
+    pixel_size_um: float | None,
+    lights: Mapping[str, ChannelLight] | None = None,
 ) -> FieldResult:
     """Find and measure the nuclei of a field (C, Y, X) of any integer or float dtype.
 
-    The result does not depend on the tile size. A field without nuclei gives no labels and a table of no rows.
+    The networks see it at ``scale``. The result does not depend on the tile size. A field without nuclei gives no
+    labels and a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the field as
+    even light would show it; its quality is that of the recorded pixels all the same.
     """
     clock = Stopwatch()
-    found_in = normalise(image[channels.nuclei])
+    even = image
+    if lights is not None:
+        even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
+        clock.lap("correct")
+    found_in = segmenter.prepare(even[channels.nuclei])
     clock.lap("normalise")
-    probabilities = predict(network, found_in, config.tiles)
+    probabilities = segmenter.probabilities(found_in, config.tiles, scale)
     clock.lap("infer")
-    labels = instances(probabilities, config.instances)
+    labels = segmenter.labels(probabilities, config.instances)
     clock.lap("instances")
     table = measure_nuclei(
         labels,
-        image,
+        even,
         channels=channels.names,
         dna=channels.names[channels.dna],
         sensor=None if channels.sensor is None else channels.names[channels.sensor],
         settings=config.measure,
         pixel_size_um=pixel_size_um,
-        confidence=confidence(probabilities),
+        confidence=segmenter.recipe.confidence(probabilities),
+        recorded=None if lights is None else image,
     )
     clock.lap("measure")
-    return FieldResult(labels, table, clock.seconds)
+    quality = field_quality(image, labels, channels=channels.names, settings=config.measure)
+    clock.lap("quality")
+    return FieldResult(labels, table, quality, clock.seconds)
 
 
 class Stopwatch:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +21,49 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data sets not found: {folder} is missing")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a bucket of an S3 server of its own on the loopback; skips where moto is not installed.
+
+    Address and credentials are in the environment, where clients of this process and of its children look for them.
+    """
+    pytest.importorskip("moto", reason="needs moto and s3fs (the extras dev and s3)")
+    s3fs = pytest.importorskip("s3fs", reason="needs moto and s3fs (the extras dev and s3)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("s3") / "log").open("wb")
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=log, stderr=log)
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": "tests",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            _wait_for(port, server)
+            s3fs.S3FileSystem().mkdir("screen")
+            yield "s3://screen"
+        finally:
+            server.terminate()
+            server.wait()
+            log.close()
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert server.poll() is None, "the S3 server ended"
+            assert time.monotonic() < deadline, "the S3 server does not answer"
+            time.sleep(0.05)
+        else:
+            return

@@ -10,7 +10,7 @@ import sys
 import click
 
 from hcs import __version__
-from hcs.cli import config, images, plates, run
+from hcs.cli import config, export, images, plan, plates, report, run
 from hcs.cli.common import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from hcs.errors import HcsError
 
@@ -42,12 +42,15 @@ def commands() -> None:
 
 for command in (
     run.run,
+    plan.plan,
     run.readout,
     run.status,
+    report.report,
     images.segment,
     images.evaluate,
     images.train,
     plates.simulate,
+    export.export,
     plates.convert,
     plates.demo,
     config.config,

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from hcs.config import Config
     from hcs.store.ledger import LedgerEntry
+    from hcs.store.location import Location
 
 EXIT_FAILED_WELLS = 1
 EXIT_BAD_INPUT = 2
@@ -20,10 +21,24 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+def PLACE(value: str) -> Location:
+    """A folder, or a URL such as s3://bucket/results."""
+    from hcs.store.location import location
+
+    place = location(value)
+    if isinstance(place, Path) and place.is_file():
+        raise click.BadParameter(f"{value!r} is a file; give a folder")
+    return place
+
+
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
-        click.option("--model", help="Shipped model (fast) or a .safetensors file.  [default: fast]"),
+        click.option(
+            "--model",
+            help="Shipped model (fast, accurate), a .safetensors file, or several A,B,C averaged.  [default: fast]",
+        ),
+        click.option("--diameter-px", type=float, help="Typical diameter of the nuclei.  [default: estimated]"),
         click.option(
             "--device",
             type=click.Choice(["cpu", "cuda"]),
@@ -50,7 +65,7 @@ def index_or_name(channel: str | None) -> str | int | None:
     return int(channel) if channel is not None and channel.isdigit() else channel
 
 
-def where(out: Path) -> str:
+def where(out: Location) -> str:
     return (
         f"Nucleus table   {out}/nuclei/       pd.read_parquet({str(out / 'nuclei')!r})\n"
         f"Readout tables  {out}/wells.parquet, compounds.parquet, plate.parquet; columns.csv defines every column\n"

@@ -14,14 +14,25 @@ from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, config_options, conf
 @click.argument("images", type=FOLDER)
 @click.argument("labels", type=FOLDER)
 @config_options
-def segment(images: Path, labels: Path, config_path: Path | None, model: str | None, device: str) -> int:
+@click.option("--method", type=click.Choice(["otsu", "advanced"]), help="A classical method instead of a model.")
+def segment(
+    images: Path,
+    labels: Path,
+    config_path: Path | None,
+    model: str | None,
+    diameter_px: float | None,
+    device: str,
+    method: str | None,
+) -> int:
     """Find nuclei in every 2-D .png/.tif of IMAGES; write label images of the same names to LABELS.
 
-    Labels are 16-bit (32-bit TIFF beyond 65,535 nuclei): 0 background, 1..n nuclei.
+    The size of the nuclei is estimated in each image. Labels are 16-bit (32-bit TIFF beyond 65,535 nuclei):
+    0 background, 1..n nuclei.
     """
     from hcs.run.folder import segment_folder
 
-    summary = segment_folder(images, labels, configuration(config_path, model=model), device=device, say=click.echo)
+    config = configuration(config_path, model=model, diameter_px=diameter_px)
+    summary = segment_folder(images, labels, config, device=device, method=method, say=click.echo)
     total = sum(summary.nuclei.values())
     click.echo(f"{total:,} nuclei in {len(summary.nuclei)} images; {len(summary.failed)} failed")
     return EXIT_FAILED_WELLS if summary.failed else 0

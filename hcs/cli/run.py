@@ -3,57 +3,90 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, config_options, configuration, exit_code, where
+from hcs.cli.common import EXIT_FAILED_WELLS, FILE, PLACE, config_options, configuration, exit_code, where
+
+if TYPE_CHECKING:
+    from hcs.config import Config
+    from hcs.run.cluster import Workers
+    from hcs.run.many import PlateRun
+    from hcs.store.location import Location
 
 
 @click.command()
-@click.argument("plate", type=str)
-@click.option("--out", required=True, type=FOLDER, help="Results folder; an earlier run of the same kind goes on.")
+@click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
+@click.option("--out", required=True, type=PLACE, help="Results folder; an earlier run of the same kind goes on.")
 @config_options
-@click.option("--plate-map", type=FILE, help="CSV or Parquet: well, role, compound, dose, unit.")
+@click.option(
+    "--plate-map",
+    help="CSV or Parquet: well, role, compound, dose, unit. For many plates also a folder, or a name with {plate}.",
+)
 @click.option("--dna", help="DNA channel, name or 0-based index.")
 @click.option("--sensor", help="Sensor channel, name or 0-based index.")
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
 @click.option("--scheduler", help="Address of a running dask scheduler, such as tcp://host:8786.")
+@click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option(
     "--labels",
     type=click.Choice(["plate", "out", "none"]),
     help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
 )
+@click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
+@click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
 def run(
-    plate: str,
-    out: Path,
+    plates: tuple[str, ...],
+    out: Location,
     config_path: Path | None,
     model: str | None,
+    diameter_px: float | None,
     device: str,
-    plate_map: Path | None,
+    plate_map: str | None,
     dna: str | None,
     sensor: str | None,
     wells: str | None,
     workers: int | None,
     scheduler: str | None,
+    cluster: str | None,
     labels: str | None,
+    illumination: str | None,
+    exclude_flagged: bool,
 ) -> int:
     """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
 
-    Can be stopped and started again at any moment; finished fields are kept.
+    Can be stopped and started again at any moment; finished fields are kept. Several plates, or a pattern in quotes
+    such as 'plates/*.zarr', go into a folder each below --out, the controls of all first. PLATE and --out may be
+    URLs: s3://, gs://, and https:// to read from.
     """
     from hcs.report.text import console_summary
     from hcs.run.cluster import Workers
+    from hcs.run.many import find_plates, is_many
     from hcs.run.run import run_plate
+    from hcs.store.location import location
 
-    config = configuration(config_path, model=model, dna=dna, sensor=sensor, labels=labels)
+    config = configuration(
+        config_path,
+        model=model,
+        diameter_px=diameter_px,
+        dna=dna,
+        sensor=sensor,
+        labels=labels,
+        illumination=illumination,
+        exclude_flagged=exclude_flagged or None,
+    )
+    who = Workers(count=workers, scheduler=scheduler, device=device, cluster=cluster, jobs=config.cluster)
+    if is_many(plates):
+        return _run_many(find_plates(plates, out), out, config, plate_map=plate_map, wells=wells, workers=who)
     summary = run_plate(
-        plate,
+        plates[0],
         out,
         config,
-        plate_map_path=plate_map,
+        plate_map_path=location(plate_map) if plate_map else None,
         wells=wells,
-        workers=Workers(count=workers, scheduler=scheduler, device=device),
+        workers=who,
     )
     click.echo(console_summary(summary.readouts))
     for note in summary.notes:
@@ -62,25 +95,46 @@ def run(
     return exit_code(summary.failed)
 
 
+def _run_many(
+    runs: tuple[PlateRun, ...],
+    out: Location,
+    config: Config,
+    *,
+    plate_map: str | None,
+    wells: str | None,
+    workers: Workers,
+) -> int:
+    """Run the plates and count how they ended; 1 where any failed or has failed fields."""
+    from hcs.run.many import run_many
+
+    run_many(runs, out, config, plate_map=plate_map, wells=wells, workers=workers, say=click.echo)
+    bad = [run for run in runs if run.status != "ok"]
+    click.echo(f"\n{len(runs)} plates, {len(runs) - len(bad)} ok; {out}/plates.csv lists them")
+    for run in bad:
+        click.echo(f"  {run.name}  {run.status}: {run.reason or f'see `hcs status {run.out}`'}", err=True)
+    return EXIT_FAILED_WELLS if bad else 0
+
+
 @click.command()
-@click.argument("results", type=FOLDER)
+@click.argument("results", type=PLACE)
 @click.option("--config", "config_path", type=FILE, help="Settings whose `readout` section replaces the run's own.")
-def readout(results: Path, config_path: Path | None) -> int:
+@click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+def readout(results: Location, config_path: Path | None, exclude_flagged: bool) -> int:
     """Make the readouts of RESULTS again from its nucleus table, without touching images."""
     from hcs.report.text import console_summary
     from hcs.run.finish import finish
     from hcs.store.config import read_config
 
     settings = read_config(config_path).readout if config_path is not None else None
-    click.echo(console_summary(finish(results, settings)))
+    click.echo(console_summary(finish(results, settings, exclude_flagged=exclude_flagged)))
     click.echo(f"\n{where(results)}")
     return 0
 
 
 @click.command()
-@click.argument("results", type=FOLDER)
+@click.argument("results", type=PLACE)
 @click.option("--fields", is_flag=True, help="One line a field instead of a well.")
-def status(results: Path, fields: bool) -> int:
+def status(results: Location, fields: bool) -> int:
     """What became of every expected well of RESULTS: ok, empty, failed (why), pending."""
     from hcs.run.status import status_lines, unfinished
     from hcs.store.results import open_results

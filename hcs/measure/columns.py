@@ -237,4 +237,22 @@ def _sensor(sensor: str) -> tuple[Column, ...]:
             "Logarithm to base 2 of the sensor ratio; NaN where that is NaN or not above 0",
             HCS,
         ),
+        Column(
+            "Nuclei_Sensor_RatioMixture",
+            "float32",
+            "",
+            f"The sensor ratio in channel {sensor} with the ring's cytoplasm in place of the ring: the mean of the "
+            "brighter of two Gaussians fitted to its pixels, if the dimmer one is background (at most half as far "
+            "above the field background, Ashman's D of at least 2, ring_min_px pixels in the brighter one; else of the "
+            "whole ring); NaN where Nuclei_Sensor_Ratio is",
+            "Van Valen et al., PLoS Comput. Biol. 12, e1005177 (2016)",
+        ),
+        Column(
+            "Nuclei_Sensor_CytoplasmShare",
+            "float32",
+            "",
+            f"Share of the ring's pixels in channel {sensor} that are in that brighter component; 1 where the ring is "
+            "one population, NaN without a ring",
+            HCS,
+        ),
     )

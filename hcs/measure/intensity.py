@@ -75,9 +75,21 @@ def field_background(pixels: Floats32, settings: MeasureSettings) -> float:
     defaults (the 1st percentile of means of 64 pixels). Blocks start at the top left; a remainder narrower
     than a block is left out, but a field smaller than a block is one block.
     """
+    return background_of(block_means(pixels, settings), settings)
+
+
+def block_means(pixels: Floats32, settings: MeasureSettings) -> Floats:
+    """Means of a channel's blocks, (n,), of a field or a part of one (Y, X) that starts at a multiple of the block.
+
+    Those of parts that cover a field are, in any order, those of the field.
+    """
     block_y = min(settings.background_block_px, pixels.shape[0])
     block_x = min(settings.background_block_px, pixels.shape[1])
-    means = _block_sums(pixels, block_y, block_x) / (block_y * block_x)
+    return np.asarray(_block_sums(pixels, block_y, block_x) / (block_y * block_x))
+
+
+def background_of(means: Floats, settings: MeasureSettings) -> float:
+    """The background that a field's block means (n,) tell."""
     return float(np.percentile(means, settings.background_percentile))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,11 @@ from hcs.measure.intensity import (
     saturation_level,
 )
 from hcs.measure.regions import Nuclei, find_nuclei
+from hcs.measure.ring import Cytoplasm, ring_cytoplasm
 from hcs.measure.settings import MeasureSettings
 from hcs.measure.shape import Shape, measure_shape
 from hcs.measure.surroundings import Surroundings, find_surroundings
+from hcs.measure.window import Window
 
 Columns = dict[str, NDArray[np.generic]]
 
@@ -54,12 +56,17 @@ def measure_nuclei(
     settings: MeasureSettings,
     pixel_size_um: float | None = None,
     confidence: NDArray[np.float32] | None = None,
+    recorded: NDArray[np.generic] | None = None,
+    window: Window | None = None,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
 
     Labels may have gaps and any integer dtype; one label in several pieces is one nucleus; none at all gives
     a table without rows. Pixels are read as float32. ``confidence`` (Y, X) is averaged over each nucleus.
+    ``recorded`` (C, Y, X) is the image as the camera gave it, where ``image`` was corrected since: saturated pixels are
+    counted in it, and whether ``sensor_min_signal`` holds goes by its type. With a ``window``, labels and image are
+    that part of a larger field; positions are those in the field.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
@@ -73,18 +80,25 @@ def measure_nuclei(
     nuclei = find_nuclei(labels)
     shape = measure_shape(nuclei)
     around = find_surroundings(nuclei, shape.box, settings)
-    found = _shape_columns(nuclei, shape, pixel_size_um)
+    found = _shape_columns(nuclei, shape, pixel_size_um, window)
     found |= _region_columns(nuclei, around, confidence)
     backgrounds: dict[str, float] = {}
-    for plane, (channel, suffix) in zip(image, channel_suffixes(channels).items(), strict=True):
-        measured = _measure_channel(plane, nuclei, around, settings)
+    raw = image if recorded is None else recorded
+    for plane, before, (channel, suffix) in zip(image, raw, channel_suffixes(channels).items(), strict=True):
+        known = None if window is None else window.backgrounds[channel]
+        measured = _measure_channel(
+            plane, plane if recorded is None else before, nuclei, around, settings, known_background=known
+        )
         backgrounds[channel] = measured.background
         found |= _intensity_columns(measured, suffix)
         if channel == dna:
             found["Nuclei_DNA_Content"] = measured.nucleus.total - measured.local * shape.area
         if channel == sensor:
-            least = settings.sensor_min_signal if plane.dtype.kind in "iu" else 0.0
-            found |= _sensor_columns(measured, around, least_px=settings.ring_min_px, least_signal=least)
+            least = settings.sensor_min_signal if before.dtype.kind in "iu" else 0.0
+            cytoplasm = ring_cytoplasm(
+                as_float32(plane), around.ring, background=measured.background, least_px=settings.ring_min_px
+            )
+            found |= _sensor_columns(measured, around, cytoplasm, least_px=settings.ring_min_px, least_signal=least)
     return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, backgrounds)
 
 
@@ -100,13 +114,24 @@ class _Channel:
 
 
 def _measure_channel(
-    plane: NDArray[np.generic], nuclei: Nuclei, around: Surroundings, settings: MeasureSettings
+    plane: NDArray[np.generic],
+    before: NDArray[np.generic],
+    nuclei: Nuclei,
+    around: Surroundings,
+    settings: MeasureSettings,
+    *,
+    known_background: float | None,
 ) -> _Channel:
+    """Measurements of one plane (Y, X), which was ``before`` when it was recorded, if not itself."""
     pixels = as_float32(plane)
-    ceiling = saturation_level(plane.dtype, settings)
-    background = field_background(pixels, settings)
+    ceiling = saturation_level(before.dtype, settings)
+    background = field_background(pixels, settings) if known_background is None else known_background
+    nucleus = region_statistics(pixels, nuclei.pixels, ceiling=ceiling)
+    if before is not plane:
+        seen = region_statistics(as_float32(before), nuclei.pixels, ceiling=ceiling)
+        nucleus = replace(nucleus, saturated=seen.saturated)
     return _Channel(
-        nucleus=region_statistics(pixels, nuclei.pixels, ceiling=ceiling),
+        nucleus=nucleus,
         ring=region_statistics(pixels, around.ring, ceiling=ceiling),
         local=local_background(pixels, around.background, fallback=background),
         background=background,
@@ -130,15 +155,16 @@ def _require_same_shape(
         raise ValueError(f"confidence of shape {confidence.shape} does not fit labels of shape {labels.shape}")
 
 
-def _shape_columns(nuclei: Nuclei, shape: Shape, pixel_size_um: float | None) -> Columns:
-    height, width = nuclei.dense.shape
-    y0, x0, y1, x1 = shape.box.T
+def _shape_columns(nuclei: Nuclei, shape: Shape, pixel_size_um: float | None, window: Window | None) -> Columns:
+    top, left = (0, 0) if window is None else window.origin
+    height, width = nuclei.dense.shape if window is None else window.field
+    y0, x0, y1, x1 = shape.box.T + np.array([top, left, top, left])[:, None]
     um2_per_px = np.nan if pixel_size_um is None else pixel_size_um**2
     features: Columns = {
         "Area": shape.area,
         "AreaUm2": shape.area * um2_per_px,
-        "Center_X": shape.center_x,
-        "Center_Y": shape.center_y,
+        "Center_X": shape.center_x + left,
+        "Center_Y": shape.center_y + top,
         "BoundingBoxMinimum_X": x0,
         "BoundingBoxMinimum_Y": y0,
         "BoundingBoxMaximum_X": x1,
@@ -184,11 +210,20 @@ def _intensity_columns(measured: _Channel, suffix: str) -> Columns:
     }
 
 
-def _sensor_columns(measured: _Channel, around: Surroundings, *, least_px: int, least_signal: float) -> Columns:
-    """Ratio of background-free ring and nucleus means, and its log2; NaN where either has no meaning."""
+def _sensor_columns(
+    measured: _Channel, around: Surroundings, cytoplasm: Cytoplasm, *, least_px: int, least_signal: float
+) -> Columns:
+    """Ratio of background-free ring and nucleus means, its log2, the same of the ring's cytoplasm, and that one's share
+    of the ring; NaN where they have no meaning."""
     above = measured.nucleus.mean - measured.background
     usable = (around.ring.counts >= least_px) & (above > 0) & (above >= least_signal)
     missing = np.full(len(above), np.nan)
     ratio = np.divide(measured.ring.mean - measured.background, above, out=missing.copy(), where=usable)
     log_ratio = np.log2(ratio, out=missing.copy(), where=usable & (ratio > 0))
-    return {"Nuclei_Sensor_Ratio": ratio, "Nuclei_Sensor_LogRatio": log_ratio}
+    mixture = np.divide(cytoplasm.mean - measured.background, above, out=missing.copy(), where=usable)
+    return {
+        "Nuclei_Sensor_Ratio": ratio,
+        "Nuclei_Sensor_LogRatio": log_ratio,
+        "Nuclei_Sensor_RatioMixture": mixture,
+        "Nuclei_Sensor_CytoplasmShare": cytoplasm.share,
+    }

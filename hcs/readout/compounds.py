@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
-from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS
+from hcs.readout.caicedo import CAICEDO
+from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, as_table
 from hcs.readout.dna import DnaPeak
+from hcs.readout.groups import TESTED, conditions, control_groups, of_group, with_group
 from hcs.readout.phases import PHASES
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.zprime import Separation, WellSample, separate, undefined, well_sample
 
-GROUP = "Metadata_Group"
-_CYCLE = ("Fraction_4N", *(f"Fraction_{phase}" for phase in PHASES))
-_KEYS = ("Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit", "Group")
+_CYCLE = ("Fraction_4N", CAICEDO, *(f"Fraction_{phase}" for phase in PHASES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class _Negatives:
     def of(self, readout: str, group: str) -> WellSample:
         """The negatives of ``group``; of the whole plate where ``group`` is empty."""
         if (readout, group) not in self.cache:
-            chosen = self.wells if not group else self.wells[self.wells["Group"] == group]
+            chosen = of_group(self.wells, group)
             self.cache[readout, group] = well_sample(chosen[readout], name="negative", settings=self.settings, stream=0)
         return self.cache[readout, group]
 
@@ -42,13 +40,13 @@ def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings, *, peak:
     it, with all negatives of the plate otherwise; ``Reference`` says which. ``peak`` explains fractions that
     are NaN. Columns are those of ``COMPOUND_COLUMNS``; a plate without such wells gives no rows.
     """
-    grouped = _with_group(wells)
+    grouped = with_group(wells)
     negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
-    tested = grouped[grouped["Metadata_Role"].isin(["sample", "positive"])]
+    tested = grouped[grouped["Metadata_Role"].isin(TESTED)]
     rows = []
     for readout in settings.readouts:
         absent = _absent(readout, wells, peak)
-        for key, members in _conditions(tested):
+        for key, members in conditions(tested):
             role, compound, dose, unit, group = key
             sample = well_sample(members[readout], name=str(role), settings=settings, stream=1)
             reference = negatives.of(readout, str(group))
@@ -65,7 +63,7 @@ def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings, *, peak:
                     **_compared(sample, reference, absent, settings),
                 }
             )
-    return _table(rows, tuple(c.name for c in COMPOUND_COLUMNS))
+    return as_table(rows, COMPOUND_COLUMNS)
 
 
 def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSettings) -> pd.DataFrame:
@@ -74,16 +72,15 @@ def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSetting
     The row of the whole plate has an empty Group and is always there, if need be with NaN and the reason. The
     2N peak is repeated in every row.
     """
-    grouped = _with_group(wells)
+    grouped = with_group(wells)
     positives = grouped[grouped["Metadata_Role"] == "positive"]
     negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
-    groups = sorted({g for g in grouped["Group"][grouped["Metadata_Role"] == "positive"] if g})
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
     rows = []
     for readout in settings.readouts:
         absent = _absent(readout, wells, peak)
-        for group in [*groups, ""]:
-            members = positives if not group else positives[positives["Group"] == group]
+        for group in control_groups(grouped):
+            members = of_group(positives, group)
             sample = well_sample(members[readout], name="positive", settings=settings, stream=1)
             reference = negatives.of(readout, group)
             rows.append(
@@ -96,23 +93,7 @@ def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSetting
                     **_peak_columns(peak),
                 }
             )
-    return _table(rows, tuple(c.name for c in PLATE_COLUMNS))
-
-
-def _with_group(wells: pd.DataFrame) -> pd.DataFrame:
-    """The wells with a text column Group, empty where the plate map names no group."""
-    if GROUP not in wells:
-        return wells.assign(Group="")
-    named = wells[GROUP]
-    return wells.assign(Group=named.astype(str).where(named.notna(), "").astype(object))
-
-
-def _conditions(tested: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
-    """Replicate wells: same role, compound, dose, unit and group; samples first, by compound and dose."""
-    order = ["Metadata_Compound", "Group", "Metadata_Role", "Metadata_Dose", "Metadata_Unit"]
-    ranked = tested.sort_values(order, ascending=[True, True, False, True, True], kind="stable")
-    for key, members in ranked.groupby(list(_KEYS), sort=False, dropna=False):
-        yield tuple(key), members
+    return as_table(rows, PLATE_COLUMNS)
 
 
 def _absent(readout: str, wells: pd.DataFrame, peak: DnaPeak | None) -> str:
@@ -176,13 +157,3 @@ def _peak_columns(peak: DnaPeak) -> dict[str, float | int | bool | str]:
         "DNA_Reason": peak.reason,
         "DNA_SourceWells": peak.source_wells,
     }
-
-
-def _table(rows: list[dict[str, object]], names: tuple[str, ...]) -> pd.DataFrame:
-    """Frame with exactly the columns ``names``, of the same types with and without rows."""
-    table = pd.DataFrame(rows, columns=list(names))
-    for column in (*COMPOUND_COLUMNS, *PLATE_COLUMNS):
-        if column.name in table:
-            kind = object if column.dtype == "string" else np.dtype(column.dtype)
-            table[column.name] = table[column.name].astype(kind)
-    return table

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
-from scipy.optimize import minimize
 from scipy.signal import find_peaks
 
-from hcs.readout.phases import Floats, bin_content, components, fit_weights, negative_log_likelihood
+from hcs.readout.deanjett import RATIOS, CycleFit, Prior, fit_cycle
+from hcs.readout.phases import EVEN, Floats, PhaseModel, Thirds, bin_content
 from hcs.readout.settings import ReadoutSettings
 
 _BIN = 0.02  # octaves
-_USUAL_RATIO = 1.97  # 4N/2N of image cytometry; weighs in where 4N nuclei are too few or too blurred to tell
-_RATIO_SPREAD = 0.04
 _MAX_BELOW = 0.3  # of the nuclei of the wells the peak is found in, usually negative controls, that may be sub-G1
 _MIN_SHARE = 0.1  # of the nuclei, that the 2N peak must hold to be called one
 _LN2 = float(np.log(2))
@@ -39,6 +36,8 @@ class DnaPeak:
     reason: str
     source_wells: str
     saturated: float = float("nan")
+    s_shape: Thirds = EVEN
+    below_shape: Thirds = EVEN
 
     def content_n(self, content: npt.ArrayLike) -> Floats:
         """DNA content in units of N, same shape; NaN everywhere when the peak is not usable."""
@@ -47,15 +46,10 @@ class DnaPeak:
 
     def shapes(self) -> Floats:
         """Probability (5, B) of each bin of content in each phase, for this peak's width and ratio."""
-        return components(cv=self.cv, four_n_ratio=self.four_n_ratio)
-
-
-class _Fit(NamedTuple):
-    two_n: float
-    cv: float
-    ratio: float
-    g1_share: float
-    below_share: float
+        model = PhaseModel(
+            cv=self.cv, four_n_ratio=self.four_n_ratio, s_shape=self.s_shape, below_shape=self.below_shape
+        )
+        return model.shapes()
 
 
 def find_peak(
@@ -76,9 +70,21 @@ def find_peak(
     if start is None:
         reason = reason or f"DNA content of the {values.size} nuclei has no peak"
         return DnaPeak(np.nan, np.nan, np.nan, values.size, False, reason, source_wells, saturated)
-    fit = _refine(values, start, settings)
-    reason = _unclear(fit, settings)
-    return DnaPeak(*fit[:3], values.size, not reason, reason, source_wells, saturated)
+    centre, cv = start
+    fit = fit_cycle(bin_content(2 * values / centre), Prior.of_plate(cv=cv), ratios=RATIOS)
+    reason = _unlikely(fit) or unclear(fit, settings)
+    return DnaPeak(
+        two_n=centre * fit.model.two_n / 2,
+        cv=fit.model.cv,
+        four_n_ratio=fit.model.four_n_ratio,
+        n=values.size,
+        usable=not reason,
+        reason=reason,
+        source_wells=source_wells,
+        saturated=saturated,
+        s_shape=fit.model.s_shape,
+        below_shape=fit.model.below_shape,
+    )
 
 
 def _unfit(values: Floats, source_wells: str, settings: ReadoutSettings, saturated: float) -> str:
@@ -96,19 +102,31 @@ def _unfit(values: Floats, source_wells: str, settings: ReadoutSettings, saturat
     return ""
 
 
-def _unclear(fit: _Fit, settings: ReadoutSettings) -> str:
-    """Why a fitted peak is not used; empty where it is."""
-    if fit.g1_share < _MIN_SHARE:
-        return f"the best 2N peak holds {fit.g1_share:.0%} of the nuclei, at least {_MIN_SHARE:.0%} needed"
-    if fit.below_share > _MAX_BELOW:
+def unclear(fit: CycleFit, settings: ReadoutSettings) -> str:
+    """Why the peaks of a fit cannot be told apart, or are none; empty where they can."""
+    low, high = settings.four_n_ratio
+    if fit.model.cv > settings.max_peak_cv:
         return (
-            f"{fit.below_share:.0%} of the nuclei lie below the best 2N peak (at most {_MAX_BELOW:.0%} can be debris "
-            "or dying), so it is no 2N peak: the stain is uneven or clipped"
-        )
-    if fit.cv > settings.max_peak_cv:
-        return (
-            f"the 2N peak is too wide: CV {fit.cv:.2f}, at most {settings.max_peak_cv:.2f} "
+            f"the 2N peak is too wide: CV {fit.model.cv:.2f}, at most {settings.max_peak_cv:.2f} "
             "can be told apart from S phase and 4N"
+        )
+    if not low <= fit.model.four_n_ratio <= high:
+        return (
+            f"the 4N peak lies at {fit.model.four_n_ratio:.2f} times the 2N peak, outside {low:g} to {high:g}: "
+            "one of the two is something else, or the stain is not proportional to DNA"
+        )
+    return ""
+
+
+def _unlikely(fit: CycleFit) -> str:
+    """Why a fitted peak of a plate is not its 2N peak; empty where it is."""
+    below, g1 = fit.weights[:2]
+    if g1 < _MIN_SHARE:
+        return f"the best 2N peak holds {g1:.0%} of the nuclei, at least {_MIN_SHARE:.0%} needed"
+    if below > _MAX_BELOW:
+        return (
+            f"{below:.0%} of the nuclei lie below the best 2N peak (at most {_MAX_BELOW:.0%} can be debris "
+            "or dying), so it is no 2N peak: the stain is uneven or clipped"
         )
     return ""
 
@@ -149,32 +167,3 @@ def _lower_of_pair(octaves: Floats, heights: Floats, settings: ReadoutSettings) 
         return None
     total, lower = max(pairs)
     return lower if total > heights.max() else None  # a weak pair beside a far higher single peak is debris
-
-
-def _refine(values: Floats, start: tuple[float, float], settings: ReadoutSettings) -> _Fit:
-    """Most likely position, CV and ratio of the phase model around ``start``."""
-    centre, cv = start
-    counts = bin_content(2 * values / centre)
-    low, high = settings.four_n_ratio
-    weights = np.full((1, 5), 0.2)
-
-    def loss(parameters: Floats) -> float:
-        nonlocal weights
-        shift, log_cv, ratio = parameters
-        shapes = components(cv=float(np.exp(log_cv)), four_n_ratio=float(ratio), two_n=2 * float(np.exp(shift)))
-        weights = fit_weights(counts[None], shapes, start=np.maximum(weights, 1e-3), steps=200)
-        usual = 0.5 * ((ratio - _USUAL_RATIO) / _RATIO_SPREAD) ** 2
-        return negative_log_likelihood(counts, shapes, weights[0]) + float(usual)
-
-    found = minimize(
-        loss,
-        x0=np.array([0.0, np.log(cv), _USUAL_RATIO]),
-        method="Nelder-Mead",
-        bounds=[(-0.2, 0.2), (np.log(0.01), np.log(0.4)), (low, high)],
-        options={"xatol": 5e-4, "fatol": 0.05, "maxiter": 300},
-    )
-    shift, log_cv, ratio = (float(p) for p in found.x)
-    two_n = centre * float(np.exp(shift))
-    shapes = components(cv=float(np.exp(log_cv)), four_n_ratio=ratio)
-    shares = fit_weights(bin_content(2 * values / two_n)[None], shapes)[0]
-    return _Fit(two_n, float(np.exp(log_cv)), ratio, g1_share=float(shares[1]), below_share=float(shares[0]))

@@ -1,6 +1,8 @@
-"""Cell-cycle phases from DNA content: a Dean-Jett-Fox-like model whose weights are fitted well by well."""
+"""Cell-cycle phases from DNA content: the shapes of a Dean-Jett-Fox model, and its weights at given shapes."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,38 +11,83 @@ from scipy.special import ndtr
 Floats = npt.NDArray[np.float64]
 PHASES = ("SubG1", "G1", "S", "G2M", "Above4N")
 EDGES_N: Floats = np.linspace(0.0, 9.0, 226)  # bins of 0.04 N; a peak of CV 2 % still spans two of them
-_S_STEPS = 32  # positions on which the S phase is summed; closer together than the peak is wide
+EVEN = (1 / 3, 1 / 3, 1 / 3)
+Thirds = tuple[float, float, float]
+_FLOOR = 1e-12  # a nucleus where no phase reaches still has to belong somewhere
 _WING = 2.0  # sub-G1 ends, and above-4N starts, this many standard deviations away from its peak
+_STEPS: Floats = (np.arange(32) + 0.5) / 32  # places on which the S phase is summed; closer than the peak is wide
+_BERNSTEIN: Floats = np.stack([(1 - _STEPS) ** 2, 2 * _STEPS * (1 - _STEPS), _STEPS**2])
+_BERNSTEIN /= _BERNSTEIN.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseModel:
+    """Where the peaks lie and how wide they are: all that ``components`` needs."""
+
+    cv: float
+    """Coefficient of variation of G1 and of G2M."""
+    four_n_ratio: float
+    """DNA content of G2M over that of G1."""
+    two_n: float = 2.0
+    """DNA content of G1, in units of N of the plate."""
+    s_shape: Thirds = EVEN
+    """Shares of the early, middle and late part of S; they add up to 1."""
+    below_shape: Thirds = EVEN
+    """The same for sub-G1, from none of the DNA to nearly that of G1."""
+
+    def shapes(self) -> Floats:
+        """Probability (5, B) of each EDGES_N bin in each phase of PHASES."""
+        parts = basis(cv=self.cv, four_n_ratio=self.four_n_ratio, two_n=self.two_n)
+        return phases_of(parts, np.asarray(self.below_shape), np.asarray(self.s_shape))
 
 
 def bin_content(content_n: npt.ArrayLike) -> Floats:
     """Counts (B,) of content (units of N) over EDGES_N; values outside go to the end bins, NaN nowhere."""
     values = np.asarray(content_n, dtype=np.float64)
-    inside = np.clip(values[np.isfinite(values)], EDGES_N[0], EDGES_N[-1])
-    return np.histogram(inside, bins=EDGES_N)[0].astype(np.float64)
+    return np.bincount(bin_of(values[np.isfinite(values)]), minlength=EDGES_N.size - 1).astype(np.float64)
+
+
+def bin_of(content_n: Floats) -> npt.NDArray[np.intp]:
+    """Bin of EDGES_N of each content (units of N), same shape; values outside, and NaN, go to the end bins."""
+    scaled = np.nan_to_num(content_n / EDGES_N[1], nan=0.0)
+    return np.asarray(np.clip(scaled, 0, EDGES_N.size - 2).astype(np.intp))
 
 
 def components(*, cv: float, four_n_ratio: float, two_n: float = 2.0) -> Floats:
-    """Probability (5, B) of each EDGES_N bin in each phase of PHASES.
+    """Probability (5, B) of each EDGES_N bin in each phase of PHASES, with an even sub-G1 and an even S."""
+    return PhaseModel(cv=cv, four_n_ratio=four_n_ratio, two_n=two_n).shapes()
 
-    After Dean & Jett 1974 and Fox 1980: G1 is a Gaussian at ``two_n`` (in units of N), G2M one at
-    ``four_n_ratio`` times that, both of coefficient of variation ``cv``; S is uniform between the two,
-    broadened by the same CV. Sub-G1 (fragments) is uniform from 0 to two standard deviations below G1,
-    above-4N uniform from two standard deviations above G2M to the last edge.
+
+def phases_of(parts: Floats, below_shape: Floats, s_shape: Floats) -> Floats:
+    """Parts of ``basis`` (9, B), the thirds put together, as phases (5, B)."""
+    return np.concatenate([[below_shape @ parts[:3]], parts[3:4], [s_shape @ parts[4:7]], parts[7:]])
+
+
+def basis(*, cv: float, four_n_ratio: float, two_n: float) -> Floats:
+    """Probability (9, B) of each EDGES_N bin in low, middle and high sub-G1, G1, early, middle and late S, G2M, and
+    above 4N.
+
+    After Dean & Jett 1974 and Fox 1980: G1 is a Gaussian at ``two_n`` (in units of N), G2M one at ``four_n_ratio``
+    times that, both of coefficient of variation ``cv``. S is a polynomial of degree 2 between the two, broadened by the
+    same CV; its three parts are the Bernstein polynomials, of which every mixture is positive. Sub-G1 (fragments, dying
+    cells) is such a polynomial from 0 to two standard deviations below G1, above-4N is uniform from two standard
+    deviations above G2M to the last edge.
     """
     four_n = two_n * four_n_ratio
-    steps = two_n + (four_n - two_n) * (np.arange(_S_STEPS) + 0.5) / _S_STEPS
+    centres = np.concatenate([[two_n], two_n + (four_n - two_n) * _STEPS, [four_n]])[:, None]
+    normal = ndtr((EDGES_N - centres) / (cv * centres))
     below, above = two_n * (1 - _WING * cv), four_n * (1 + _WING * cv)
-    cumulative = np.stack(
+    place = np.clip(EDGES_N / below, 0, 1)
+    cumulative = np.concatenate(
         [
-            np.clip(EDGES_N / below, 0, 1),
-            ndtr((EDGES_N - two_n) / (cv * two_n)),
-            ndtr((EDGES_N - steps[:, None]) / (cv * steps[:, None])).mean(axis=0),
-            ndtr((EDGES_N - four_n) / (cv * four_n)),
-            np.clip((EDGES_N - above) / (EDGES_N[-1] - above), 0, 1),
+            [1 - (1 - place) ** 3, place**2 * (3 - 2 * place), place**3],
+            normal[:1],
+            _BERNSTEIN @ normal[1:-1],
+            normal[-1:],
+            np.clip((EDGES_N - above) / (EDGES_N[-1] - above), 0, 1)[None],
         ]
     )
-    return np.diff(cumulative, axis=1)
+    return np.maximum(np.diff(cumulative, axis=1), _FLOOR)
 
 
 def fit_weights(counts: Floats, shapes: Floats, *, start: Floats | None = None, steps: int = 500) -> Floats:
@@ -52,7 +99,7 @@ def fit_weights(counts: Floats, shapes: Floats, *, start: Floats | None = None, 
     """
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
-    floor = np.maximum(shapes, 1e-12)  # a nucleus where no phase reaches still has to belong somewhere
+    floor = np.maximum(shapes, _FLOOR)
     weights = np.full((counts.shape[0], len(shapes)), 1 / len(shapes)) if start is None else start
     for _ in range(steps):
         updated = weights * ((share / (weights @ floor)) @ floor.T)
@@ -62,19 +109,3 @@ def fit_weights(counts: Floats, shapes: Floats, *, start: Floats | None = None, 
         if moved < 1e-5:
             break
     return np.where(total > 0, weights / weights.sum(axis=1, keepdims=True), np.nan)
-
-
-def negative_log_likelihood(counts: Floats, shapes: Floats, weights: Floats) -> float:
-    """Negative log-likelihood of one histogram (B,) under ``weights`` (5,) and ``shapes`` (5, B)."""
-    return -float(counts @ np.log(weights @ np.maximum(shapes, 1e-12)))
-
-
-def phase_of(content_n: npt.ArrayLike, *, gates_n: tuple[float, float, float, float]) -> npt.NDArray[np.str_]:
-    """Phase name of each nucleus by fixed gates in units of N; an empty string where the content is NaN.
-
-    For colouring single nuclei. Gates count the broad edge of G1 as S where the peak is wide, so fractions of
-    wells come from ``fit_weights`` instead.
-    """
-    values = np.asarray(content_n, dtype=np.float64)
-    names = np.array(PHASES)[np.digitize(values, gates_n)]
-    return np.where(np.isnan(values), "", names)

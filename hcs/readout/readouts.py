@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-import numpy as np
 import pandas as pd
 
 from hcs.errors import ConfigError
+from hcs.readout.caicedo import CAICEDO, caicedo_fractions
 from hcs.readout.compounds import summarise_compounds, summarise_plate
+from hcs.readout.cycle_notes import cycle_notes
+from hcs.readout.cycles import PlateCycle, find_cycle
 from hcs.readout.dna import DnaPeak
+from hcs.readout.features import ByWell
+from hcs.readout.nuclei import SENSOR_RATIO, source_rows
 from hcs.readout.phases import Floats, bin_content
+from hcs.readout.screen import ScreenTables, screen_notes, screen_tables
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells import DNA_CONTENT, SENSOR_RATIO, plate_peak, source_nuclei, summarise_wells
+from hcs.readout.wells import expected_wells, plate_peak, summarise_wells
 
 _WIDE_CV = 0.12  # from here on simulated S fractions are off by more than 3 points
 
@@ -33,6 +38,8 @@ class Readouts:
     histogram: Floats
     settings: ReadoutSettings
     notes: tuple[str, ...]
+    cycle: PlateCycle
+    screen: ScreenTables
 
 
 def make_readouts(
@@ -43,21 +50,27 @@ def make_readouts(
     *,
     plate: str | None = None,
     dna: str | None = None,
+    tables: ByWell | None = None,
+    quality: pd.DataFrame | None = None,
 ) -> Readouts:
-    """Well, compound and plate tables of one plate, with the 2N peak and notes; see ``summarise_wells``.
+    """All tables of one plate, with the 2N peak and notes; see ``summarise_wells`` and ``screen_tables``.
 
     ``plate`` names the plate where no nucleus does; ``dna`` names the DNA channel, to watch its saturation.
+    ``tables`` gives all columns of the nuclei, well by well, where ``nuclei`` has only those of ``single_columns``.
+    ``quality`` is the field table with Quality_ columns, in which causes of a low Z' are looked for.
     Raises ConfigError for a readout that is no numeric well column, naming close matches.
     """
     peak = plate_peak(nuclei, plate_map, settings, dna=dna)
-    wells = summarise_wells(nuclei, fields, plate_map, settings, peak=peak, plate=plate)
+    cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
+    wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
+    wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
     _check_readouts(wells, settings)
+    screen = screen_tables(wells, settings, quality=quality)
     compounds = summarise_compounds(wells, settings, peak=peak)
     plate_table = summarise_plate(wells, peak, settings)
-    content = source_nuclei(nuclei, plate_map, settings)[1].get(DNA_CONTENT, pd.Series(dtype=np.float64))
-    histogram = bin_content(peak.content_n(content))
-    notes = _notes(nuclei, wells, plate_table, peak, plate_map)
-    return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes)
+    histogram = bin_content(cycle.content_n[source_rows(nuclei, plate_map, settings)[1]])
+    notes = (*_notes(nuclei, wells, plate_table, peak, plate_map), *cycle_notes(cycle), *screen_notes(screen))
+    return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes, cycle, screen)
 
 
 def _check_readouts(wells: pd.DataFrame, settings: ReadoutSettings) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hcs.errors import ConfigError
+from hcs.readout.cycle_settings import CycleSettings
+from hcs.readout.hit_settings import ControlStrength, DoseSettings, HitSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +27,30 @@ class ReadoutSettings:
     """Coverage aimed at by the intervals, between 0 and 1."""
     seed: int = 0
     """Seed of the bootstrap; the same table and seed give the same intervals."""
+    control_strength: ControlStrength = "strong"
+    """How strong an effect the positive control is known to have; SSMD is classed by it."""
+    doses: DoseSettings = field(default_factory=DoseSettings)
+    """When a dose curve is fitted."""
+    hits: HitSettings = field(default_factory=HitSettings)
+    """What makes a hit, and which plate effect is taken out before."""
     min_nuclei_peak: int = 200
     """Nuclei needed to look for the 2N peak; 200 put about 100 in G1, so its position is known to CV/10."""
-    max_peak_cv: float = 0.25
-    """Loosest usable coefficient of variation of the 2N peak; wider, 2N and 4N cannot be told apart."""
+    max_peak_cv: float = 0.15
+    """Loosest usable coefficient of variation of the 2N peak; wider, S cannot be told apart from 2N and 4N."""
     max_saturated: float = 0.5
     """Largest share of nuclei with saturated DNA pixels; above it DNA content counts as clipped."""
     four_n_ratio: tuple[float, float] = (1.75, 2.2)
     """Range of the 4N/2N content ratio; stains and compaction of chromatin move it from the ideal 2."""
     phase_gates_n: tuple[float, float, float, float] = (1.5, 2.5, 3.5, 5.0)
     """Gates sub-G1 | G1 | S | G2M | above 4N in units of N, for single nuclei; fractions come from a fit."""
+    cycle: CycleSettings = field(default_factory=CycleSettings)
+    """Single nuclei, when a cell-cycle fit is refused, and CDK2-high."""
+    exclude_flagged: bool = False
+    """Leave the nuclei of fields with a flag of image quality out of every readout; a note says which."""
+    flag_mads: float = 5.0
+    """Robust standard deviations (1.4826 MAD) from the plate's median beyond which a field is flagged."""
+    flag_min_fields: int = 8
+    """Fields with a value that the thresholds of flags are learned from; with fewer, no flags."""
 
     def __post_init__(self) -> None:
         for name, good, rule in self._rules():
@@ -58,6 +74,8 @@ class ReadoutSettings:
             ("min_nuclei_peak", self.min_nuclei_peak >= 50, "be at least 50"),
             ("max_peak_cv", 0 < self.max_peak_cv <= 0.3, "be above 0 and at most 0.3"),
             ("max_saturated", 0 <= self.max_saturated <= 1, "lie between 0 and 1"),
+            ("flag_mads", self.flag_mads > 0, "be above 0"),
+            ("flag_min_fields", self.flag_min_fields >= 3, "be at least 3, as a spread needs some fields"),
             ("four_n_ratio", 1.5 <= low < high <= 2.5, "be two rising numbers between 1.5 and 2.5"),
             (
                 "phase_gates_n",

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from hcs.errors import ResultsError
 from hcs.plate.keys import WellId
+from hcs.readout.cycle_tables import well_fractions
+from hcs.readout.cycles import PlateCycle, find_cycle
 from hcs.readout.dna import DnaPeak, find_peak
-from hcs.readout.phases import PHASES, Floats, bin_content, fit_weights
+from hcs.readout.features import ByWell, by_well, content_in_n, well_features
+from hcs.readout.nuclei import (
+    DNA_CONTENT,
+    SENSOR_RATIO,
+    Codes,
+    measured_rows,
+    numbers,
+    rows_of_wells,
+    saturated_rows,
+    source_rows,
+    well_codes,
+)
+from hcs.readout.phases import Floats
 from hcs.readout.settings import ReadoutSettings
 
-DNA_CONTENT = "Nuclei_DNA_Content"
-SENSOR_RATIO = "Nuclei_Sensor_Ratio"
-SENSOR_FEATURES = (SENSOR_RATIO, "Nuclei_Sensor_LogRatio")
-TOUCHES_BORDER = "Nuclei_Flag_TouchesBorder"
 _MAP_COLUMNS = ("role", "compound", "dose", "unit")
-
-
-def measured_nuclei(nuclei: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
-    """The nuclei (rows) that statistics are made of: all, or those that do not touch the field's border."""
-    if not settings.exclude_border or TOUCHES_BORDER not in nuclei:
-        return nuclei
-    return nuclei[~nuclei[TOUCHES_BORDER].to_numpy(dtype=bool)]
 
 
 def plate_peak(
@@ -38,27 +39,13 @@ def plate_peak(
     Without a plate map, or one without negative controls on this plate, all wells are used and
     ``source_wells`` says so. ``dna`` names the DNA channel, whose saturated pixels are then watched.
     """
-    source, chosen = source_nuclei(nuclei, plate_map, settings)
-    if DNA_CONTENT not in chosen:
+    source, rows = source_rows(nuclei, plate_map, settings)
+    if DNA_CONTENT not in nuclei:
         return DnaPeak(np.nan, np.nan, np.nan, 0, False, f"the table has no column {DNA_CONTENT}", source)
-    flag = f"Nuclei_Flag_SaturatedPixels_{_identifier(dna)}" if dna else ""
-    saturated = float((chosen[flag].to_numpy() > 0).mean()) if flag in chosen and len(chosen) else np.nan
-    return find_peak(chosen[DNA_CONTENT], source_wells=source, settings=settings, saturated=saturated)
-
-
-def source_nuclei(
-    nuclei: pd.DataFrame, plate_map: pd.DataFrame | None, settings: ReadoutSettings
-) -> tuple[str, pd.DataFrame]:
-    """Which wells the 2N peak is taken from, in words, and their measured nuclei."""
-    measured = measured_nuclei(nuclei, settings)
-    if plate_map is None:
-        return "all wells (no plate map)", measured
-    negatives = plate_map.loc[plate_map["role"] == "negative", "well"]
-    here = measured["Metadata_Well"].isin(negatives.tolist())
-    if not here.any():
-        return "all wells (no nuclei in negative controls)", measured
-    wells = measured.loc[here, "Metadata_Well"].nunique()
-    return f"{wells} negative-control well{'s' if wells > 1 else ''}", measured[here]
+    clipped = saturated_rows(nuclei, dna)
+    saturated = float(clipped[rows].mean()) if clipped is not None and rows.any() else np.nan
+    content = numbers(nuclei, DNA_CONTENT)[rows]
+    return find_peak(content, source_wells=source, settings=settings, saturated=saturated)
 
 
 def summarise_wells(
@@ -67,8 +54,9 @@ def summarise_wells(
     plate_map: pd.DataFrame | None,
     settings: ReadoutSettings,
     *,
-    peak: DnaPeak | None = None,
+    cycle: PlateCycle | None = None,
     plate: str | None = None,
+    tables: ByWell | None = None,
 ) -> pd.DataFrame:
     """Well table: one row per well of ``fields``, in plate order, whatever became of it.
 
@@ -77,37 +65,34 @@ def summarise_wells(
         fields: one row per expected field: well, field, status (ok, empty, failed, pending), reason.
         plate_map: frame with well, role, compound, dose, unit and further columns, or None.
         settings: thresholds and the handling of nuclei at the border.
-        peak: the plate's 2N peak; found here when None.
+        cycle: the plate's cell cycle; found here when None.
         plate: Metadata_Plate; by default that of the first nucleus.
+        tables: the nuclei with all columns, well by well, where ``nuclei`` has only those of ``single_columns``.
 
     Means and medians leave NaN and infinite values out; without any value they are NaN. Raises ResultsError
     when the table holds nuclei of a well that ``fields`` does not expect.
     """
-    wells = sorted(set(fields["well"]), key=WellId.parse)
-    peak = plate_peak(nuclei, plate_map, settings) if peak is None else peak
-    codes = _codes(nuclei["Metadata_Well"], wells)
-    keep = measured_nuclei(nuclei.assign(_code=codes), settings)
-    kept_codes = keep["_code"].to_numpy()
+    wells = expected_wells(fields)
+    codes = well_codes(nuclei["Metadata_Well"], wells)
+    if cycle is None:
+        peak = plate_peak(nuclei, plate_map, settings)
+        cycle = find_cycle(nuclei, wells, plate_map, settings, peak=peak)
+    rows = rows_of_wells(codes, measured_rows(nuclei, settings), len(wells))
     table = _metadata(wells, nuclei, plate_map, plate)
     table = table.join(_status(fields, wells)).reset_index(drop=True)
     table["Count_Nuclei"] = np.bincount(codes, minlength=len(wells))
-    table["Count_Nuclei_Measured"] = np.bincount(kept_codes, minlength=len(wells))
+    table["Count_Nuclei_Measured"] = [chosen.size for chosen in rows]
     empty = (table["Status"] == "ok") & (table["Count_Nuclei"] == 0)
     table.loc[empty, "Status"] = "empty"
-    fractions = _fractions(keep, kept_codes, len(wells), peak, settings)
-    features = _features(keep.drop(columns="_code"), kept_codes, len(wells))
-    return pd.concat([table, fractions, features], axis=1)
+    sensor = _sensor_high(numbers(nuclei, SENSOR_RATIO), rows, settings)
+    features = well_features(by_well(nuclei, wells) if tables is None else tables, wells, settings)
+    content_n = content_in_n(features, cycle.peak)
+    return pd.concat([table, well_fractions(cycle), sensor, features, content_n], axis=1)
 
 
-def _codes(names: pd.Series, wells: list[str]) -> npt.NDArray[np.intp]:
-    codes = pd.Index(wells).get_indexer(pd.Index(names.astype(object)))
-    if (codes < 0).any():
-        stranger = names.iloc[int(np.argmax(codes < 0))]
-        raise ResultsError(
-            f"the nucleus table has nuclei of well {stranger}, which is not among the {len(wells)} expected "
-            "wells; the folder holds parts of another run, remove them or choose another folder"
-        )
-    return codes
+def expected_wells(fields: pd.DataFrame) -> list[str]:
+    """The wells of a table of fields, in plate order."""
+    return sorted(set(fields["well"]), key=WellId.parse)
 
 
 def _metadata(
@@ -140,8 +125,9 @@ def metadata_name(column: str) -> str:
 def _status(fields: pd.DataFrame, wells: list[str]) -> pd.DataFrame:
     """Status, Reason, Fields_Expected and Fields_Ok of each well.
 
-    partial: some fields done, others failed or pending; failed: none done and one or more failed; empty: no
-    nucleus. An empty field counts as ok: it was looked at.
+    partial: some fields done, others failed, pending or excluded; excluded: all that did not fail are left out
+    for their flags; failed: none done and one or more failed; empty: no nucleus. An empty field counts as ok: it
+    was looked at.
     """
     done = fields["status"].isin(["ok", "empty"])
     counts = pd.DataFrame(
@@ -150,11 +136,13 @@ def _status(fields: pd.DataFrame, wells: list[str]) -> pd.DataFrame:
             "Fields_Expected": 1,
             "Fields_Ok": done,
             "failed": fields["status"] == "failed",
+            "excluded": fields["status"] == "excluded",
         }
     )
     table = counts.groupby("well").sum().reindex(wells).astype(np.int64)
-    choices = [table["Fields_Ok"] == table["Fields_Expected"], table["Fields_Ok"] > 0, table["failed"] > 0]
-    status = np.select(choices, ["ok", "partial", "failed"], default="pending")
+    out = (table["excluded"] > 0) & (table["excluded"] + table["failed"] == table["Fields_Expected"])
+    choices = [table["Fields_Ok"] == table["Fields_Expected"], table["Fields_Ok"] > 0, out, table["failed"] > 0]
+    status = np.select(choices, ["ok", "partial", "excluded", "failed"], default="pending")
     reasons = _reasons(fields[~done])
     return pd.DataFrame(
         {
@@ -178,50 +166,11 @@ def _reasons(unfinished: pd.DataFrame) -> dict[str, str]:
     return {well: "; ".join(parts) for well, parts in texts.items()}
 
 
-def _fractions(
-    keep: pd.DataFrame, codes: npt.NDArray[np.intp], n_wells: int, peak: DnaPeak, settings: ReadoutSettings
-) -> pd.DataFrame:
-    """Cell-cycle fractions (fitted, see phases.py) and the share of nuclei with a high sensor ratio."""
-    weights = np.full((n_wells, len(PHASES)), np.nan)
-    if peak.usable and DNA_CONTENT in keep:
-        content = peak.content_n(keep[DNA_CONTENT])
-        order = np.argsort(codes, kind="stable")
-        chunks = np.split(content[order], np.cumsum(np.bincount(codes, minlength=n_wells))[:-1])
-        weights = fit_weights(np.stack([bin_content(chunk) for chunk in chunks]), peak.shapes())
-    columns: dict[str, Floats] = {f"Fraction_{name}": weights[:, i] for i, name in enumerate(PHASES)}
-    columns["Fraction_4N"] = columns["Fraction_G2M"]
-    columns["Fraction_SensorHigh"] = np.full(n_wells, np.nan)
-    if SENSOR_RATIO in keep:
-        ratio = keep[SENSOR_RATIO].to_numpy(dtype=np.float64)
-        known = np.bincount(codes, weights=np.isfinite(ratio), minlength=n_wells)
-        high = np.bincount(codes, weights=np.isfinite(ratio) & (ratio > settings.sensor_threshold), minlength=n_wells)
-        columns["Fraction_SensorHigh"] = np.divide(high, known, out=np.full(n_wells, np.nan), where=known > 0)
-    return pd.DataFrame(columns)
-
-
-def _features(keep: pd.DataFrame, codes: npt.NDArray[np.intp], n_wells: int) -> pd.DataFrame:
-    """Mean_ and Median_ of every numeric feature; sensor columns are there (NaN) even without a sensor."""
-    names = [
-        name
-        for name in keep.columns
-        if not name.startswith("Metadata_")
-        and pd.api.types.is_numeric_dtype(keep[name])
-        and not pd.api.types.is_bool_dtype(keep[name])
-    ]
-    order = np.argsort(codes, kind="stable")
-    bounds = np.cumsum(np.bincount(codes, minlength=n_wells))[:-1]
-    columns: dict[str, Floats] = {}
-    for name in [*names, *(f for f in SENSOR_FEATURES if f not in names)]:
-        if name not in names:
-            columns[f"Mean_{name}"] = columns[f"Median_{name}"] = np.full(n_wells, np.nan)
-            continue
-        chunks = np.split(keep[name].to_numpy(dtype=np.float64)[order], bounds)
-        finite = [chunk[np.isfinite(chunk)] for chunk in chunks]
-        columns[f"Mean_{name}"] = np.array([c.mean() if c.size else np.nan for c in finite])
-        columns[f"Median_{name}"] = np.array([np.median(c) if c.size else np.nan for c in finite])
-    return pd.DataFrame(columns)
-
-
-def _identifier(channel: str) -> str:
-    """Channel name as it stands in column names: letters and digits only."""
-    return "".join(c for c in channel if c.isalnum())
+def _sensor_high(ratio: Floats, rows: list[Codes], settings: ReadoutSettings) -> pd.Series:
+    """Share of each well's nuclei whose sensor ratio lies above the fixed threshold; NaN without any ratio."""
+    shares = np.full(len(rows), np.nan)
+    for i, chosen in enumerate(rows):
+        known = ratio[chosen][np.isfinite(ratio[chosen])]
+        if known.size:
+            shares[i] = float((known > settings.sensor_threshold).mean())
+    return pd.Series(shares, name="Fraction_SensorHigh")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -87,20 +88,39 @@ def well_sample(values: npt.ArrayLike, *, name: str, settings: ReadoutSettings, 
         empty = np.empty(0)
         none = Moments(empty, empty, empty, empty)
         return WellSample(name, n, array.size - n, none if n == 0 else _moments(finite[None]), none)
-    rng = np.random.default_rng((settings.seed, stream))
-    drawn = _moments(finite[rng.integers(0, n, size=(settings.bootstrap, n))])
+    drawn = _moments(finite[_draws(n, settings.bootstrap, settings.seed, stream)])
     widened = Moments(drawn.mean, drawn.sd * np.sqrt(n / (n - 1)), drawn.median, drawn.mad)
     return WellSample(name, n, array.size - n, _moments(finite[None]), widened)
 
 
+@lru_cache(maxsize=32)
+def _draws(n: int, resamples: int, seed: int, stream: int) -> npt.NDArray[np.int64]:
+    """Indices (resamples, n) of the wells drawn; the same for all readouts that as many wells have."""
+    drawn: npt.NDArray[np.int64] = np.random.default_rng((seed, stream)).integers(0, n, size=(resamples, n))
+    drawn.flags.writeable = False
+    return drawn
+
+
 def _moments(rows: Floats) -> Moments:
     """Moments of each row of (n, wells); spread that is only rounding is set to 0."""
-    floor = _RELATIVE_ZERO * np.abs(rows).max(axis=1)
     n = rows.shape[1]
-    sd = rows.std(axis=1, ddof=1) if n > 1 else np.full(rows.shape[0], np.nan)
-    median = np.median(rows, axis=1)
-    mad = MAD_TO_SD * np.median(np.abs(rows - median[:, None]), axis=1)
-    return Moments(rows.mean(axis=1), np.where(sd <= floor, 0.0, sd), median, np.where(mad <= floor, 0.0, mad))
+    ranked = np.sort(rows, axis=1)
+    floor = _RELATIVE_ZERO * np.maximum(np.abs(ranked[:, 0]), np.abs(ranked[:, -1]))
+    mean = rows.mean(axis=1)
+    sd = np.full(rows.shape[0], np.nan)
+    if n > 1:
+        centred = rows - mean[:, None]
+        sd = np.sqrt(np.einsum("ij,ij->i", centred, centred) / (n - 1))
+    median = _middle(ranked)
+    mad = MAD_TO_SD * _middle(np.sort(np.abs(ranked - median[:, None]), axis=1))
+    return Moments(mean, np.where(sd <= floor, 0.0, sd), median, np.where(mad <= floor, 0.0, mad))
+
+
+def _middle(ranked: Floats) -> Floats:
+    """Median of each row of (n, wells) that is sorted already."""
+    n = ranked.shape[1]
+    middle: Floats = (ranked[:, (n - 1) // 2] + ranked[:, n // 2]) / 2
+    return middle
 
 
 def zprime(location_p: Floats, spread_p: Floats, location_n: Floats, spread_n: Floats) -> Floats:

@@ -22,8 +22,12 @@ def dosed_compounds(wells: pd.DataFrame) -> list[str]:
     return sorted(str(name) for name in doses.index[doses >= 2])
 
 
-def draw_dose_curve(axes: Axes, wells: pd.DataFrame, compound: str, readout: str) -> None:
+def draw_dose_curve(
+    axes: Axes, wells: pd.DataFrame, compound: str, readout: str, fits: pd.DataFrame | None = None
+) -> None:
     """Draw one compound: a point per well, a line through the means of the doses, controls as bands.
+
+    Where ``fits`` (the dose table) holds a curve of the compound, that is the line, with its EC50 dashed.
 
     The bands are mean plus and minus one standard deviation of the control wells that share a group with the
     compound, of all control wells where the map has no groups. Positive-control wells of the compound itself
@@ -38,7 +42,8 @@ def draw_dose_curve(axes: Axes, wells: pd.DataFrame, compound: str, readout: str
     axes.scatter(samples["Metadata_Dose"], samples[readout], s=14, color=SAMPLE, alpha=0.55, linewidth=0)
     axes.scatter(controls["Metadata_Dose"], controls[readout], s=18, marker="^", color=POSITIVE, linewidth=0)
     means = samples.groupby("Metadata_Dose")[readout].mean()
-    axes.plot(means.index, means, color=SAMPLE, linewidth=1.3)
+    if not _draw_fit(axes, fits, compound, readout, own["Metadata_Dose"]):
+        axes.plot(means.index, means, color=SAMPLE, linewidth=1.3)
     if len(own):
         axes.set_xscale("log")
     unit = next((str(u) for u in own["Metadata_Unit"] if u), "")
@@ -47,7 +52,24 @@ def draw_dose_curve(axes: Axes, wells: pd.DataFrame, compound: str, readout: str
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def dose_curves(wells: pd.DataFrame, readout: str, *, limit: int = _MAX_PANELS) -> Figure:
+def _draw_fit(axes: Axes, fits: pd.DataFrame | None, compound: str, readout: str, doses: pd.Series) -> bool:
+    """Draw the compound's fitted curve over its doses; whether there is one."""
+    if fits is None or fits.empty or not len(doses):
+        return False
+    own = fits[(fits["Compound"] == compound) & (fits["Readout"] == readout) & fits["EC50"].notna()]
+    if own.empty:
+        return False
+    fit = own.iloc[0]
+    dose = np.geomspace(float(doses.min()) / 1.5, float(doses.max()) * 1.5, 100)
+    exponent = np.clip(fit["Hill"] * np.log(fit["EC50"] / dose), -300, 300)
+    axes.plot(dose, fit["Bottom"] + (fit["Top"] - fit["Bottom"]) / (1 + np.exp(exponent)), color=SAMPLE, linewidth=1.5)
+    axes.axvline(fit["EC50"], color=SAMPLE, linewidth=0.9, linestyle="--")
+    return True
+
+
+def dose_curves(
+    wells: pd.DataFrame, readout: str, *, limit: int = _MAX_PANELS, fits: pd.DataFrame | None = None
+) -> Figure:
     """Figure with ``draw_dose_curve`` of each dosed compound, of the first ``limit`` where there are more."""
     compounds = dosed_compounds(wells)
     if not compounds:
@@ -58,7 +80,7 @@ def dose_curves(wells: pd.DataFrame, readout: str, *, limit: int = _MAX_PANELS) 
     figure = Figure(figsize=(3.2 * columns + 1, 2.7 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, compound in zip(grid.flat, shown, strict=False):
-        draw_dose_curve(axes, wells, compound, readout)
+        draw_dose_curve(axes, wells, compound, readout, fits)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:

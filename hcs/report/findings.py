@@ -29,7 +29,7 @@ class Finding:
 def status_counts(wells: pd.DataFrame) -> dict[str, int]:
     """Number of wells by status, ok first; statuses that no well has are left out."""
     counts = wells["Status"].value_counts()
-    return {s: int(counts[s]) for s in ("ok", "empty", "partial", "failed", "pending") if s in counts}
+    return {s: int(counts[s]) for s in ("ok", "empty", "partial", "failed", "excluded", "pending") if s in counts}
 
 
 def verdict(zprime: float, reason: str) -> str:

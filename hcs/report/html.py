@@ -1,186 +1,176 @@
-"""One self-contained HTML report of a plate."""
+"""The report of one plate as one HTML page that needs nothing else: answers first, then all to check them by."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 
-from matplotlib.figure import Figure
+from hcs.report.compounds import CompoundRow, compound_rows
+from hcs.report.embed import asset, json_block, script_element
+from hcs.report.findings import dose_text
+from hcs.report.page import provenance_table
+from hcs.report.style import interval, short
+from hcs.report.summary import Answer, answers
+from hcs.report.tables import PlateTables
 
-from hcs.readout.phases import PHASES
-from hcs.readout.readouts import Readouts
-from hcs.report.curves import dose_curves
-from hcs.report.dna import dna_histogram
-from hcs.report.figures import write_bytes
-from hcs.report.findings import best_doses, control_findings, cycle_rows, dose_text, status_counts
-from hcs.report.heatmap import plate_heatmap
-from hcs.report.page import CSS, bullets, picture, provenance_table, table
-from hcs.report.style import interval, number
-
-_MOST_ROWS = 2000
-
-
-def write_report(
-    path: str | Path,
-    readouts: Readouts,
-    *,
-    plate: str,
-    provenance: Mapping[str, object],
-    overlay: Figure | None = None,
-) -> None:
-    """Write ``render_report`` to ``path``, temporary name first; raises ResultsError where that fails."""
-    page = render_report(readouts, plate=plate, provenance=provenance, overlay=overlay)
-    write_bytes(Path(path), page.encode("utf-8", errors="replace"))
+SCRIPTS = (
+    "core.js",
+    "colours.js",
+    "chart.js",
+    "plate.js",
+    "panel.js",
+    "assay.js",
+    "doses.js",
+    "cycle.js",
+    "cells.js",
+    "quality.js",
+    "main.js",
+)
+_MARKS = {"good": "✓ good", "fair": "! look", "poor": "✗ poor", "none": "– open"}
+_SECTIONS = (
+    ("summary", "Summary"),
+    ("plate", "Plate"),
+    ("assay", "Assay quality"),
+    ("why", "Why is Z′ not higher"),
+    ("doses", "Compounds and doses"),
+    ("cycle", "Cell cycle"),
+    ("cells", "Single nuclei"),
+    ("quality", "Image quality"),
+    ("ledger", "Wells"),
+    ("made", "How this was made"),
+)
+_MOST_COMPOUNDS = 40
 
 
 def render_report(
-    readouts: Readouts, *, plate: str, provenance: Mapping[str, object], overlay: Figure | None = None
+    tables: PlateTables, data: Mapping[str, object], *, notes: Sequence[str] = (), provenance: Mapping[str, object]
 ) -> str:
-    """The report as one HTML page without links to anything outside it.
+    """The page, from a plate's tables, ``page_data`` of them, notes of the run and where it came from.
 
-    ``provenance`` maps names (versions, config, model hash, command) to text, numbers or nested mappings.
-    ``overlay`` is a picture of a labelled field. Every text that a user can set is escaped.
+    Texts that a user can set are escaped here, and set as text by the scripts. The page's own policy forbids any
+    request and any script but the one it comes with.
     """
-    sections = (
-        ("Summary", _summary(readouts)),
-        ("Controls", _controls(readouts)),
-        ("Plate", _plate_figure(readouts, plate)),
-        ("Compounds", _compounds(readouts)),
-        ("Cell cycle", _cycle(readouts)),
-        ("Labelled field", picture(overlay, "A field with the outlines of its nuclei") if overlay else ""),
-        ("Wells that are not ok", _bad_wells(readouts)),
-        ("Notes", bullets(readouts.notes)),
-        ("How this was made", provenance_table(provenance)),
+    parts = {
+        "plate": '<div class="split"><div id="plate-body"></div><div id="well-panel" aria-live="polite"></div></div>',
+        "assay": '<div id="assay-body"></div>',
+        "why": '<div id="attribution-body"></div>',
+        "doses": '<div id="doses-body"></div>',
+        "cycle": '<div id="cycle-body"></div>',
+        "cells": '<div id="cells-body"></div>',
+        "quality": '<div id="quality-body"></div>',
+        "ledger": '<div id="ledger-body"></div>',
+        "made": _notes(notes) + provenance_table(provenance),
+    }
+    titles = dict(_SECTIONS)
+    body = _summary(tables) + "".join(
+        f'<section id="{name}" aria-labelledby="{name}-title">'
+        f'<h2 id="{name}-title">{titles[name]}</h2>{part}</section>\n'
+        for name, part in parts.items()
     )
-    body = "\n".join(f"<section><h2>{escape(name)}</h2>{text}</section>" for name, text in sections if text)
-    title = escape(f"{plate}: high-content screen readouts")
+    return page_frame(
+        title=f"{tables.plate}: high-content screen",
+        heading=tables.plate,
+        sub=_subtitle(tables),
+        body=body,
+        data=data,
+        scripts=SCRIPTS,
+        links=_SECTIONS,
+    )
+
+
+def page_frame(
+    *,
+    title: str,
+    heading: str,
+    sub: str,
+    body: str,
+    data: Mapping[str, object],
+    scripts: Sequence[str],
+    links: Sequence[tuple[str, str]],
+) -> str:
+    """Head, style, navigation, ``body``, the data and the scripts as one page; ``body`` is HTML, the rest text."""
+    script, digest = script_element(*scripts)
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{digest}'"
+    navigation = "".join(f'<a href="#{name}">{escape(text)}</a>' for name, text in links)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title><style>{CSS}</style></head>\n<body><h1>{escape(plate)}</h1>\n{body}\n</body></html>\n"
+        '<link rel="icon" href="data:,">'
+        f"<title>{escape(short(title, 120))}</title><style>{asset('report.css')}</style></head>\n<body>\n"
+        f'<header class="top"><h1>{escape(short(heading, 300))}</h1><p class="sub">{escape(sub)}</p>'
+        f'<nav aria-label="Sections">{navigation}</nav></header>\n<main>\n'
+        "<noscript><section><p>The charts and tables below the summary need JavaScript, which is off; the same numbers "
+        "are in the Parquet files beside this page and the figures in figures/.</p></section></noscript>\n"
+        f"{body}</main>\n{json_block(data, name='data')}\n{script}\n</body></html>\n"
     )
 
 
-def _summary(readouts: Readouts) -> str:
-    wells = readouts.wells
-    states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items()) or "none"
-    nuclei, measured = int(wells["Count_Nuclei"].sum()), int(wells["Count_Nuclei_Measured"].sum())
-    lines = [f"{len(wells)} wells: {states}. {nuclei:,} nuclei, {measured:,} of them measured."]
-    lines += [
-        f"{f.readout}, {f.what}: Z′ {f.zprime}, {f.n}: {f.verdict}."
-        if f.zprime != "–"
-        else f"{f.readout}, {f.what}: {f.verdict}."
-        for f in control_findings(readouts)
-    ]
-    best = best_doses(readouts, limit=5).to_dict("records")
-    lines += [
-        f"{row['Compound'] or '(unnamed)'}: best separated at {dose_text(row['Dose'], row['Unit'])}, "
-        f"Z′ {interval(row['ZPrime'], row['ZPrime_Low'], row['ZPrime_High'])}."
-        for row in best
-    ]
-    return bullets(lines, css="lead")
+def _subtitle(tables: PlateTables) -> str:
+    wells, fields = tables.frame("wells"), tables.frame("fields")
+    nuclei = int(wells["Count_Nuclei"].sum()) if len(wells) else 0
+    parts = [f"{len(wells)} wells", f"{len(fields)} fields", f"{nuclei:,} nuclei"]
+    channels = tables.record.get("channels", {})
+    if channels:
+        sensor = f"sensor in {short(channels['sensor'], 40)}" if channels.get("sensor") else "no sensor"
+        parts.append(f"nuclei in {short(channels.get('nuclei', ''), 40)}, {sensor}")
+    started = str(tables.record.get("times", {}).get("started", ""))[:10]
+    return " · ".join([*parts, started] if started else parts)
 
 
-def _controls(readouts: Readouts) -> str:
-    rows = [
-        [
-            row["Readout"],
-            row["Reference"],
-            row["Count_Wells"],
-            row["Count_NegativeWells"],
-            *_three_statistics(row),
-            number(row["Mean"]),
-            number(row["NegativeMean"]),
-            _why(row),
-        ]
-        for row in readouts.plate.to_dict("records")
-    ]
-    heads = [
-        "Readout",
-        "Comparison",
-        "n",
-        "n neg.",
-        "Z′",
-        "Robust Z′",
-        "SSMD",
-        "Mean",
-        "Mean neg.",
-        "Remarks",
-    ]
-    share = f"{readouts.settings.confidence:.0%}"
-    return table(heads, rows) + (
-        f"<p>In brackets the {share} percentile bootstrap interval over wells; with fewer than 8 wells "
-        "a side it is narrower than it should be.</p>"
+def _summary(tables: PlateTables) -> str:
+    cards = "".join(_card(answer) for answer in answers(tables))
+    return f'<section class="answers" id="summary" aria-label="Summary">{cards}</section>\n{_compound_table(tables)}'
+
+
+def _card(answer: Answer) -> str:
+    lines = "".join(f"<li>{escape(line)}</li>" for line in answer.lines)
+    chips = "".join(
+        f'<div><button type="button" data-well="{escape(well)}" aria-label="show well {escape(well)}">{escape(well)}'
+        f"</button><span>{escape(reason)}</span></div>"
+        for well, reason in answer.wells.items()
     )
-
-
-def _compounds(readouts: Readouts) -> str:
-    readout = readouts.settings.readouts[0]
-    if readouts.compounds.empty:
-        return "<p>The plate map names no sample or positive wells on this plate.</p>"
-    rows = [
-        [
-            row["Readout"],
-            row["Compound"],
-            dose_text(row["Dose"], row["Unit"]),
-            row["Role"],
-            row["Reference"],
-            row["Count_Wells"],
-            number(row["Mean"]),
-            *_three_statistics(row),
-            _why(row),
-        ]
-        for row in readouts.compounds.head(_MOST_ROWS).to_dict("records")
-    ]
-    heads = [
-        "Readout",
-        "Compound",
-        "Dose",
-        "Role",
-        "Against",
-        "n",
-        "Mean",
-        "Z′",
-        "Robust Z′",
-        "SSMD",
-        "Remarks",
-    ]
-    curves = picture(dose_curves(readouts.wells, readout), f"{readout} against dose, a panel per compound")
-    more = len(readouts.compounds) - _MOST_ROWS
-    rest = f"<p>{more:,} more rows are in compounds.parquet.</p>" if more > 0 else ""
-    return curves + table(heads, rows) + rest
-
-
-def _plate_figure(readouts: Readouts, plate: str) -> str:
-    readout = readouts.settings.readouts[0]
-    return picture(plate_heatmap(readouts.wells, readout, title=plate), f"Heat map of {readout} over the plate")
-
-
-def _cycle(readouts: Readouts) -> str:
-    peak = readouts.peak
-    if not peak.usable:
-        return f"<p>No cell-cycle fractions: {escape(peak.reason)}.</p>"
-    rows = [[name, n, *(f"{fractions[p]:.1%}" for p in PHASES)] for name, n, fractions in cycle_rows(readouts)]
-    text = f"2N peak at a DNA content of {number(peak.two_n)} (CV {peak.cv:.1%}), 4N/2N {peak.four_n_ratio:.2f}"
     return (
-        picture(dna_histogram(readouts), "Histogram of DNA content in units of N with the fitted phases")
-        + table(["Mean over wells", "n", *PHASES], rows)
-        + f"<p>{escape(text)}; {peak.n:,} nuclei, {escape(peak.source_wells)}.</p>"
+        f'<article class="answer {answer.mark}"><h2>{escape(answer.question)}</h2>'
+        f'<p class="head"><span class="mark {answer.mark}">{_MARKS[answer.mark]}</span>{escape(answer.headline)}</p>'
+        + (f"<ul>{lines}</ul>" if lines else "")
+        + (f'<div class="chips">{chips}</div>' if chips else "")
+        + "</article>"
     )
 
 
-def _bad_wells(readouts: Readouts) -> str:
-    bad = readouts.wells[readouts.wells["Status"] != "ok"]
-    if bad.empty:
-        return "<p>None.</p>"
-    rows = [[r.Metadata_Well, r.Status, f"{r.Fields_Ok} of {r.Fields_Expected}", r.Reason] for r in bad.itertuples()]
-    return table(["Well", "Status", "Fields done", "Reason"], rows)
+def _compound_table(tables: PlateTables) -> str:
+    """One row a compound: works, from which dose, EC50, effect."""
+    rows = compound_rows(tables)
+    if not rows:
+        return ""
+    called = "hit" if not tables.frame("hits").empty else "Z′ above 0"
+    since = f"From dose ({called})"
+    heads = ("Compound", "Works", since, "EC50 (interval)", "Negatives → best dose", "Best dose", "Z′ there")
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join(f"<tr>{''.join(_compound_cells(row))}</tr>" for row in rows[:_MOST_COMPOUNDS])
+    more = f'<p class="more">{len(rows) - _MOST_COMPOUNDS} more below.</p>' if len(rows) > _MOST_COMPOUNDS else ""
+    return (
+        '<section aria-label="Compounds at a glance"><h2>Compounds at a glance</h2><div class="scroll" tabindex="0" '
+        f'role="region" aria-label="compounds"><table id="compound-summary"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{more}</section>\n"
+    )
 
 
-def _three_statistics(row: Mapping[Hashable, float]) -> list[str]:
-    return [interval(row[s], row[f"{s}_Low"], row[f"{s}_High"]) for s in ("ZPrime", "RobustZPrime", "SSMD")]
+def _compound_cells(row: CompoundRow) -> list[str]:
+    unit = short(row.unit, 16)
+    texts = [
+        {True: "✓ yes", False: "no", None: "cannot be told"}[row.works],
+        dose_text(row.first_dose, unit),
+        row.ec50 or "–",
+        row.effect or "–",
+        dose_text(row.best_dose, unit),
+        interval(*row.zprime),
+    ]
+    group = f" · {short(row.group, 40)}" if row.group and row.group != row.compound else ""
+    name = short(row.compound or "(unnamed)", 80)
+    return [f'<th scope="row">{escape(name + group)}</th>', *(f"<td>{escape(text)}</td>" for text in texts)]
 
 
-def _why(row: Mapping[Hashable, object]) -> str:
-    return "; ".join(str(row[name]) for name in ("Reason", "Note") if row[name])
+def _notes(notes: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(short(note, 600))}</li>' for note in notes)}</ul>" if notes else ""

@@ -1,32 +1,59 @@
-"""Workers: a local cluster of processes, a local cluster of GPUs, or somebody else's scheduler."""
+"""Workers: a local cluster of processes or of GPUs, jobs of a batch system, or somebody else's scheduler."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hcs.errors import ConfigError
+from hcs.run.settings import ClusterSettings
+from hcs.run.slurm import slurm
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
+# One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many workers
+# share the machine, so the table is the same to the last bit. Dask's nanny would have malloc return memory at once,
+# which triples the network's time. Tasks keep no results in workers, so dask's memory limits, made for results that
+# pile up, are off.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """Who does the work: ``scheduler`` (an address) or ``count`` local processes, on ``device`` cpu or cuda."""
+    """Who does the work: ``scheduler`` (an address), jobs of ``cluster`` (``slurm``, as ``jobs`` says) or ``count``
+    local processes; on ``device`` cpu or cuda."""
 
     count: int | None = None
     scheduler: str | None = None
     device: str = "cpu"
+    cluster: str | None = None
+    jobs: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
             raise ConfigError(f"--workers {self.count}: at least one worker is needed")
         if self.count is not None and self.scheduler is not None:
             raise ConfigError("--workers and --scheduler exclude each other: a scheduler brings its own workers")
+        if self.cluster is not None and (self.count is not None or self.scheduler is not None):
+            raise ConfigError(
+                f"--cluster {self.cluster} goes with neither --workers nor --scheduler; say cluster.jobs in the "
+                "configuration"
+            )
+        if self.cluster is not None and self.device == "cuda" and self.jobs.workers_per_job > 1:
+            raise ConfigError(
+                f"cluster.workers_per_job = {self.jobs.workers_per_job}: a job has one GPU and one worker; raise "
+                "cluster.jobs instead"
+            )
 
     @property
     def local_count(self) -> int:
@@ -58,6 +85,9 @@ def connect(workers: Workers) -> Iterator[Client]:
         if workers.scheduler is not None:
             with _remote(workers.scheduler) as client:
                 yield client
+        elif workers.cluster == "slurm":
+            with slurm(workers.jobs, device=workers.device, environment=ENVIRONMENT) as client:
+                yield client
         elif workers.device == "cuda":
             with _cuda(workers.count) as client:
                 yield client
@@ -68,23 +98,11 @@ def connect(workers: Workers) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _local(workers: Workers) -> Iterator[Client]:
+    import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    # One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many
-    # workers
-    # share the machine, so the table is the same to the last bit. Dask's nanny would have malloc return memory at once,
-    # which triples the network's time. Tasks keep no results in workers, so dask's memory limits, made for results that
-    # pile up, are off.
-    environment = {
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    }
-    import dask  # noqa: PLC0415
-
     with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
+        dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
         LocalCluster(
             n_workers=workers.local_count,
             threads_per_worker=1,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hcs.config import Config, parse_config
-from hcs.errors import HcsError
+from hcs.config import parse_config
 from hcs.measure.columns import Column, column_dictionary
-from hcs.plate.keys import FieldKey
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
+from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
+from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
+from hcs.readout.features import ByWell, single_columns
+from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
+from hcs.readout.flags import apply_flags, flag_wells
 from hcs.readout.readouts import Readouts, make_readouts
+from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.settings import ReadoutSettings
-from hcs.report.html import write_report
-from hcs.report.overlay import overlay_figure
+from hcs.run.report import write_report
 from hcs.store.atomic import replacing
+from hcs.store.location import Location
+from hcs.store.mirror import local_copy
+from hcs.store.phases import write_phases
 from hcs.store.platemap import read_plate_map
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.table import write_frame
@@ -36,40 +42,76 @@ _CONTENT_N = Column(
 )
 
 
-def finish(out: Path, settings: ReadoutSettings | None = None) -> Readouts:
-    """Make wells, compounds, plate and fields tables, columns.csv and report.html of a results folder.
+def finish(out: Location, settings: ReadoutSettings | None = None, *, exclude_flagged: bool = False) -> Readouts:
+    """Make wells, compounds, plate and fields tables, columns.csv and report.html of a results folder, which for one
+    in a store happens in a copy on disk.
 
-    ``settings`` replaces the readout settings that the run was made with. Works on a run that is still going on or was
+    ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
+    of image quality out, whatever they say. Works on a run that is still going on or was
     stopped: fields that are not done count as pending.
     """
+    with local_copy(out) as folder:
+        return _finish(folder, settings, exclude_flagged)
+
+
+def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) -> Readouts:
     results = open_results(out)
     config = parse_config(results.record["identity"]["config"], source=str(out / "run.json"))
-    fields = results.fields()
+    chosen = settings or config.readout
+    if exclude_flagged:
+        chosen = replace(chosen, exclude_flagged=True)
+    flagged = apply_flags(_nuclei(results), results.fields(), chosen)
     map_path = out / "platemap.csv"
     plate_map = read_plate_map(map_path).frame if map_path.exists() else None
     readouts = make_readouts(
-        _nuclei(results),
-        _for_readout(fields),
+        flagged.nuclei,
+        _for_readout(flagged.used),
         plate_map,
-        settings or config.readout,
+        chosen,
         plate=results.record["identity"]["plate"]["name"],
         dna=results.record["channels"]["dna"],
+        tables=_tables(results, flagged.used),
+        quality=flagged.used,
     )
-    write_frame(out / "fields.parquet", fields)
+    wells = flag_wells(readouts.wells, flagged.fields)
+    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes)
+    write_frame(out / "fields.parquet", flagged.fields)
+    write_frame(out / "quality.parquet", flagged.thresholds)
     write_frame(out / "wells.parquet", readouts.wells)
     write_frame(out / "compounds.parquet", readouts.compounds)
     write_frame(out / "plate.parquet", readouts.plate)
-    _write_columns(out, results.record["channels"], readouts)
-    _write_report(out, results, config, readouts, fields)
+    for name, frame in readouts.screen.frames().items():
+        write_frame(out / f"{name}.parquet", frame)
+    _write_cycle(out, readouts, flagged.nuclei, results.record["identity"]["plate"]["name"])
+    _write_columns(out, results.record["channels"], readouts, flagged.fields)
+    write_report(out, notes=readouts.notes)
     return readouts
 
 
+def _write_cycle(out: Path, readouts: Readouts, nuclei: pd.DataFrame, plate: str) -> None:
+    """Fits by well, the sensor's threshold, and phases by nucleus."""
+    write_frame(out / "cycles.parquet", cycles_table(readouts.cycle, plate))
+    write_frame(out / "sensor.parquet", sensor_table(readouts.cycle, plate))
+    write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
+
+
 def _nuclei(results: Results) -> pd.DataFrame:
-    """The nucleus table; without rows where no field has been finished."""
+    """The columns of the nucleus table that readouts need of all nuclei at once; no rows where no field is finished."""
     if (results.folder / "nuclei").is_dir():
-        return results.nuclei()
+        return results.nuclei(columns=single_columns(results.stored_columns()))
     channels = results.record["channels"]
     return empty_nuclei(tuple(channels["names"]), channels["dna"], channels["sensor"])
+
+
+def _tables(results: Results, used: pd.DataFrame) -> ByWell | None:
+    """All columns of the nuclei well by well, so that a plate of any size fits, without those of excluded fields."""
+    if not (results.folder / "nuclei").is_dir():
+        return None
+    excluded = used[used["Status"] == "excluded"].groupby("Metadata_Well")["Metadata_Site"].agg(list).to_dict()
+    return (
+        (well, nuclei[~nuclei["Metadata_Site"].isin(excluded.get(well, []))])
+        for well, nuclei in results.nuclei_by_well(results.stored_columns())
+    )
 
 
 def empty_nuclei(channels: tuple[str, ...], dna: str, sensor: str | None) -> pd.DataFrame:
@@ -89,65 +131,22 @@ def _for_readout(fields: pd.DataFrame) -> pd.DataFrame:
     return fields[list(names)].rename(columns=names)
 
 
-def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts) -> None:
+def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts, fields: pd.DataFrame) -> None:
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
     nucleus = column_dictionary(tuple(channels["names"]), channels["dna"], channels["sensor"])
     tables = {
         "nuclei": (*_KEY_COLUMNS, *nucleus),
         "nuclei, by hcs.open_results": (_CONTENT_N,),
-        "wells": well_columns(readouts.wells, nucleus=nucleus),
+        "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
         "compounds": COMPOUND_COLUMNS,
         "plate": PLATE_COLUMNS,
+        **SCREEN_COLUMNS,
+        "cycles": CYCLE_COLUMNS,
+        "phases": PHASE_COLUMNS,
+        "sensor": SENSOR_COLUMNS,
+        "fields": field_columns(fields, tuple(channels["names"])),
+        "quality": THRESHOLD_COLUMNS,
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     with replacing(out / "columns.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
-
-
-def _write_report(out: Path, results: Results, config: Config, readouts: Readouts, fields: pd.DataFrame) -> None:
-    overlay = None
-    example = _example_field(fields)
-    if example is not None and config.labels != "none":
-        channels = results.record["channels"]
-        shown = channels["names"].index(channels["nuclei"])
-        try:
-            overlay = overlay_figure(
-                results.image(str(example.well), example.field, shown),
-                results.labels(str(example.well), example.field),
-                title=f"{example}, {channels['nuclei']}",
-            )
-        except HcsError:
-            overlay = None  # the plate may have moved since the run; the numbers do not need it
-    write_report(
-        out / "report.html",
-        readouts,
-        plate=results.record["identity"]["plate"]["name"],
-        provenance=_provenance(results.record),
-        overlay=overlay,
-    )
-
-
-def _example_field(fields: pd.DataFrame) -> FieldKey | None:
-    """The field with the median number of nuclei among those that have any."""
-    found = fields[fields["Count_Nuclei"] > 0].sort_values(["Count_Nuclei", "Metadata_Well"], kind="stable")
-    if found.empty:
-        return None
-    row = found.iloc[len(found) // 2]
-    return FieldKey.parse(f"{row['Metadata_Well']}/{row['Metadata_Site']}")
-
-
-def _provenance(record: dict[str, Any]) -> dict[str, str]:
-    """The record as label → text, for the report."""
-    texts = {
-        "Command": record["command"],
-        "Plate": record["plate_path"],
-        "Model": f"{record['model']['name']}, sha256 {record['model']['sha256']}",
-        "Channels": ", ".join(record["channels"]["names"])
-        + f" (DNA {record['channels']['dna']}, sensor {record['channels']['sensor'] or 'none'})",
-        "Machine": ", ".join(f"{k} {v}" for k, v in record["machine"].items()),
-        "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
-        "Configuration": str(record["identity"]["config"]),
-    }
-    if "times" in record:
-        texts["Time"] = f"{record['times']['started']}, {record['times']['wall_s']} s"
-    return texts

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
 from hcs.run.cluster import cores
-from hcs.segment.instances import instances
-from hcs.segment.model import build_network
-from hcs.segment.normalise import normalise
-from hcs.segment.predict import find_device, predict, tune_cpu
+from hcs.run.diameter import image_diameter, load_segmenter
+from hcs.segment.predict import tune_cpu
+from hcs.segment.segmenter import Segmenter
 from hcs.store.images import SUFFIXES, read_image, write_labels_image
-from hcs.store.models import find_model, read_model
+from hcs.store.models import find_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,14 @@ def segment_folder(
     config: Config,
     *,
     device: str = "cpu",
+    method: str | None = None,
     say: Callable[[str], None] = print,
 ) -> FolderSummary:
     """Find nuclei in every PNG and TIFF of ``images``; write label images of the same names to ``labels``.
 
-    An image that cannot be read fails alone. ConfigError where there are no images or the two folders are the same.
+    ``method`` names one of `hcs.segment.classical`, instead of a model. Every image is a plate of its own: the size of
+    its nuclei is estimated in it, unless ``config`` gives one. An image that cannot be read fails alone. ConfigError
+    where there are no images or the two folders are the same.
     """
     if not images.is_dir():
         raise ConfigError(f"{images} is not a folder; give a folder of {', '.join(SUFFIXES)} images")
@@ -44,15 +50,17 @@ def segment_folder(
         raise ConfigError(f"{images} holds no {', '.join(SUFFIXES)} image; give a folder of single-channel images")
     if labels.resolve() == images.resolve():
         raise ConfigError(f"{labels} is the image folder itself; give another folder for the labels")
+    if config.illumination != "none":
+        raise ConfigError(
+            f"illumination: {config.illumination} is for plates; single images are taken as they are, say none"
+        )
     tune_cpu(cores())
-    card, weights = read_model(find_model(config.model))
-    network = build_network(card, weights, find_device(device))
+    find = _finder(config, device, method)
     labels.mkdir(parents=True, exist_ok=True)
     summary = FolderSummary({}, {})
     for i, path in enumerate(paths, start=1):
         try:
-            probabilities = predict(network, normalise(read_image(path)), config.tiles)
-            found = instances(probabilities, config.instances)
+            found = find(read_image(path))
             write_labels_image(labels / path.name, found)
         except FieldError as error:
             summary.failed[path.name] = error.reason
@@ -61,3 +69,23 @@ def segment_folder(
             summary.nuclei[path.name] = int(found.max(initial=0))
             say(f"{i}/{len(paths)} {path.name}: {summary.nuclei[path.name]} nuclei")
     return summary
+
+
+def _finder(config: Config, device: str, method: str | None) -> Callable[[NDArray[Any]], NDArray[np.uint32]]:
+    """What turns an image (Y, X) into labels; ConfigError for a method that there is not."""
+    if method is None:
+        segmenter = load_segmenter(find_model(config.model), device, flips=config.flips)
+        return lambda image: segment_image(image, segmenter, config)
+    # scikit-image's filters take half a second to import, which a model need not spend.
+    from hcs.segment.classical import METHODS  # noqa: PLC0415
+
+    if method not in METHODS:
+        raise ConfigError(f"method {method!r} does not exist; there are {', '.join(METHODS)}, or give a model")
+    return METHODS[method]
+
+
+def segment_image(image: NDArray[Any], segmenter: Segmenter, config: Config) -> NDArray[np.uint32]:
+    """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it."""
+    field = segmenter.prepare(image)
+    scale = image_diameter(field, segmenter, config).scale
+    return segmenter.labels(segmenter.probabilities(field, config.tiles, scale), config.instances)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from hcs.config import Config, LabelsTarget
 from hcs.pipeline import Channels
+from hcs.plate.keys import FieldKey
 from hcs.store.models import ModelFile
 from hcs.store.plate import Plate
 
@@ -24,3 +26,11 @@ class Job:
     device: str
     """``cpu`` or ``cuda``."""
     labels: LabelsTarget
+    scale: Fraction = Fraction(1)
+    """Magnification at which the network sees every field; settled once for the whole plate."""
+    illumination: str | None = None
+    """Hash of the illumination in ``out`` that fields are corrected with; None: they are taken as they are."""
+
+    def for_field(self, key: FieldKey) -> Job:
+        """The same job with a plate that lists this field alone: what travels with every field stays small."""
+        return replace(self, plate=self.plate.only(key))

@@ -23,10 +23,12 @@ from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.cluster import cores
 from hcs.run.finish import empty_nuclei
+from hcs.run.large import field_hash
 from hcs.store.atomic import read_json
-from hcs.store.ledger import pixel_hash, read_ledger
+from hcs.store.ledger import read_ledger
+from hcs.store.location import Location, within_reach
 from hcs.store.models import ModelFile
-from hcs.store.plate import Plate, find_channel, read_field, read_info
+from hcs.store.plate import Plate, find_channel, read_info
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
 _SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
@@ -80,6 +82,19 @@ def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
     if not present & chosen:
         raise PlateError(f"{plate.path}: no field in the wells asked for; check that the conversion wrote images")
     return tuple(sorted(keys))
+
+
+def controls_first(keys: tuple[FieldKey, ...], plate_map: PlateMap | None) -> tuple[FieldKey, ...]:
+    """The fields with those in wells of controls ahead, so that a run that is still going on can tell Z′."""
+    controls = control_wells(plate_map)
+    return tuple(sorted(keys, key=lambda key: str(key.well) not in controls))
+
+
+def control_wells(plate_map: PlateMap | None) -> frozenset[str]:
+    """Names of the wells that hold positive or negative controls."""
+    if plate_map is None:
+        return frozenset()
+    return frozenset(plate_map.frame.loc[plate_map.frame["role"].isin(["negative", "positive"]), "well"])
 
 
 def check_readouts(
@@ -136,7 +151,7 @@ def identity(
     data = {
         "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
-        "config": config.model_dump(),
+        "config": config.model_dump(exclude={"cluster"}),
         "labels": config.labels,
         "model_sha256": model.sha256,
         "plate_map_sha256": plate_map_hash,
@@ -145,7 +160,7 @@ def identity(
     return plain
 
 
-def check_same_pixels(out: Path, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:
+def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:
     """ConfigError where the first finished field's pixels are no longer those that its ledger entry was made from.
 
     Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
@@ -154,19 +169,20 @@ def check_same_pixels(out: Path, plate: Plate, keys: tuple[FieldKey, ...], confi
     if entry is None:
         return
     key = FieldKey.parse(entry.field)
-    n_channels = len(read_info(plate, key).channels)
-    image = read_field(plate, key, channels=tuple(range(n_channels)), z=config.z)
-    if pixel_hash(image) != entry.input_crc32:
+    if field_hash(plate, key, config) != entry.input_crc32:
         raise ConfigError(
             f"--out {out} was made from other pixels: field {key} of {plate.path} has changed since; give a new folder"
         )
 
 
-def check_resumable(out: Path, wanted: dict[str, Any]) -> bool:
+def check_resumable(out: Location, wanted: dict[str, Any]) -> bool:
     """Whether ``out`` holds this very run already; ConfigError naming the differing keys where it holds another."""
     record = out / "run.json"
-    if not record.exists():
-        if out.is_dir() and any(out.iterdir()):
+    with within_reach(out):
+        there = record.is_file()
+        strange = not there and out.is_dir() and any(out.iterdir())
+    if not there:
+        if strange:
             raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")
         return False
     found = read_json(record)["identity"]
@@ -184,7 +200,7 @@ def provenance(device: str) -> dict[str, Any]:
     packages = ("hcs", "numpy", "torch", "zarr", "dask", "scikit-image", "pandas", "pyarrow")
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": cores(), "device": device},
+        "machine": {"system": platform.platform(), "processor": processor_name(), "cores": cores(), "device": device},
         "command": " ".join(["hcs", *sys.argv[1:]]),
     }
 
@@ -196,7 +212,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """The processor's name as Linux gives it, else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -37,15 +37,15 @@ class Progress:
         self._started = self._said = time.monotonic()
         self._fields = self._nuclei = self._failed = 0
 
-    def advance(self, entry: LedgerEntry) -> None:
-        """Count one field, and say so when it is time."""
+    def advance(self, entry: LedgerEntry, plate: str = "") -> None:
+        """Count one field, and say so when it is time; ``plate`` stands before wells where there are several plates."""
         self._fields += 1
         self._nuclei += entry.nuclei
         self._failed += entry.status == "failed"
-        well = entry.field.partition("/")[0]
+        well = plate + entry.field.partition("/")[0]
         self._open[well] -= 1
         if not self._live and entry.status == "failed":
-            print(f"field {entry.field} failed: {entry.reason}", file=self._stream, flush=True)
+            print(f"field {plate}{entry.field} failed: {entry.reason}", file=self._stream, flush=True)
         now = time.monotonic()
         if now - self._said >= (_LIVE_EVERY_S if self._live else _LINE_EVERY_S) or self._fields == self._total:
             self._said = now

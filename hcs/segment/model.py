@@ -10,15 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.unet import UNet, UNetSpec, folded
+from hcs.segment.network import Network
+from hcs.segment.networks import new_network, read_spec
+from hcs.segment.unet import folded
 
 
-def build_network(card: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]], device: torch.device) -> UNet:
+def build_network(card: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]], device: torch.device) -> Network:
     """The network that ``card['network']`` describes, with ``weights``, folded for inference, on ``device``.
 
     ConfigError where the weights do not fit the description.
     """
-    network = UNet(UNetSpec(widths=tuple(card["network"]["widths"]), classes=int(card["network"]["classes"])))
+    network = new_network(read_spec(card["network"]))
     state = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
     try:
         network.load_state_dict(state, strict=True)
@@ -29,6 +31,6 @@ def build_network(card: Mapping[str, Any], weights: Mapping[str, NDArray[np.floa
     return folded(network).to(device)
 
 
-def weights_of(network: UNet) -> dict[str, NDArray[np.float32]]:
+def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
     """Parameters and batch-norm statistics of an unfolded network as arrays, by name."""
     return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,47 +12,101 @@ _SAMPLE_PX = 250_000
 _BLOCK_PX = 8
 _COMPRESSION = 4.0
 
+STATISTICS_UNIT_PX = _BLOCK_PX
+"""Parts of a field whose statistics are put together start at multiples of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Grey levels that become 0 and, before compression, 1: ``low`` and ``low + scale``."""
+
+    low: float
+    scale: float
+    """Not above 0 for a field of one value, which becomes zeros."""
+
+    def apply(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Field, or part of one, (Y, X) of any real dtype → (Y, X) float32."""
+        pixels = np.asarray(image, dtype=np.float32)
+        if not np.isfinite(self.scale) or self.scale <= 0.0:
+            return np.zeros(pixels.shape, np.float32)
+        pixels = np.subtract(pixels, np.float32(self.low), order="C")
+        pixels *= np.float32(_COMPRESSION / self.scale)
+        np.arcsinh(pixels, out=pixels)
+        pixels *= np.float32(1.0 / np.arcsinh(_COMPRESSION))
+        return pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """What a field, or part of one, tells of its intensities: a sample of pixels, (k,), and differences of neighbours
+    in blocks, (m,)."""
+
+    sample: NDArray[np.float32]
+    differences: NDArray[np.float32]
+
 
 def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """Field (Y, X) of any real dtype → (Y, X) float32, background near 0, bright nuclei near 1.
 
     ``asinh(4 y) / asinh(4)`` of ``y = (image − low) / scale``, with ``low`` the 2nd percentile and ``scale`` the
-    larger of
-    (99.8th percentile − low) and ten times the noise, both of the whole field. The noise bound keeps a field without
-    nuclei dark instead of stretching its noise to look like them; asinh brings dim nuclei beside bright ones into
-    range. Invariant to gain and offset. A field of one value gives zeros.
+    larger of (99.8th percentile − low) and ten times the noise, both of the whole field. The noise bound keeps a field
+    without nuclei dark instead of stretching its noise to look like them; asinh brings dim nuclei beside bright ones
+    into range. Invariant to gain and offset. A field of one value gives zeros.
     """
-    pixels = np.ascontiguousarray(image, dtype=np.float32)
-    low, high = (float(v) for v in np.percentile(_sample(pixels), (2.0, 99.8)))
-    scale = max(high - low, 10.0 * noise_sd(pixels))
-    if not np.isfinite(scale) or scale <= 0.0:
-        return np.zeros(pixels.shape, np.float32)
-    pixels = (pixels - np.float32(low)) * np.float32(_COMPRESSION / scale)
-    np.arcsinh(pixels, out=pixels)
-    pixels *= np.float32(1.0 / np.arcsinh(_COMPRESSION))
-    return pixels
+    pixels = np.asarray(image, dtype=np.float32)
+    return settled([statistics(pixels, step=sample_step(pixels.size))]).apply(pixels)
+
+
+def sample_step(size: int) -> int:
+    """Every how many-th pixel in both directions, of a field of ``size``, gives about 250,000 in all: percentiles at a
+    tenth of the cost."""
+    return max(1, int(np.sqrt(size / _SAMPLE_PX)))
+
+
+def statistics(image: NDArray[np.generic], *, step: int, origin: tuple[int, int] = (0, 0)) -> Statistics:
+    """Statistics of a part (y, x) of a field that starts at ``origin``, multiples of `STATISTICS_UNIT_PX`.
+
+    The statistics of parts that cover a field are, put together in any order, those of the field.
+    """
+    pixels = np.asarray(image, dtype=np.float32)
+    sample = pixels[-origin[0] % step :: step, -origin[1] % step :: step]
+    return Statistics(sample.ravel(), _differences(pixels))
+
+
+def settled(parts: Sequence[Statistics]) -> Normalisation:
+    """The normalisation of the field that ``parts`` cover."""
+    sample = np.concatenate([part.sample for part in parts])
+    low, high = (float(v) for v in np.percentile(sample, (2.0, 99.8)))
+    noise = _noise(np.concatenate([part.differences for part in parts]))
+    return Normalisation(low, max(high - low, 10.0 * noise))
 
 
 def noise_sd(image: NDArray[np.float32]) -> float:
     """Standard deviation of pixel noise, grey levels, from differences of neighbours in the field's quietest blocks.
 
-    For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lower quartile over 8×8 blocks leaves out outlines and texture, so a
-    field full of nuclei gives its background's noise, and an 8-bit field with a background of one grey level gives 0.
+    For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lower quartile over blocks of 4 × 8 px leaves out outlines and texture,
+    so a field full of nuclei gives its background's noise, and an 8-bit field with a background of one grey level
+    gives 0.
     """
+    return _noise(_differences(image))
+
+
+def _differences(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean difference of neighbours in a row, for every whole block, (m,)."""
     rows = np.abs(np.diff(image[: _even(image.shape[0]), : _even(image.shape[1])], axis=1))[:, ::2]
-    height, width = (n // (_BLOCK_PX // 2) * (_BLOCK_PX // 2) for n in rows.shape)
-    if height == 0 or width == 0:
-        return 0.0
     half = _BLOCK_PX // 2
-    blocks = rows[:height, :width].reshape(height // half, half, width // half, half).mean(axis=(1, 3))
-    return float(np.percentile(blocks, 25.0)) * float(np.sqrt(np.pi)) / 2.0
+    height, width = (n // half * half for n in rows.shape)
+    if height == 0 or width == 0:
+        return np.empty(0, np.float32)
+    blocks = rows[:height, :width].reshape(height // half, half, width // half, half)
+    return np.asarray(blocks.mean(axis=(1, 3)).ravel(), dtype=np.float32)
+
+
+def _noise(differences: NDArray[np.float32]) -> float:
+    if differences.size == 0:
+        return 0.0
+    return float(np.percentile(differences, 25.0)) * float(np.sqrt(np.pi)) / 2.0
 
 
 def _even(n: int) -> int:
     return n - n % 2
-
-
-def _sample(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Every k-th pixel in both directions, about 250,000 in all: percentiles at a tenth of the cost."""
-    step = max(1, int(np.sqrt(pixels.size / _SAMPLE_PX)))
-    return pixels[::step, ::step]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.unet import UNet
+from hcs.segment.network import Network
 from hcs.tiles.grid import map_tiles
 from hcs.tiles.settings import TileSettings
 
@@ -36,7 +36,7 @@ def tune_cpu(threads: int) -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def predict(network: UNet, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
+def predict(network: Network, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
     """Normalised field (Y, X) → class probabilities (classes, Y, X) float32; any field size, any tile size, same
     result.
 

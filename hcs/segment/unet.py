@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from hcs.segment.network import Network, unet_radius_px
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
 
 
@@ -35,13 +39,8 @@ class UNetSpec:
 
     @property
     def receptive_radius_px(self) -> int:
-        """How far, at most, an input pixel is felt in the output.
-
-        Two 3×3 convolutions at every level down and up reach 2·2^level pixels each; pooling windows add at most
-        stride − 1. A test finds the same bound by differentiating the network.
-        """
-        down_and_up = 2 * 2 * (self.stride_px - 1)  # 1 + 2 + 4 + … = stride − 1
-        return down_and_up + 2 * self.stride_px + self.stride_px - 1
+        """How far, at most, an input pixel is felt in the output; a test finds the same bound by differentiating."""
+        return unet_radius_px(len(self.widths))
 
 
 class ConvBlock(nn.Module):
@@ -66,8 +65,10 @@ class ConvBlock(nn.Module):
             self.conv2, self.norm2 = fuse_conv_bn_eval(self.conv2, self.norm2), nn.Identity()
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """(B, 1, Y, X) normalised intensities → (B, classes, Y, X) logits; Y and X multiples of ``spec.stride_px``."""
+
+    spec: UNetSpec
 
     def __init__(self, spec: UNetSpec) -> None:
         super().__init__()
@@ -92,8 +93,9 @@ class UNet(nn.Module):
         return logits
 
 
-def folded(network: UNet) -> UNet:
-    """The same function as ``network`` in evaluation mode, batch norm folded, channels last; changes it in place."""
+def folded(network: AnyNetwork) -> AnyNetwork:
+    """The same function as ``network`` in evaluation mode, batch norm folded where it directly follows a convolution,
+    channels last; changes it in place."""
     network.eval()
     for module in network.modules():
         if isinstance(module, ConvBlock):
@@ -101,7 +103,7 @@ def folded(network: UNet) -> UNet:
     return channels_last(network).requires_grad_(requires_grad=False)
 
 
-def channels_last(network: UNet) -> UNet:
+def channels_last(network: AnyNetwork) -> AnyNetwork:
     """Lay the weights out channels last, in which convolutions are a third faster; changes ``network`` in place."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

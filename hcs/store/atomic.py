@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hcs.errors import ResultsError
+from hcs.errors import HcsError, ResultsError
+from hcs.store.location import Location, Url
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Location) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, delete it otherwise.
 
-    The temporary name starts with a dot, so that Parquet readers pass over it. An OSError (disk full, read-only folder)
-    becomes a ResultsError naming the path.
+    The temporary name starts with a dot, so that Parquet readers pass over it. For a URL the temporary file is a local
+    one, put into the store in one step. An OSError (disk full, read-only folder, no answer) becomes a ResultsError
+    naming the path.
     """
+    if isinstance(path, Url):
+        with _putting(path) as local:
+            yield local
+        return
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,13 +33,26 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, HcsError):  # about what was to be written, not about the writing
+            raise
         raise cannot_write(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def cannot_write(path: Path, error: OSError) -> ResultsError:
+@contextlib.contextmanager
+def _putting(url: Url) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
+        local = Path(folder) / url.name
+        try:
+            yield local
+            url.write_bytes(local.read_bytes())
+        except OSError as error:
+            raise cannot_write(url, error) from error
+
+
+def cannot_write(path: Location, error: OSError) -> ResultsError:
     """The sentence for a failed write: what, why, and that finished fields are safe."""
     return ResultsError(
         f"cannot write {path} ({error.strerror or error}); make room or permission and run the same command again, "
@@ -40,18 +60,18 @@ def cannot_write(path: Path, error: OSError) -> ResultsError:
     )
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Location, text: str) -> None:
     """Write ``text`` to ``path`` by temporary name and rename."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Location, data: Any) -> None:
     """Write plain data as indented JSON by temporary name and rename."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Location) -> Any:
     """Plain data of a JSON file; ResultsError where it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

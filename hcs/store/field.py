@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 
 from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey
+from hcs.store.location import Location, Url, as_os_errors, zarr_store
 from hcs.store.metadata import ImageMetadata, explain
-from hcs.store.nodes import count_chunks, holds_chunks, read_node
+from hcs.store.nodes import chunk_files, read_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class FieldInfo:
     shards: tuple[int, ...] | None
 
 
-def open_image(root: Path, path: str, key: FieldKey | str) -> tuple[FieldInfo, zarr.Array[Any]]:
+def open_image(root: Location, path: str, key: FieldKey | str) -> tuple[FieldInfo, zarr.Array[Any]]:
     """Metadata and the full-resolution array of the image at ``path`` below ``root``; no pixel is read.
 
     Raises FieldError, naming ``key``, where the group, its metadata or the array is missing or broken.
@@ -46,7 +49,7 @@ def open_image(root: Path, path: str, key: FieldKey | str) -> tuple[FieldInfo, z
     multiscale = metadata.multiscales[0]
     level_path = f"{path}/{multiscale.datasets[0].path}".strip("/")
     try:
-        array = zarr.open_array(store=root / level_path, mode="r", zarr_format=zarr_format)
+        array = _open_array(root / level_path, zarr_format)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FieldError(
             key,
@@ -75,23 +78,24 @@ def open_image(root: Path, path: str, key: FieldKey | str) -> tuple[FieldInfo, z
 def read_pixels(
     array: zarr.Array[Any],
     info: FieldInfo,
-    root: Path,
+    root: Location,
     key: FieldKey | str,
     *,
     channels: tuple[int, ...],
     z: Literal["refuse", "max"] = "refuse",
+    window: tuple[slice, slice] | None = None,
 ) -> NDArray[Any]:
     """Pixels of the given channels as (C, Y, X), stored dtype in native byte order.
 
-    ``z="max"`` takes the maximum over more than one z plane. Raises FieldError for more than one time point, for z
-    planes that are not wanted, for a chunk that cannot be decoded, and for an array without any chunk: Zarr reads
-    that as the fill value, and a black image must not be made of lost data.
+    ``z="max"`` takes the maximum over more than one z plane; ``window`` takes some rows and columns. Raises FieldError
+    for more than one time point, for z planes that are not wanted, for a chunk that cannot be decoded, and for an array
+    without any chunk: Zarr reads that as the fill value, and a black image must not be made of lost data.
     """
     _check_depth(info, key, z)
     if not channels or not all(0 <= c < info.shape[0] for c in channels):
         raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
     try:
-        stored = _read_channels(array, info, channels)
+        stored = _read_channels(array, info, channels, window or (slice(None), slice(None)))
     except MemoryError:
         raise
     except Exception as error:  # codecs raise whatever their library does
@@ -99,7 +103,7 @@ def read_pixels(
             key,
             f"array {info.level_path} cannot be decoded ({_short(error)}): a chunk is damaged; copy or write it again",
         ) from error
-    if _is_fill(stored, array.fill_value) and not holds_chunks(root / info.level_path):
+    if _is_fill(stored, array.fill_value) and not any(chunk_files(root / info.level_path, _chunk_keys(array))):
         raise FieldError(
             key,
             f"array {info.level_path} holds no data: every chunk is missing; copy it again, or if the image is truly "
@@ -108,7 +112,7 @@ def read_pixels(
     return np.ascontiguousarray(stored, dtype=info.dtype)
 
 
-def missing_chunks(root: Path, info: FieldInfo) -> tuple[int, int]:
+def missing_chunks(root: Location, info: FieldInfo) -> tuple[int, int]:
     """How many chunk (or shard) files of a field's array are missing, and how many there should be.
 
     Zarr reads a missing chunk as the fill value. Some writers leave out chunks of only that value, so a few missing
@@ -118,10 +122,29 @@ def missing_chunks(root: Path, info: FieldInfo) -> tuple[int, int]:
     expected = math.prod(
         -(-sizes[axis] // side) for axis, side in zip(info.axes, info.shards or info.chunks, strict=True)
     )
-    return max(expected - count_chunks(root / info.level_path), 0), expected
+    folder = root / info.level_path
+    keys = _chunk_keys(_open_array(folder, None)) if isinstance(folder, Url) and folder.is_web else ()
+    return max(expected - sum(1 for _ in chunk_files(folder, keys)), 0), expected
 
 
-def _image_metadata(folder: Path, key: FieldKey | str) -> tuple[ImageMetadata, Literal[2, 3]]:
+def _open_array(folder: Location, zarr_format: Literal[2, 3] | None) -> zarr.Array[Any]:
+    """The array, read-only; whatever a client of a store raises comes as OSError."""
+    store = zarr_store(folder, read_only=True)
+    if isinstance(folder, Path):
+        return zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
+    with as_os_errors(str(folder)):
+        return zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
+
+
+def _chunk_keys(array: zarr.Array[Any]) -> Iterator[str]:
+    """Names of all files that an array's chunks, or shards, should have."""
+    sides = array.shards or array.chunks
+    counts = (-(-length // side) for length, side in zip(array.shape, sides, strict=True))
+    for coordinates in product(*(range(count) for count in counts)):
+        yield array.metadata.encode_chunk_key(coordinates)
+
+
+def _image_metadata(folder: Location, key: FieldKey | str) -> tuple[ImageMetadata, Literal[2, 3]]:
     try:
         node = read_node(folder)
         if node is None:
@@ -150,17 +173,20 @@ def _check_depth(info: FieldInfo, key: FieldKey | str, z: Literal["refuse", "max
         raise FieldError(key, f"it has {info.z_size} z planes; set `z: max` in the configuration to project them")
 
 
-def _read_channels(array: zarr.Array[Any], info: FieldInfo, channels: tuple[int, ...]) -> NDArray[Any]:
+def _read_channels(
+    array: zarr.Array[Any], info: FieldInfo, channels: tuple[int, ...], window: tuple[slice, slice]
+) -> NDArray[Any]:
     """Stored pixels (C, Y, X) of the channels, in the order asked for; one read where they are neighbours."""
     low, high = min(channels), max(channels)
     if set(range(low, high + 1)) == set(channels):
-        return _read_range(array, info, low, high + 1)[[c - low for c in channels]]
-    return np.concatenate([_read_range(array, info, c, c + 1) for c in channels])
+        return _read_range(array, info, slice(low, high + 1), window)[[c - low for c in channels]]
+    return np.concatenate([_read_range(array, info, slice(c, c + 1), window) for c in channels])
 
 
-def _read_range(array: zarr.Array[Any], info: FieldInfo, start: int, stop: int) -> NDArray[Any]:
-    """Channels start..stop as (C, Y, X), a longer z max-projected."""
-    region = tuple({"t": slice(0, 1), "c": slice(start, stop)}.get(axis, slice(None)) for axis in info.axes)
+def _read_range(array: zarr.Array[Any], info: FieldInfo, channels: slice, window: tuple[slice, slice]) -> NDArray[Any]:
+    """Neighbouring channels as (C, Y, X), a longer z max-projected."""
+    along = {"t": slice(0, 1), "c": channels, "z": slice(None), "y": window[0], "x": window[1]}
+    region = tuple(along[axis] for axis in info.axes)
     block = np.asarray(array[region])
     missing = [axis for axis in "tczyx" if axis not in info.axes]
     block = block.reshape(*(1 for _ in missing), *block.shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from errno import EACCES
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,14 @@ from hcs.errors import FieldError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.field import open_image, read_pixels
 from hcs.store.folders import replacing_folder
+from hcs.store.location import Location, Url, location
 from hcs.store.nodes import Ngff, read_node
 from hcs.store.ome import add_metadata, get_metadata, ome_format
 from hcs.store.plate import Plate, locate, open_plate
 from hcs.store.pyramid import nearest_halved, open_group, write_image_metadata, write_levels
 from hcs.store.write import PlateSpec, create_plate
+
+_TRIAL = ".hcs-trial"
 
 
 def prepare_label_plate(path: str, plate: Plate) -> None:
@@ -28,13 +30,13 @@ def prepare_label_plate(path: str, plate: Plate) -> None:
     there, whose images will be the labels; one that is there already and has the same fields is kept. Raises
     ResultsError where the plate is read-only, or ``path`` cannot be made or holds something else.
     """
-    if Path(path).resolve() == Path(plate.path).resolve():
+    place = location(path)
+    if place.resolve() == location(plate.path).resolve():
         for entry in plate.fields[:1]:
-            if not os.access(Path(path) / entry.path, os.W_OK):
-                raise _cannot_write(path, PermissionError(EACCES, "it is read-only"))
+            _check_writable(place / entry.path, path)
         return
     keys = tuple(entry.key for entry in plate.fields)
-    if Path(path).exists():
+    if place.exists():
         if tuple(entry.key for entry in open_plate(path).fields) != keys:
             raise ResultsError(f"{path} holds labels of other fields than those of {plate.path}; remove it")
         return
@@ -46,6 +48,18 @@ def prepare_label_plate(path: str, plate: Plate) -> None:
         name=f"{plate.name} labels", wells=tuple(fields), fields_per_well=most, channels=("labels",), ngff=plate.ngff
     )
     create_plate(path, spec, fields=fields)
+
+
+def _check_writable(field: Location, target: str) -> None:
+    """ResultsError where nothing can be written into ``field``; in a store, an object is put there and deleted."""
+    try:
+        if isinstance(field, Url):
+            (field / _TRIAL).write_bytes(b"")
+            (field / _TRIAL).unlink()
+        elif not os.access(field, os.W_OK):
+            raise PermissionError(EACCES, "it is read-only")
+    except OSError as error:
+        raise cannot_write_labels(target, error) from error
 
 
 def write_labels(
@@ -65,22 +79,17 @@ def write_labels(
     """
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
         raise FieldError(key, f"labels of shape {labels.shape} and type {labels.dtype} are not (y, x) integers")
-    field = Path(target) / locate(target, key).path
-    options = _ImageOptions(ngff, pixel_size_um, name)
+    field = location(target) / locate(target, key).path
+    options = LabelImage(ngff, pixel_size_um, name)
     try:
         with replacing_folder(field / "labels" / name) as folder:
             n_levels = write_levels(
                 folder, labels.astype(np.uint32, copy=False), axes="yx", ngff=ngff, halve=nearest_halved
             )
-            options.write(folder, n_levels)
-            source = {"source": {"image": "../../"}, "version": ngff}
-            add_metadata(open_group(folder, ngff), {"image-label": source}, fmt=ome_format(ngff))
-        _enlist(field / "labels", name, ngff)
-        node = read_node(field)
-        if node is None or "multiscales" not in node.ome:
-            options.write(field, n_levels, prefix=f"labels/{name}/")
+            options.describe(folder, n_levels)
+        options.enlist(field, n_levels)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write_labels(target, error) from error
 
 
 def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.uint32]:
@@ -88,9 +97,9 @@ def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.
 
     Raises FieldError where the field has no such labels or they are damaged.
     """
-    root = Path(target)
+    root = location(target)
     path = f"{locate(target, key).path}/labels/{name}"
-    if not (root / path).is_dir():
+    if read_node(root / path) is None:
         raise FieldError(key, f"it has no labels {name!r} in {target}; segment it first")
     info, array = open_image(root, path, key)
     labels: NDArray[np.uint32] = read_pixels(array, info, root, key, channels=(0,))[0].astype(np.uint32, copy=False)
@@ -98,14 +107,27 @@ def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.
 
 
 @dataclass(frozen=True, slots=True)
-class _ImageOptions:
-    """What the two groups that show the same labels have in common."""
+class LabelImage:
+    """The metadata of a label image, and of a field in a label store that shows it too."""
 
     ngff: Ngff
     pixel_size_um: float | None
     name: str
 
-    def write(self, folder: Path, n_levels: int, *, prefix: str = "") -> None:
+    def describe(self, folder: Location, n_levels: int) -> None:
+        """Write the metadata of the label image in ``folder``."""
+        self._write(folder, n_levels)
+        source = {"source": {"image": "../../"}, "version": self.ngff}
+        add_metadata(open_group(folder, self.ngff), {"image-label": source}, fmt=ome_format(self.ngff))
+
+    def enlist(self, field: Location, n_levels: int) -> None:
+        """Name the label image in the list of its field; a field without an image of its own shows it as one."""
+        _enlist(field / "labels", self.name, self.ngff)
+        node = read_node(field)
+        if node is None or "multiscales" not in node.ome:
+            self._write(field, n_levels, prefix=f"labels/{self.name}/")
+
+    def _write(self, folder: Location, n_levels: int, *, prefix: str = "") -> None:
         """Write the metadata of an image whose levels are below ``prefix``."""
         write_image_metadata(
             folder,
@@ -118,7 +140,7 @@ class _ImageOptions:
         )
 
 
-def _enlist(folder: Path, name: str, ngff: Ngff) -> None:
+def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
     """Add ``name`` to the labels that a ``labels`` group lists; others stay."""
     group = open_group(folder, ngff)
     listed = get_metadata(group).get("labels", [])
@@ -127,7 +149,7 @@ def _enlist(folder: Path, name: str, ngff: Ngff) -> None:
         add_metadata(group, {**version, "labels": [*listed, name]}, fmt=ome_format(ngff))
 
 
-def _cannot_write(target: str, error: OSError) -> ResultsError:
+def cannot_write_labels(target: str, error: OSError) -> ResultsError:
     """The sentence for a failed write of labels: what, why, and the way out."""
     cause = error.__cause__ if isinstance(error, ResultsError) else error
     reason = (cause.strerror if isinstance(cause, OSError) else None) or error

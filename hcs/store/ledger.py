@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
-from hcs.store.atomic import read_json, write_json
+from hcs.store.atomic import write_json
+from hcs.store.location import Location, map_at
 from hcs.store.table import part_is_valid
 
 Status = Literal["ok", "empty", "failed", "pending"]
@@ -32,6 +32,8 @@ class LedgerEntry:
     """Checksum of the pixels the field was processed from."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     background: dict[str, float] = dataclasses.field(default_factory=dict)
+    quality: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    """Quality_ columns of the field table; None where a number has no meaning."""
 
     @property
     def done(self) -> bool:
@@ -44,39 +46,46 @@ def pixel_hash(image: NDArray[Any]) -> str:
     return f"{zlib.crc32(np.ascontiguousarray(image).data):08x}"
 
 
-def _path(out: Path, key: FieldKey) -> Path:
+def _path(out: Location, key: FieldKey) -> Location:
     return out / "ledger" / f"{key.well}_{key.field:04d}.json"
 
 
-def write_entry(out: Path, entry: LedgerEntry) -> None:
+def write_entry(out: Location, entry: LedgerEntry) -> None:
     """Enter a field; written after its part, so that ``done`` means the part is there."""
     write_json(_path(out, FieldKey.parse(entry.field)), dataclasses.asdict(entry))
 
 
-def read_entry(out: Path, key: FieldKey) -> LedgerEntry:
+def read_entry(out: Location, key: FieldKey) -> LedgerEntry:
     """A field's entry; ``pending`` where there is none or it is damaged."""
-    path = _path(out, key)
-    if not path.exists():
-        return LedgerEntry(field=str(key), status="pending")
     try:
-        return LedgerEntry(**read_json(path))
-    except (ResultsError, TypeError):
+        return LedgerEntry(**json.loads(_path(out, key).read_bytes()))
+    except FileNotFoundError:
+        return LedgerEntry(field=str(key), status="pending")
+    except (OSError, ValueError, TypeError):
         return LedgerEntry(field=str(key), status="pending", reason="its ledger entry is damaged; it will be redone")
 
 
-def read_ledger(out: Path, keys: Iterable[FieldKey]) -> tuple[LedgerEntry, ...]:
+def read_ledger(out: Location, keys: Iterable[FieldKey]) -> tuple[LedgerEntry, ...]:
     """Entries of all expected fields, in the given order."""
-    return tuple(read_entry(out, key) for key in keys)
+    return tuple(map_at(out, lambda key: read_entry(out, key), keys))
 
 
-def is_finished(out: Path, plate: str, key: FieldKey) -> bool:
+def unfinished_fields(out: Location, plate: str, keys: Iterable[FieldKey]) -> tuple[FieldKey, ...]:
+    """Those of ``keys`` that need work, in the given order; see `is_finished`."""
+    wanted = tuple(keys)
+    finished = map_at(out, lambda key: is_finished(out, plate, key), wanted)
+    return tuple(key for key, done in zip(wanted, finished, strict=True) if not done)
+
+
+def is_finished(out: Location, plate: str, key: FieldKey) -> bool:
     """Whether a field needs no more work: entered as done, and its part valid and of as many nuclei as entered."""
     entry = read_entry(out, key)
     return entry.done and part_is_valid(out, plate, key, entry.nuclei)
 
 
 def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
-    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Background_<channel>, Seconds."""
+    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Background_<channel>, Seconds,
+    Quality_<measure>_<channel>."""
     rows = []
     for entry in entries:
         key = FieldKey.parse(entry.field)
@@ -89,6 +98,7 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
                 "Count_Nuclei": entry.nuclei,
                 **{f"Background_{name}": value for name, value in entry.background.items()},
                 "Seconds": sum(entry.seconds.values()),
+                **{name: float("nan") if value is None else value for name, value in entry.quality.items()},
             }
         )
     return pd.DataFrame(rows)

@@ -21,31 +21,76 @@ class ModelFile:
 
     name: str
     path: str
+    """Of the weights; of the card where the model is an ensemble."""
     sha256: str
+    """Of the weights; of an ensemble, of its members' hashes in order."""
+    members: tuple[ModelFile, ...] = ()
+    """Models whose probabilities are averaged; none where this is one network."""
+    flips: bool = False
+    """Whether the card asks for test-time flips."""
+
+    @property
+    def networks(self) -> tuple[ModelFile, ...]:
+        """The models that hold weights: the members, or this one."""
+        return self.members or (self,)
 
 
 def shipped_models() -> tuple[str, ...]:
     """Names of the models in the package."""
-    folder = Path(str(files("hcs.segment") / "weights"))
-    return tuple(sorted(path.stem for path in folder.glob("*.safetensors")))
+    return tuple(sorted(path.stem for path in _shipped("fast").parent.glob("*.json")))
 
 
 def find_model(name: str) -> ModelFile:
-    """The shipped model called ``name``, or the .safetensors file at that path; ConfigError where there is none."""
-    path = Path(name)
-    if path.suffix != ".safetensors":
-        path = Path(str(files("hcs.segment") / "weights" / f"{name}.safetensors"))
-    if not path.is_file():
+    """The model called ``name``: a shipped one, a .safetensors file with its card beside it, the card (.json) of an
+    ensemble, or several of these with commas between, to be averaged. ConfigError where there is none.
+    """
+    names = [part.strip() for part in name.split(",")]
+    if len(names) > 1:
+        return _ensemble(name, name, [find_model(part) for part in names], flips=False)
+    path = Path(name) if Path(name).suffix in {".safetensors", ".json"} else _shipped(name)
+    card_path = path.with_suffix(".json")
+    if not path.is_file() and not card_path.is_file():
         raise ConfigError(
             f"model {name!r} does not exist; shipped models: {', '.join(shipped_models())}; or give a .safetensors file"
         )
-    if not path.with_suffix(".json").is_file():
-        raise ConfigError(f"{path} has no model card; put {path.with_suffix('.json').name} beside it")
-    return ModelFile(path.stem, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    if not card_path.is_file():
+        raise ConfigError(f"{path} has no model card; put {card_path.name} beside it")
+    try:
+        card = json.loads(card_path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"model card {card_path} cannot be read ({error}); give the card as it was written"
+        ) from error
+    flips = bool(card.get("flips", False))
+    if "members" in card:
+        return _ensemble(path.stem, str(card_path), [_member(card_path, str(m)) for m in card["members"]], flips=flips)
+    weights = path.with_suffix(".safetensors")
+    if not weights.is_file():
+        raise ConfigError(f"{card_path} names no members and {weights.name} is not beside it; put the weights there")
+    return ModelFile(path.stem, str(weights), hashlib.sha256(weights.read_bytes()).hexdigest(), flips=flips)
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(files("hcs.segment") / "weights" / f"{name}.safetensors"))
+
+
+def _member(card: Path, name: str) -> ModelFile:
+    """A member of an ensemble: the file of that name beside its card, or a shipped model."""
+    beside = card.with_name(f"{name}.safetensors")
+    return find_model(str(beside) if beside.is_file() else name)
+
+
+def _ensemble(name: str, path: str, members: list[ModelFile], *, flips: bool) -> ModelFile:
+    flat = tuple(network for member in members for network in member.networks)
+    digest = hashlib.sha256("\n".join(network.sha256 for network in flat).encode()).hexdigest()
+    return ModelFile(name, path, digest, flat, flips or any(member.flips for member in members))
 
 
 def read_model(model: ModelFile) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-    """(card, weights) of a model; ConfigError where the file is not the one its hash names, or is not safetensors."""
+    """(card, weights) of a model of one network.
+
+    ConfigError where the file is not the one its hash names, or is not safetensors.
+    """
     from safetensors import SafetensorError  # noqa: PLC0415
     from safetensors.numpy import load  # noqa: PLC0415
 
@@ -59,6 +104,12 @@ def read_model(model: ModelFile) -> tuple[dict[str, Any], dict[str, NDArray[np.f
     if hashlib.sha256(data).hexdigest() != model.sha256:
         raise ConfigError(f"model {model.path} changed since the run began (another sha256); start a new run")
     return card, weights
+
+
+def wanted_diameter(model: ModelFile) -> float | None:
+    """Size, px, at which the model wants nuclei, as its card says; None for one that takes images as they are."""
+    card = json.loads(Path(model.networks[0].path).with_suffix(".json").read_text())
+    return None if card.get("diameter_px") is None else float(card["diameter_px"])
 
 
 def write_model(path: Path, card: dict[str, Any], weights: dict[str, NDArray[np.float32]]) -> None:

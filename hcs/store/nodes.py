@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
+
+from hcs.store.location import Location, Url, map_at
 
 Ngff = Literal["0.4", "0.5"]
 
-_METADATA_FILES = frozenset({"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"})
+METADATA_FILES = frozenset({"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Node:
     ngff: Ngff
 
 
-def read_node(folder: Path) -> Node | None:
+def read_node(folder: Location) -> Node | None:
     """Metadata of the group or array in ``folder``; None where there is none.
 
     A lone ``.zattrs`` without ``.zgroup`` counts. Raises ValueError, naming the file, where the JSON is damaged.
@@ -38,23 +39,27 @@ def read_node(folder: Path) -> Node | None:
     return Node({}, "0.4") if (folder / ".zgroup").is_file() or (folder / ".zarray").is_file() else None
 
 
-def holds_chunks(array: Path) -> bool:
-    """Whether any chunk or shard file lies beneath the folder of an array; stops at the first."""
-    return next(_chunk_files(array), None) is not None
+def chunk_files(array: Location, expected: Iterable[str] = ()) -> Iterator[str]:
+    """Names of the chunk files, or shard files of a sharded array, beneath the folder of an array, as they are found.
+
+    A web server lists nothing: there the ``expected`` names are asked for one by one.
+    """
+    if isinstance(array, Url):
+        names = iter(array.files()) if not array.is_web else _present(array, tuple(expected))
+    else:
+        names = (str(entry.relative_to(array)) for entry in array.rglob("*") if entry.is_file())
+    for name in names:
+        last = name.rpartition("/")[2]
+        if last not in METADATA_FILES and not last.startswith("."):
+            yield name
 
 
-def count_chunks(array: Path) -> int:
-    """Number of chunk files, or shard files of a sharded array, beneath the folder of an array."""
-    return sum(1 for _ in _chunk_files(array))
+def _present(array: Url, names: tuple[str, ...]) -> Iterator[str]:
+    there = map_at(array, lambda name: (array / name).is_file(), names)
+    return (name for name, found in zip(names, there, strict=True) if found)
 
 
-def _chunk_files(array: Path) -> Iterator[Path]:
-    for entry in array.rglob("*"):
-        if entry.is_file() and entry.name not in _METADATA_FILES and not entry.name.startswith("."):
-            yield entry
-
-
-def _read_json(file: Path) -> dict[str, Any] | None:
+def _read_json(file: Location) -> dict[str, Any] | None:
     """A JSON object; None where the file is missing, ValueError where it is damaged."""
     try:
         data = json.loads(file.read_bytes())

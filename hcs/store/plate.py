@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.field import FieldInfo, open_image, read_pixels
+from hcs.store.location import Location, Url, location, map_at
 from hcs.store.metadata import ImageReference, PlateMetadata, WellMetadata, explain
 from hcs.store.nodes import Ngff, Node, read_node
 
@@ -48,20 +50,30 @@ class Plate:
 
     def entry(self, key: FieldKey) -> FieldEntry:
         """The entry of a field; FieldError where the plate lists no such field."""
-        for entry in self.fields:
-            if entry.key == key:
-                return entry
-        raise FieldError(key, f"plate {self.path} lists no such field; it has {len(self.fields)} fields")
+        found = self._entries(key)
+        if not found:
+            raise FieldError(key, f"plate {self.path} lists no such field; check well and field number")
+        return found[0]
+
+    def only(self, key: FieldKey) -> Plate:
+        """The same plate as if it listed one field, or none where it lists no such field."""
+        return replace(self, wells=(key.well,), fields=self._entries(key), absent_wells=())
+
+    def _entries(self, key: FieldKey) -> tuple[FieldEntry, ...]:
+        place = bisect_left(self.fields, key, key=lambda entry: entry.key)
+        return tuple(entry for entry in self.fields[place : place + 1] if entry.key == key)
 
 
 def open_plate(path: str) -> Plate:
-    """The wells and fields of the OME-Zarr plate in folder ``path``; reads plate and well metadata, no pixel.
+    """The wells and fields of the OME-Zarr plate at ``path``, a folder or URL; reads plate and well metadata, no
+    pixel.
 
     Raises PlateError where there is no such folder, it is not OME-Zarr, is not a plate, or its metadata is broken.
     """
-    root = Path(path)
-    metadata, wells, ngff = _listed_wells(path)
-    listed = {well: _list_fields(root, well, wells[well]) for well in sorted(wells)}
+    root = location(path)
+    metadata, wells, ngff = _listed_wells(root)
+    order = sorted(wells)
+    listed = dict(zip(order, map_at(root, lambda well: _list_fields(root, well, wells[well]), order), strict=True))
     return Plate(
         path=path,
         name=metadata.name or _stem(root),
@@ -74,20 +86,26 @@ def open_plate(path: str) -> Plate:
 
 def read_info(plate: Plate, key: FieldKey) -> FieldInfo:
     """Shape, channels, pixel size and storage of a field; FieldError where it is missing or broken."""
-    return open_image(Path(plate.path), _sound(plate.entry(key)).path, key)[0]
+    return open_image(location(plate.path), _sound(plate.entry(key)).path, key)[0]
 
 
 def read_field(
-    plate: Plate, key: FieldKey, *, channels: tuple[int, ...], z: Literal["refuse", "max"] = "refuse"
+    plate: Plate,
+    key: FieldKey,
+    *,
+    channels: tuple[int, ...],
+    z: Literal["refuse", "max"] = "refuse",
+    window: tuple[slice, slice] | None = None,
 ) -> NDArray[Any]:
-    """Pixels (C, Y, X) of the given channels (0-based) of a field, in the stored dtype and the order asked for.
+    """Pixels (C, Y, X) of the given channels (0-based) of a field, in the stored dtype and the order asked for; of all
+    of it, or of the rows and columns in ``window``.
 
     Raises FieldError where the field is missing, damaged, has no chunk at all, has several time points, or has several
     z planes and ``z`` is ``"refuse"`` (``"max"`` projects them).
     """
-    root = Path(plate.path)
+    root = location(plate.path)
     info, array = open_image(root, _sound(plate.entry(key)).path, key)
-    return read_pixels(array, info, root, key, channels=channels, z=z)
+    return read_pixels(array, info, root, key, channels=channels, z=z, window=window)
 
 
 def locate(path: str, key: FieldKey) -> FieldEntry:
@@ -95,8 +113,8 @@ def locate(path: str, key: FieldKey) -> FieldEntry:
 
     Raises PlateError as `open_plate` does, FieldError where the plate lists no such field or its well is broken.
     """
-    root = Path(path)
-    _, wells, _ = _listed_wells(path)
+    root = location(path)
+    _, wells, _ = _listed_wells(root)
     fields = _list_fields(root, key.well, wells[key.well]) if key.well in wells else None
     for entry in fields or ():
         if entry.key == key:
@@ -122,27 +140,30 @@ def find_channel(channels: tuple[str, ...], wanted: str | int, *, option: str) -
     raise ConfigError(f"{option} {wanted!r} is no channel of this plate; it has {known}")
 
 
-def _listed_wells(path: str) -> tuple[PlateMetadata, dict[WellId, str], Ngff]:
+def _listed_wells(root: Location) -> tuple[PlateMetadata, dict[WellId, str], Ngff]:
     """Plate metadata and the path of every well they list; PlateError where they are missing or broken."""
-    node = _plate_node(Path(path))
+    node = _plate_node(root)
     try:
         metadata = PlateMetadata.model_validate(node.ome["plate"])
         wells = _well_paths(metadata)
     except ValueError as error:
-        raise PlateError(f"the plate metadata of {path} is broken ({explain(error)}); write the plate again") from error
+        raise PlateError(f"the plate metadata of {root} is broken ({explain(error)}); write the plate again") from error
     if not wells:
-        raise PlateError(f"the plate metadata of {path} lists no wells; write the plate again")
+        raise PlateError(f"the plate metadata of {root} lists no wells; write the plate again")
     return metadata, wells, node.ngff
 
 
-def _plate_node(root: Path) -> Node:
+def _plate_node(root: Location) -> Node:
     """The root's metadata, checked to be those of a plate that can be read."""
-    if not root.exists():
+    if isinstance(root, Path) and not root.exists():
         raise PlateError(f"no such plate: {root}; check the path")
     try:
         node = read_node(root)
     except (OSError, ValueError) as error:
-        raise PlateError(f"the metadata of {root} cannot be read ({error}); write the plate again") from error
+        remedy = "write the plate again" if isinstance(error, ValueError) else "check the address and your access to it"
+        raise PlateError(f"the metadata of {root} cannot be read ({error}); {remedy}") from error
+    if node is None and isinstance(root, Url):
+        raise PlateError(f"no plate at {root}: neither zarr.json nor .zattrs is there; check the address")
     if node is None:
         raise PlateError(f"{root} is not OME-Zarr: it holds neither zarr.json nor .zattrs; `hcs convert` makes a plate")
     if "plate" not in node.ome:
@@ -166,7 +187,7 @@ def _well_paths(metadata: PlateMetadata) -> dict[WellId, str]:
     return wells
 
 
-def _list_fields(root: Path, well: WellId, path: str) -> tuple[FieldEntry, ...] | None:
+def _list_fields(root: Location, well: WellId, path: str) -> tuple[FieldEntry, ...] | None:
     """Fields of a well in the order of its metadata; None where the well has no group."""
     try:
         node = read_node(root / path)
@@ -185,7 +206,7 @@ def _list_fields(root: Path, well: WellId, path: str) -> tuple[FieldEntry, ...] 
     )
 
 
-def _find_images(folder: Path) -> tuple[ImageReference, ...]:
+def _find_images(folder: Location) -> tuple[ImageReference, ...]:
     """Images below a well whose metadata does not list them, numbered folders in the order of their numbers."""
     names = [child.name for child in folder.iterdir() if child.is_dir()] if folder.is_dir() else []
     nodes = ((name, read_node(folder / name)) for name in sorted(names, key=lambda name: (len(name), name)))
@@ -198,6 +219,6 @@ def _sound(entry: FieldEntry) -> FieldEntry:
     return entry
 
 
-def _stem(root: Path) -> str:
+def _stem(root: Location) -> str:
     """Name of the folder without ``.ome.zarr`` or ``.zarr``."""
     return root.resolve().name.removesuffix(".zarr").removesuffix(".ome")

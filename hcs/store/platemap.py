@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import BytesIO, StringIO
 
 import pandas as pd
 import pyarrow as pa
@@ -10,17 +10,18 @@ import pyarrow as pa
 from hcs.errors import PlateError
 from hcs.plate.platemap import PlateMap
 from hcs.store.atomic import write_text
+from hcs.store.location import Location, Url, location
 
 _AS_TEXT = {"well": str, "role": str, "compound": str, "unit": str}
 
 
-def read_plate_map(path: str | Path) -> PlateMap:
+def read_plate_map(path: str | Location) -> PlateMap:
     """The plate map in a CSV or Parquet file.
 
     Only empty cells count as missing: a compound may be called NA. Columns other than the known ones keep the type that
     the file gives them. Raises PlateError where the file is missing, unreadable, empty, or not a plate map.
     """
-    file = Path(path)
+    file = location(path)
     try:
         frame = _read_frame(file)
     except FileNotFoundError as error:
@@ -35,21 +36,21 @@ def read_plate_map(path: str | Path) -> PlateMap:
     return PlateMap.from_frame(frame, str(file))
 
 
-def write_plate_map(path: str | Path, plate_map: PlateMap) -> None:
+def write_plate_map(path: str | Location, plate_map: PlateMap) -> None:
     """Write a plate map as CSV, such that `read_plate_map` gives it back; ResultsError where it cannot be written."""
-    write_text(Path(path), plate_map.frame.to_csv(index=False, lineterminator="\n"))
+    write_text(location(path), plate_map.frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _read_frame(file: Path) -> pd.DataFrame:
+def _read_frame(file: Location) -> pd.DataFrame:
     if file.suffix.lower() in (".parquet", ".pq"):
-        return pd.read_parquet(file)
+        return pd.read_parquet(BytesIO(file.read_bytes()) if isinstance(file, Url) else file)
     # Spreadsheets put a BOM before UTF-8, and separate by semicolons where the comma is the decimal sign.
-    header = file.read_text(encoding="utf-8-sig").partition("\n")[0]
+    text = file.read_text(encoding="utf-8-sig")
+    header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     return pd.read_csv(
-        file,
+        StringIO(text),
         sep=separator,
-        encoding="utf-8-sig",
         dtype=_AS_TEXT,
         keep_default_na=False,
         na_values=[""],

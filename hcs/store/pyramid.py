@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
+from hcs.store.location import Location, zarr_store
 from hcs.store.nodes import Ngff
 from hcs.store.ome import ome_format, write_multiscales_metadata
 
@@ -23,9 +24,9 @@ SMALLEST_LEVEL_PX = 256
 Halve = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def open_group(folder: Path, ngff: Ngff) -> zarr.Group:
+def open_group(folder: Location, ngff: Ngff) -> zarr.Group:
     """The group in ``folder``, made where it is missing."""
-    return zarr.open_group(store=folder, mode="a", zarr_format=2 if ngff == "0.4" else 3)
+    return zarr.open_group(store=zarr_store(folder), mode="a", zarr_format=2 if ngff == "0.4" else 3)
 
 
 def mean_halved(image: NDArray[Any]) -> NDArray[Any]:
@@ -40,6 +41,14 @@ def mean_halved(image: NDArray[Any]) -> NDArray[Any]:
 def nearest_halved(labels: NDArray[Any]) -> NDArray[Any]:
     """Half-size labels (…, Y/2, X/2): every second pixel, so that no label is made up."""
     return labels[..., ::2, ::2]
+
+
+def level_shapes(height: int, width: int) -> list[tuple[int, int]]:
+    """Height and width of every level of an image's pyramid, as `write_levels` writes it."""
+    shapes = [(height, width)]
+    while min(shapes[-1]) // 2 >= SMALLEST_LEVEL_PX:
+        shapes.append((shapes[-1][0] // 2, shapes[-1][1] // 2))
+    return shapes
 
 
 def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, halve: Halve) -> int:
@@ -58,7 +67,7 @@ def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, hal
 
 
 def write_image_metadata(
-    folder: Path,
+    folder: Location,
     *,
     axes: str,
     n_levels: int,
@@ -92,17 +101,24 @@ def write_image_metadata(
 
 
 def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> None:
-    """Write (…, Y, X) in Blosc-zstd chunks of one channel and at most 1080 px a side.
+    """Write (…, Y, X) in chunks of one channel and at most 1080 px a side."""
+    create_level(folder, data.shape, data.dtype, chunk_px=CHUNK_PX, axes=axes, ngff=ngff)[...] = data
+
+
+def create_level(
+    folder: Location, shape: tuple[int, ...], dtype: Any, *, chunk_px: int, axes: str, ngff: Ngff
+) -> zarr.Array[Any]:
+    """A new array (…, Y, X) in Blosc-zstd chunks of one channel and at most ``chunk_px`` a side.
 
     Chunks that hold only zeros are written too, so that a missing chunk is a lost one.
     """
     v2 = ngff == "0.4"
     blosc: Any = {"id": "blosc", "cname": "zstd", "clevel": 3, "shuffle": 1}
-    array = zarr.create_array(
-        store=folder,
-        shape=data.shape,
-        dtype=data.dtype,
-        chunks=(*(1 for _ in data.shape[:-2]), *(min(CHUNK_PX, side) for side in data.shape[-2:])),
+    return zarr.create_array(
+        store=zarr_store(folder),
+        shape=shape,
+        dtype=dtype,
+        chunks=(*(1 for _ in shape[:-2]), *(min(chunk_px, side) for side in shape[-2:])),
         compressors=blosc if v2 else BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
         fill_value=0,
         zarr_format=2 if v2 else 3,
@@ -110,4 +126,3 @@ def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> 
         dimension_names=None if v2 else list(axes),
         config={"write_empty_chunks": True},
     )
-    array[...] = data

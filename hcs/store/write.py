@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId, row_name
 from hcs.store.folders import replacing_folder
+from hcs.store.location import location
 from hcs.store.nodes import Ngff
 from hcs.store.ome import ome_format, write_plate_metadata, write_well_metadata
 from hcs.store.pyramid import mean_halved, open_group, write_image_metadata, write_levels
@@ -55,7 +56,7 @@ def create_plate(path: str, spec: PlateSpec, *, fields: Mapping[WellId, tuple[in
     One process calls this once, before any field is written: groups made in parallel race. ``fields`` gives the field
     numbers of each well where some wells lack some. Raises ResultsError where ``path`` exists or cannot be written.
     """
-    target = Path(path)
+    target = location(path)
     if target.exists():
         raise ResultsError(f"{path} exists already; remove it or give another name")
     with replacing_folder(target) as folder:
@@ -95,7 +96,7 @@ def write_field(path: str, spec: PlateSpec, key: FieldKey, image: NDArray[Any]) 
         raise FieldError(key, f"pixels of type {image.dtype} cannot be written; give integers or real numbers")
     if key.well not in spec.wells:
         raise FieldError(key, f"plate {spec.name!r} has no well {key.well}; name it in the plate's wells")
-    with replacing_folder(Path(path) / field_path(key)) as folder:
+    with replacing_folder(location(path) / field_path(key)) as folder:
         n_levels = write_levels(folder, image, axes="cyx", ngff=spec.ngff, halve=mean_halved)
         write_image_metadata(
             folder,

@@ -13,7 +13,20 @@ class TileSettings:
 
     size_px: int = 1024
     """Largest side of a tile's core. A field is cut into as few equal cores as this allows."""
+    max_field_px: int = 9_000_000
+    """A field of more pixels, such as a stitched well, is not held in memory: it is cut into blocks."""
+    block_px: int = 2048
+    """Largest side of a block's core; larger blocks need less work in all and more memory."""
+    max_nucleus_px: int = 128
+    """Largest height and width of a nucleus in a field that is cut into blocks; the blocks overlap by this much.
+    Larger objects are left out there, and the field's entry says how many."""
 
     def __post_init__(self) -> None:
         if self.size_px < 64:
             raise ConfigError(f"tiles.size_px = {self.size_px}: a core needs at least 64 px a side")
+        if self.max_field_px < 1:
+            raise ConfigError(f"tiles.max_field_px = {self.max_field_px}: give a number of pixels of at least 1")
+        if self.block_px < 256:
+            raise ConfigError(f"tiles.block_px = {self.block_px}: a block needs at least 256 px a side")
+        if not 16 <= self.max_nucleus_px <= 1024:
+            raise ConfigError(f"tiles.max_nucleus_px = {self.max_nucleus_px}: give 16 to 1024 px")

@@ -109,6 +109,33 @@ def photometric(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray
     return np.ascontiguousarray(out, dtype=np.float32)
 
 
+def shaded(image: NDArray[np.float32], rng: np.random.Generator, *, ratio: float) -> NDArray[np.float32]:
+    """A crop (Y, X) under illumination that falls off linearly in a random direction, by up to ``ratio`` from end to
+    end, its mean unchanged."""
+    height, width = image.shape
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    y, x = np.mgrid[-1.0 : 1.0 : height * 1j, -1.0 : 1.0 : width * 1j]
+    along = y * np.sin(angle) + x * np.cos(angle)
+    fall = float(rng.uniform(1.0, ratio))
+    slope = (fall - 1.0) / (fall + 1.0) / float(np.abs(along).max())
+    return np.asarray(image * (1.0 + slope * along), dtype=np.float32)
+
+
+def retaken(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A normalised crop (Y, X) as a camera would take it again: Poisson noise of its photons, read noise, 8, 12 or 16
+    bits of which it fills a part.
+
+    Intensity 1 is 20 to 2,000 photons; the offset keeps noise below the background from being cut.
+    """
+    offset = 0.2
+    full = float(10.0 ** rng.uniform(np.log10(20.0), np.log10(2000.0)))
+    photons = rng.poisson(np.clip(image + np.float32(offset), 0.0, None) * full)
+    electrons = photons + float(rng.uniform(0.0, 4.0)) * rng.standard_normal(image.shape)
+    levels = 2.0 ** float(rng.choice((8.0, 12.0, 16.0))) * float(rng.uniform(0.1, 1.0))
+    counts = np.clip(np.round(electrons / full * levels / (1.0 + offset)), 0.0, None)
+    return np.asarray(counts / levels * (1.0 + offset) - offset, dtype=np.float32)
+
+
 def empty_field(rng: np.random.Generator, *, crop_px: int) -> Sample:
     """A crop without nuclei: noise as the normalisation leaves it, haze, and now and then specks of debris."""
     shape = (crop_px, crop_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,42 +10,79 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hcs.errors import ConfigError
-from hcs.segment.normalise import normalise
+from hcs.segment.preprocess import Preprocess, quantiles
 from hcs.segment.scale import diameters_px, enlarged, scale_for
 from hcs.store.images import read_image
-from hcs.train.augment import Sample, empty_field, photometric, random_crop
+from hcs.train.augment import Sample, empty_field, photometric, random_crop, retaken, shaded
 from hcs.train.settings import TrainSettings
-from hcs.train.targets import class_map, weight_map
+from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
 
+INDEX = "index.csv"
 _WIDE = 0.2
 """Fraction of crops magnified within ``wide_scale``."""
 
 
-def load_split(folder: Path, split: str) -> dict[str, Sample]:
-    """All samples of one split, normalised, by file name.
+def load_split(folder: Path, split: str, preprocess: Preprocess | None = None) -> dict[str, Sample]:
+    """All samples of one split of the index, ready for a network that wants ``preprocess``, by name, sorted."""
+    prepare = preprocess or Preprocess()
+    index = read_index(folder)
+    rows = index[index["split"] == split].sort_values("name")
+    if rows.empty:
+        raise ConfigError(f"{folder / INDEX} lists no image of split {split!r}")
+    return {
+        name: _load(folder / image, folder / labels, folder / ignore, prepare)
+        for name, image, labels, ignore in rows[["name", "images", "labels", "ignore"]].itertuples(index=False)
+    }
 
-    ``folder`` holds ``index.csv`` (columns split, name) and, for each split, ``images/``, ``labels/`` and optionally
-    ``ignore/`` with files of the same names.
+
+def read_index(folder: Path) -> pd.DataFrame:
+    """The index of a folder of labelled images: its own columns, and where each image's files are.
+
+    ``index.csv`` has a column split, and either name (the files are ``SPLIT/images/NAME``, ``SPLIT/labels/NAME`` and,
+    where it exists, ``SPLIT/ignore/NAME``) or images and labels, and optionally ignore, paths relative to the folder.
     """
-    index_path = folder / "index.csv"
-    if not index_path.is_file():
-        raise ConfigError(f"{index_path} does not exist; give the folder of index.csv with its train/ and val/ folders")
-    index = pd.read_csv(index_path)
-    names = sorted(index.loc[index["split"] == split, "name"])
-    if not names:
-        raise ConfigError(f"{index_path} lists no image of split {split!r}")
-    return {name: _load(folder / split, name) for name in names}
+    path = folder / INDEX
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; give the folder of index.csv with its train/ and val/ folders")
+    index = pd.read_csv(path)
+    by_path = {"images", "labels"} <= set(index.columns)
+    if "split" not in index or not (by_path or "name" in index):
+        raise ConfigError(
+            f"{path} needs the column split, and name, or images and labels; it has {list(index.columns)}"
+        )
+    if not by_path:
+        for kind in ("images", "labels", "ignore"):
+            index[kind] = index["split"] + f"/{kind}/" + index["name"]
+    if "name" not in index:
+        index["name"] = index["images"]
+    if "ignore" not in index:
+        index["ignore"] = ""
+    index["ignore"] = index["ignore"].fillna("")
+    return index
 
 
-def _load(folder: Path, name: str) -> Sample:
-    image = normalise(read_image(folder / "images" / name))
-    labels = read_image(folder / "labels" / name).astype(np.int32)
+def preprocess_for(folder: Path, settings: TrainSettings) -> Preprocess:
+    """What ``settings`` do to an image; the histogram to match is read from the reference among the training images."""
+    plain = Preprocess(normalise=settings.normalise, median_px=settings.median_px)
+    if not settings.histogram_of:
+        return plain
+    index = read_index(folder)
+    row = index[(index["name"] == settings.histogram_of) & (index["split"] == "train")]
+    if row.empty:
+        raise ConfigError(f"histogram_of = {settings.histogram_of!r} is no training image of {folder / INDEX}")
+    reference = read_image(folder / row["images"].iloc[0])
+    return replace(plain, histogram=quantiles(Preprocess(normalise=settings.normalise)(reference)))
+
+
+def _load(image_path: Path, labels_path: Path, ignore_path: Path, preprocess: Preprocess) -> Sample:
+    image = preprocess(read_image(image_path))
+    labels = read_image(labels_path).astype(np.int32)
     if labels.shape != image.shape:
-        raise ConfigError(f"{folder / 'labels' / name} is {labels.shape} px but its image is {image.shape} px")
-    ignore_path = folder / "ignore" / name
+        raise ConfigError(f"{labels_path} is {labels.shape} px but its image is {image.shape} px")
     ignore = read_image(ignore_path) > 0 if ignore_path.is_file() else np.zeros(image.shape, np.bool_)
     return Sample(image, labels, ignore)
 
@@ -58,10 +96,10 @@ def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Te
     images, classes, weights = [], [], []
     for _ in range(settings.batch):
         crop = _crop(samples, settings, rng)
-        target = class_map(crop.labels, boundary_px=settings.boundary_px)
-        weight = weight_map(crop.labels, target, edge_weight=settings.edge_weight, touch_weight=settings.touch_weight)
+        target = _target(crop.labels, settings)
+        weight = _weight(crop.labels, target, settings)
         weight[crop.ignore] = 0.0
-        images.append(photometric(crop.image, rng))
+        images.append(_photographed(crop.image, settings, rng))
         classes.append(target.astype(np.int64))
         weights.append(weight)
     return (
@@ -69,6 +107,29 @@ def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Te
         torch.from_numpy(np.stack(classes)),
         torch.from_numpy(np.stack(weights)),
     )
+
+
+def _target(labels: NDArray[np.int32], settings: TrainSettings) -> NDArray[np.uint8]:
+    if settings.classes == 2:
+        return nucleus_map(labels)
+    draw = class_map if settings.boundary == "inner" else centred_class_map
+    return draw(labels, boundary_px=settings.boundary_px)
+
+
+def _weight(labels: NDArray[np.int32], target: NDArray[np.uint8], settings: TrainSettings) -> NDArray[np.float32]:
+    if settings.weights == "edge":
+        return weight_map(labels, target, edge_weight=settings.edge_weight, touch_weight=settings.touch_weight)
+    return distance_weights(labels) if settings.weights == "distance" else np.ones(labels.shape, np.float32)
+
+
+def _photographed(image: NDArray[np.float32], settings: TrainSettings, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The crop as another microscope gives it. An effect that is off draws nothing: the others stay the same."""
+    out = photometric(image, rng)
+    if settings.gradient and rng.random() < settings.gradient:
+        out = shaded(out, rng, ratio=settings.gradient_ratio)
+    if settings.camera and rng.random() < settings.camera:
+        out = retaken(out, rng)
+    return out
 
 
 def _crop(samples: list[Sample], settings: TrainSettings, rng: np.random.Generator) -> Sample:

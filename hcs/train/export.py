@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +12,87 @@ import pandas as pd
 import torch
 
 from hcs.segment.model import weights_of
-from hcs.segment.unet import UNet
+from hcs.segment.networks import describe
 from hcs.store.models import write_model
+from hcs.train.data import INDEX, read_index
+from hcs.train.loop import Trained
+from hcs.train.score import bootstrap
 from hcs.train.settings import TrainSettings
+from hcs.train.spec import network_spec
+
+_CLASS_NAMES = {2: "background, nucleus", 3: "background, interior, boundary"}
 
 
 def export(
-    network: UNet,
-    history: list[dict[str, float]],
+    trained: Trained,
     settings: TrainSettings,
     *,
     data: Path,
     path: Path,
-    seconds: float,
+    device: str = "cpu",
+    machine: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``path`` (.safetensors) and its card: the model, its data and licences, scores, how to make it again."""
-    index = pd.read_csv(data / "index.csv")
-    best = max(history, key=lambda row: row["val_mean_f1"])
     card: dict[str, Any] = {
         "name": path.stem,
-        "task": "nucleus segmentation of fluorescence images, three classes: background, interior, boundary",
-        "input": "one channel, normalised per field by hcs.segment.normalise; nuclei of about 8 to 60 px across",
-        "network": {"widths": list(network.spec.widths), "classes": network.spec.classes},
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "data": _data_card(index),
-        "index_sha256": hashlib.sha256((data / "index.csv").read_bytes()).hexdigest(),
-        "settings": dataclasses.asdict(settings),
-        "scores": {
-            "split": "val",
-            "images": int((index["split"] == "val").sum()),
-            "mean F1 over IoU 0.50-0.90": round(best["val_mean_f1"], 4),
-            "F1 at IoU 0.5": round(best["val_f1_at_0.5"], 4),
-            "step": int(best["step"]),
-            "selection": "of all evaluations the one with the highest val mean F1; its scores are slightly optimistic",
-        },
+        "task": f"nucleus segmentation of fluorescence images, classes: {_CLASS_NAMES[settings.classes]}",
+        "input": _input(trained),
+        "network": describe(network_spec(settings)),
+        **trained.recipe.card(),
+        "parameters": sum(p.numel() for p in trained.network.parameters()),
+        "data": _data_card(read_index(data)),
+        "index_sha256": hashlib.sha256((data / INDEX).read_bytes()).hexdigest(),
+        "settings": settings.plain(),
+        "settings_sha256": settings.digest(),
+        "scores": _scores(trained),
         "trained": {
             "date": time.strftime("%Y-%m-%d"),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "machine": {**(machine or {}), "threads": settings.threads, "device": _device_name(device)},
             "torch": torch.__version__,
-            "hours": round(seconds / 3600.0, 2),
+            "steps": int(trained.history[-1]["step"]),
+            "hours": round(trained.seconds / 3600.0, 2),
         },
         "licence": "MIT (weights)",
         "limits": "2-D fluorescence only; not for brightfield or stained tissue; not trained on micronuclei",
     }
-    write_model(path, card, weights_of(network))
+    write_model(path, card, weights_of(trained.network))
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else device
+
+
+def _input(trained: Trained) -> str:
+    recipe = trained.recipe
+    size = f"{recipe.diameter_px:g} px across" if recipe.diameter_px else "as large as they are in the image"
+    return f"one channel, prepared per field ({recipe.preprocess.normalise}); nuclei {size}"
+
+
+def _scores(trained: Trained) -> dict[str, Any]:
+    """Scores of the weights on the validation images, with 95 % bootstrap intervals over images."""
+    best = max(trained.history, key=lambda row: row["val_mean_f1"])
+    named = dict(zip(("mean F1 over IoU 0.50-0.90", "F1 at IoU 0.5"), trained.scores.T, strict=True))
+    means = {name: round(float(own.mean()), 4) for name, own in named.items()}
+    intervals = {f"{name}, 95 % interval": _rounded(bootstrap(own)) for name, own in named.items()}
+    return {
+        "split": "val",
+        "images": len(trained.scores),
+        **means,
+        **intervals,
+        "step": int(best["step"]),
+        "scale": "each image at the size of its true median nucleus" if trained.recipe.diameter_px else "as it is",
+        "selection": "of all evaluations the one with the highest val mean F1; its scores are slightly optimistic",
+    }
+
+
+def _rounded(interval: tuple[float, float]) -> list[float] | None:
+    """The interval as JSON holds it; None where there is none."""
+    return None if interval[0] != interval[0] else [round(end, 4) for end in interval]
 
 
 def _data_card(index: pd.DataFrame) -> list[dict[str, Any]]:
-    """Images, nuclei and licence by source and split."""
-    groups = index.groupby(["split", "source", "licence"], as_index=False).agg(
-        images=("name", "count"), nuclei=("nuclei", "sum")
-    )
+    """Images and, where the index tells them, nuclei and licence, by source and split."""
+    keys = [key for key in ("split", "source", "licence") if key in index]
+    wanted = {"images": ("name", "count")} | ({"nuclei": ("nuclei", "sum")} if "nuclei" in index else {})
+    groups = index.groupby(keys, as_index=False, dropna=False).agg(**wanted)
     return [{str(k): v for k, v in row.items()} for row in groups.to_dict(orient="records")]

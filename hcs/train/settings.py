@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args, get_type_hints
 
 from hcs.errors import ConfigError
 
@@ -11,24 +14,54 @@ from hcs.errors import ConfigError
 class TrainSettings:
     """One training run; with the same settings, images and machine it gives the same weights."""
 
+    network: Literal["add", "concat"] = "add"
+    """U-Net whose skips are added (`hcs.segment.unet`) or concatenated as published (`hcs.segment.concat`)."""
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Channels of the U-Net at each resolution."""
+    classes: Literal[2, 3] = 3
+    """3: background, interior, boundary; 2: background, nucleus, parted by a distance watershed."""
+    batch_norm: bool = True
+    """Batch norm of a ``concat`` network; ``add`` always has it."""
+    dropout: float = 0.0
+    """Fraction of activations dropped inside every block of a ``concat`` network."""
+    padding: Literal["zeros", "replicate"] = "replicate"
+    """What convolutions of a ``concat`` network see beyond the border; ``add`` sees the edge repeated."""
+    upsampling: Literal["transposed", "nearest"] = "transposed"
+    """How a ``concat`` network doubles the resolution."""
+    normalise: Literal["asinh", "median", "min-max"] = "asinh"
+    """How intensities become the network's input; see `hcs.segment.preprocess`."""
+    histogram_of: str = ""
+    """Name of the training image to whose histogram every image's is matched; empty: to none."""
+    median_px: int = 0
+    """Side of a median filter on the normalised image: 3 or 5; 0: none."""
     steps: int = 3600
     """Optimiser steps."""
     batch: int = 8
     """Crops a step."""
     crop_px: int = 224
     """Side of a crop; a multiple of the network's stride."""
+    optimiser: Literal["adamw", "adam", "rmsprop"] = "adamw"
+    """AdamW decouples weight decay; Adam and RMSprop add it to the gradient."""
     learning_rate: float = 2e-3
-    """Peak rate of AdamW; linear warm-up, then a cosine to zero."""
+    """Peak rate; linear warm-up, then the schedule."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up: a cosine to zero at the last step, or the peak rate throughout."""
     warmup_steps: int = 200
     """Steps of the warm-up."""
     weight_decay: float = 1e-4
-    """AdamW's decoupled weight decay."""
+    """Weight decay."""
     averaging: float = 0.998
     """Decay of the running average of weights that is evaluated and shipped."""
+    loss: Literal["cross_entropy", "bce", "dice", "cross_entropy+dice", "bce+dice"] = "cross_entropy"
+    """What is minimised; see `hcs.train.losses`."""
+    boundary: Literal["inner", "centred"] = "inner"
+    """Whether the boundary class is a nucleus' own outermost pixels, or a band on both sides of its outline (Caicedo et
+    al. 2019)."""
     boundary_px: int = 2
-    """Width of the boundary class: a nucleus' outermost pixels."""
+    """Width of the boundary class; odd where it is centred."""
+    weights: Literal["edge", "distance", "none"] = "edge"
+    """Loss weights: ``edge_weight`` and ``touch_weight``; Ronneberger's (MICCAI 2015), by the distances from the two
+    nearest nuclei; or none."""
     edge_weight: float = 4.0
     """Loss weight of pixels within 3 px of an outline, on both sides."""
     touch_weight: float = 10.0
@@ -45,12 +78,26 @@ class TrainSettings:
     """Fraction of crops that are synthetic fields without nuclei (noise, haze, specks)."""
     seed: int = 0
     """Seed of weights, crops and augmentation."""
+    gradient: float = 0.0
+    """Fraction of crops under a linear gradient of illumination of up to ``gradient_ratio`` across."""
+    gradient_ratio: float = 2.0
+    """Brightest over darkest end of that gradient, at most."""
+    camera: float = 0.0
+    """Fraction of crops taken again by a simulated camera: Poisson and read noise, then 8, 12 or 16 bits."""
     evaluate_every: int = 600
     """Steps between evaluations of the averaged weights on the validation images."""
+    patience: int = 0
+    """Evaluations without a better F1 on the validation images after which training stops early; 0: never."""
     checkpoint_every: int = 100
     """Steps between checkpoints; a killed run goes on from the last."""
     threads: int = 2
     """CPU threads."""
+    loaders: int = 1
+    """Threads that prepare crops; a batch is the same whoever prepares it."""
+    bfloat16: bool = False
+    """Convolutions in bfloat16 on a CUDA device; a CPU computes in float32 all the same."""
+    compile: bool = False
+    """Compile the network (torch.compile) on a CUDA device; it pays in long runs only."""
 
     def __post_init__(self) -> None:
         stride = 2 ** (len(self.widths) - 1)
@@ -58,3 +105,39 @@ class TrainSettings:
             raise ConfigError(f"crop_px = {self.crop_px}: it must be a multiple of the network's stride, {stride}")
         if self.steps <= self.warmup_steps:
             raise ConfigError(f"steps = {self.steps}: it must exceed warmup_steps, {self.warmup_steps}")
+        for name, hint in get_type_hints(type(self)).items():
+            choices = get_args(hint)
+            if choices and Ellipsis not in choices and float not in choices and getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r}: one of {', '.join(str(c) for c in choices)} is needed"
+                )
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
+        for name in ("dropout", "gradient", "camera", "empty_fraction"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
+        if self.boundary == "centred" and self.boundary_px % 2 == 0:
+            raise ConfigError(f"boundary_px = {self.boundary_px}: a centred boundary needs an odd width")
+
+    def shortened(self, steps: int) -> TrainSettings:
+        """These settings for fewer steps: warm-up and evaluations keep their share, nothing is stopped early."""
+        share = steps / self.steps
+        return replace(
+            self,
+            steps=steps,
+            warmup_steps=min(round(self.warmup_steps * share), steps - 1),
+            evaluate_every=max(round(self.evaluate_every * share), 1),
+            patience=0,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """All settings as a checkpoint and a model card hold them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def digest(self) -> str:
+        """SHA-256 of all settings: runs of the same digest, data and machine give the same weights."""
+        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
+
+
+_LEAST = {"steps": 1, "batch": 1, "evaluate_every": 1, "checkpoint_every": 1, "threads": 1, "loaders": 1, "patience": 0}

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.segment.distance import distance_px
+
 _EDGE_PX = 3
 _TOUCH_PX = 4
 
@@ -14,9 +16,8 @@ def class_map(labels: NDArray[np.integer], *, boundary_px: int) -> NDArray[np.ui
     """Labels (Y, X) → classes (Y, X) uint8: 0 background, 1 interior, 2 boundary.
 
     The boundary class is a nucleus' own outermost ``boundary_px`` pixels, so interior and boundary together are the
-    nucleus
-    exactly. (Caicedo et al. 2019 draw it half outside, which costs a pixel of outline.) A nucleus thinner than
-    twice that keeps the half of its pixels that lie deepest as interior, so that no nucleus is without one.
+    nucleus exactly. (Caicedo et al. 2019 draw it half outside, see `centred_class_map`.) A nucleus thinner than twice
+    that keeps the half of its pixels that lie deepest as interior, so that no nucleus is without one.
     """
     nucleus = labels > 0
     depth = depth_px(labels)
@@ -28,6 +29,21 @@ def class_map(labels: NDArray[np.integer], *, boundary_px: int) -> NDArray[np.ui
     return classes
 
 
+def centred_class_map(labels: NDArray[np.integer], *, boundary_px: int) -> NDArray[np.uint8]:
+    """Labels (Y, X) → classes (Y, X) uint8, the boundary class a band of ``boundary_px``, odd, centred on a nucleus'
+    outermost pixels: as wide outside as inside (Caicedo et al. 2019, with 3 px)."""
+    outline = (depth_px(labels) == 1.0).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (boundary_px, boundary_px))
+    band = cv2.dilate(outline, disc) > 0
+    classes: NDArray[np.uint8] = np.where(band, 2, labels > 0).astype(np.uint8)
+    return classes
+
+
+def nucleus_map(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Labels (Y, X) → classes (Y, X) uint8 of a binary network: 0 background, 1 nucleus."""
+    return (labels > 0).astype(np.uint8)
+
+
 def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     """Distance, px, of every nucleus pixel to the nearest pixel of anything else; 0 in the background.
 
@@ -36,8 +52,7 @@ def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     padded = np.pad(labels, 1, mode="edge").astype(np.float32)
     square = np.ones((3, 3), np.uint8)
     same = cv2.erode(padded, square) == cv2.dilate(padded, square)
-    core = ((padded > 0) & same).astype(np.uint8)
-    depth = cv2.distanceTransform(core, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] + 1.0
+    depth = distance_px((padded > 0) & same)[1:-1, 1:-1] + 1.0
     return np.where(labels > 0, depth, 0.0).astype(np.float32)
 
 
@@ -54,6 +69,24 @@ def weight_map(
     near = (inside + outside) <= _EDGE_PX
     weights = np.where(near | (classes == 2), edge_weight, 1.0).astype(np.float32)
     return np.where(_between(labels), np.float32(touch_weight), weights)
+
+
+def distance_weights(
+    labels: NDArray[np.integer], *, strength: float = 10.0, sigma_px: float = 5.0
+) -> NDArray[np.float32]:
+    """Loss weights (Y, X) float32: 1 + strength · exp(−(d₁ + d₂)² / 2σ²), d₁ and d₂ a pixel's distances, px, from the
+    nearest and the second nearest nucleus; 1 where there are fewer than two nuclei.
+
+    Ronneberger et al., MICCAI 2015, with their w₀ = 10 and σ = 5 px; a pixel inside a nucleus has d₁ = 0. Their balance
+    of class frequencies is left out: the class map is not theirs.
+    """
+    nearest = np.full((2, *labels.shape), np.inf, np.float32)
+    for label in np.unique(labels[labels > 0]):
+        away = distance_px(labels != label)
+        nearest[1] = np.minimum(nearest[1], np.maximum(nearest[0], away))
+        nearest[0] = np.minimum(nearest[0], away)
+    weights: NDArray[np.float32] = 1.0 + strength * np.exp(-(nearest.sum(axis=0) ** 2) / (2.0 * sigma_px**2))
+    return weights.astype(np.float32)
 
 
 def _between(labels: NDArray[np.integer]) -> NDArray[np.bool_]:

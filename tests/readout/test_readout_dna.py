@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from hcs.readout.dna import DnaPeak, find_peak
-from hcs.readout.phases import EDGES_N, PHASES, bin_content, components, fit_weights, phase_of
+from hcs.readout.phases import EDGES_N, PHASES, PhaseModel, bin_content, bin_of, fit_weights
 from hcs.readout.settings import ReadoutSettings
 
 SETTINGS = ReadoutSettings()
@@ -122,7 +122,7 @@ def test_negative_zero_and_missing_contents_are_left_out_of_the_peak() -> None:
 
 
 def test_components_are_distributions() -> None:
-    shapes = components(cv=0.08, four_n_ratio=1.95)
+    shapes = PhaseModel(cv=0.08, four_n_ratio=1.95).shapes()
     assert shapes.shape == (len(PHASES), len(EDGES_N) - 1)
     assert (shapes >= 0).all()
     np.testing.assert_allclose(shapes.sum(axis=1), 1, atol=1e-3)
@@ -131,7 +131,7 @@ def test_components_are_distributions() -> None:
 
 
 def test_weights_of_a_well_without_nuclei_are_nan_and_others_add_up() -> None:
-    shapes = components(cv=0.06, four_n_ratio=2)
+    shapes = PhaseModel(cv=0.06, four_n_ratio=2).shapes()
     weights = fit_weights(np.stack([bin_content([]), bin_content([2.0, 2.02, 4.0])]), shapes)
     assert np.isnan(weights[0]).all()
     assert weights[1].sum() == pytest.approx(1)
@@ -140,10 +140,10 @@ def test_weights_of_a_well_without_nuclei_are_nan_and_others_add_up() -> None:
 
 
 def test_far_out_contents_count_as_sub_g1_and_above_4n() -> None:
-    weights = fit_weights(bin_content([-3.0, 0.0, 40.0, 2.0])[None], components(cv=0.06, four_n_ratio=2))[0]
+    weights = fit_weights(bin_content([-3.0, 0.0, 40.0, 2.0])[None], PhaseModel(cv=0.06, four_n_ratio=2).shapes())[0]
     np.testing.assert_allclose(weights, [0.5, 0.25, 0, 0, 0.25], atol=0.01)
 
 
-def test_phase_of_by_gates() -> None:
-    names = phase_of([-1, 1.0, 2.0, 3.0, 4.0, 6.0, np.nan], gates_n=(1.5, 2.5, 3.5, 5.0))
-    assert names.tolist() == ["SubG1", "SubG1", "G1", "S", "G2M", "Above4N", ""]
+def test_bins_of_contents() -> None:
+    assert bin_of(np.array([-1.0, 0.0, 0.05, 2.0, 8.99, 9.0, 40.0, np.nan])).tolist() == [0, 0, 1, 50, 224, 224, 224, 0]
+    assert bin_content([0.05, 2.0, np.nan, np.inf]).sum() == 2

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.ledger import LedgerEntry, is_finished, ledger_frame, read_entry, read_ledger, write_entry
-from hcs.store.table import part_is_valid, part_path, read_nuclei, write_part
+from hcs.store.parts import read_parts
+from hcs.store.table import part_is_valid, part_path, write_part
 
 
 def columns(n: int, first: float = 0.0) -> dict[str, NDArray[Any]]:
@@ -41,21 +42,21 @@ def test_pandas_reads_the_folder_without_hcs(table: Path) -> None:
 
 
 def test_reading_wells_columns_and_rows(table: Path) -> None:
-    assert len(read_nuclei(table)) == 6
-    assert list(read_nuclei(table, wells=["b3"], columns=["Metadata_Site"])["Metadata_Site"]) == [
+    assert len(read_parts(table / "nuclei")) == 6
+    assert list(read_parts(table / "nuclei", wells=["b3"], columns=["Metadata_Site"])["Metadata_Site"]) == [
         0,
         0,
         0,
         1,
         1,
     ]
-    large = read_nuclei(table, where=ds.field("Nuclei_AreaShape_Area") >= 10)
+    large = read_parts(table / "nuclei", where=ds.field("Nuclei_AreaShape_Area") >= 10)
     assert list(large["Nuclei_AreaShape_Area"]) == [10.0, 11.0]
-    assert "well" not in read_nuclei(table).columns
+    assert "well" not in read_parts(table / "nuclei").columns
     with pytest.raises(ResultsError, match="no column Nuclei_Aera"):
-        read_nuclei(table, columns=["Nuclei_Aera"])
+        read_parts(table / "nuclei", columns=["Nuclei_Aera"])
     with pytest.raises(ResultsError, match="finished `hcs run`"):
-        read_nuclei(table / "elsewhere")
+        read_parts(table / "elsewhere")
 
 
 def test_the_same_nuclei_give_the_same_bytes(table: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_part_cut_short_is_not_valid(table: Path) -> None:
 def test_a_plate_name_with_a_slash_is_one_folder(tmp_path: Path) -> None:
     write_part(tmp_path, "a/b c", FieldKey.parse("A01/0"), columns(1))
     assert [p.name for p in (tmp_path / "nuclei").iterdir()] == ["plate=a%2Fb%20c"]
-    assert list(read_nuclei(tmp_path)["Metadata_Plate"]) == ["a/b c"]
+    assert list(read_parts(tmp_path / "nuclei")["Metadata_Plate"]) == ["a/b c"]
 
 
 def test_ledger_round_trip_and_pending(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs.train.targets import class_map, depth_px, weight_map
+from hcs.train.targets import centred_class_map, class_map, depth_px, distance_weights, weight_map
 
 
 def test_a_square_has_a_boundary_of_its_own_outermost_pixels() -> None:
@@ -52,3 +53,32 @@ def test_weights_are_alike_on_both_sides_of_an_outline_and_highest_between_nucle
     assert weights[20, 18] == weights[20, 19] == 10.0
     assert weights[11, 10] == weights[8, 10] == 4.0
     assert weights[20, 11] == weights[2, 2] == 1.0
+
+
+def test_a_centred_boundary_lies_on_both_sides_of_the_outline() -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[5:15, 5:15] = 1
+    classes = centred_class_map(labels, boundary_px=3)
+    assert classes[10, :9].tolist() == [0, 0, 0, 0, 2, 2, 2, 1, 1]
+    assert (classes == 1).sum() == 6 * 6
+    assert (classes == 2).sum() == 12 * 12 - 6 * 6 - 4  # a disc leaves the corners out
+
+
+def test_distance_weights_are_those_of_the_formula() -> None:
+    labels = np.zeros((9, 30), np.int32)
+    labels[:, :5], labels[:, 12:] = 3, 7
+    weights = distance_weights(labels)
+    # Column 8 is 4 px from the left nucleus (column 4) and 4 px from the right one (column 12).
+    assert weights[4, 8] == pytest.approx(1.0 + 10.0 * np.exp(-(8.0**2) / 50.0))
+    # Inside the left nucleus the nearest is 0 px away, the other one 12 − 2 px.
+    assert weights[4, 2] == pytest.approx(1.0 + 10.0 * np.exp(-(10.0**2) / 50.0))
+    labels[labels == 7] = 0
+    assert (distance_weights(labels) == 1.0).all()
+
+
+def test_distance_weights_tell_the_second_nearest_from_the_nearest_whatever_the_order() -> None:
+    labels = np.zeros((5, 60), np.int32)
+    labels[:, 50:], labels[:, 20:25], labels[:, :4] = 1, 2, 3
+    # Column 30: 6 px from label 2, 20 px from label 1, 27 px from label 3.
+    found = distance_weights(labels, sigma_px=20.0)[2, 30]
+    assert found == pytest.approx(1.0 + 10.0 * np.exp(-(26.0**2) / 800.0))

@@ -1,0 +1,75 @@
+"""`hcs export`: tables of a results folder as single files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hcs.cli.common import FILE, PLACE
+
+if TYPE_CHECKING:
+    from hcs.store.location import Location
+    from hcs.store.results import Results
+
+
+@click.command()
+@click.argument("results", type=PLACE)
+@click.option("--csv", "csv_path", type=FILE, help="CSV that spreadsheets open; wells unless --table says otherwise.")
+@click.option("--parquet", "parquet_path", type=FILE, help="One Parquet file; nuclei unless --table says otherwise.")
+@click.option(
+    "--anndata",
+    "anndata_path",
+    type=click.Path(path_type=Path),
+    help="AnnData, .h5ad or .zarr, of nuclei or wells; nuclei unless --table says otherwise.",
+)
+@click.option("--table", help="Which table: nuclei, wells, compounds, doses, hits, …")
+@click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
+@click.option("--columns", help="Only these columns, with commas between them.")
+def export(
+    results: Location,
+    csv_path: Path | None,
+    parquet_path: Path | None,
+    anndata_path: Path | None,
+    table: str | None,
+    wells: str | None,
+    columns: str | None,
+) -> int:
+    """Write a table of RESULTS as one file: for a spreadsheet, for other programs, for scanpy.
+
+    From Python, `hcs.open_results(RESULTS)` gives the same tables without a file between.
+    """
+    from hcs.errors import ConfigError
+    from hcs.store.anndata import export_anndata
+    from hcs.store.export import SHEET_ROWS, Selection, export_csv, export_parquet
+    from hcs.store.results import open_results
+
+    opened = open_results(results)
+    chosen_wells = _wells(opened, wells)
+    chosen_columns = tuple(name.strip() for name in columns.split(",")) if columns else None
+    ways = (
+        (csv_path, export_csv, "wells"),
+        (parquet_path, export_parquet, "nuclei"),
+        (anndata_path, export_anndata, "nuclei"),
+    )
+    if not any(path for path, _, _ in ways):
+        raise ConfigError("nothing to export; say --csv FILE, --parquet FILE or --anndata FILE")
+    for path, write, usual in ways:
+        if path is not None:
+            selection = Selection(table=table or usual, wells=chosen_wells, columns=chosen_columns)
+            rows = write(opened, path, selection)
+            click.echo(f"{path}: {rows:,} rows of {selection.table}")
+            if write is export_csv and rows >= SHEET_ROWS:
+                click.echo(f"A spreadsheet shows the first {SHEET_ROWS - 1:,} rows only; choose --wells.", err=True)
+    return 0
+
+
+def _wells(results: Results, patterns: str | None) -> tuple[str, ...] | None:
+    """The wells of the run that ``patterns`` name, None for all."""
+    from hcs.plate.keys import select_wells
+
+    if patterns is None:
+        return None
+    wells = tuple(sorted({key.well for key in results.keys()}))  # noqa: SIM118
+    return tuple(str(well) for well in select_wells(wells, patterns))

@@ -1,0 +1,63 @@
+"""`hcs plan`: what a run will take, before it is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hcs.cli.common import config_options, configuration
+
+
+@click.command()
+@click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
+@config_options
+@click.option("--plate-map", help="CSV or Parquet; for many plates also a folder, or a name with {plate}.")
+@click.option("--dna", help="DNA channel, name or 0-based index.")
+@click.option("--sensor", help="Sensor channel, name or 0-based index.")
+@click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
+@click.option("--workers", type=int, help="Worker processes to plan for.  [default: one for every core]")
+@click.option("--labels", type=click.Choice(["plate", "out", "none"]), help="As for `hcs run`.")
+def plan(
+    plates: tuple[str, ...],
+    config_path: Path | None,
+    model: str | None,
+    diameter_px: float | None,
+    device: str,
+    plate_map: str | None,
+    dna: str | None,
+    sensor: str | None,
+    wells: str | None,
+    workers: int | None,
+    labels: str | None,
+) -> int:
+    """Say what `hcs run PLATE…` will take: time, memory, bytes and files; and what is odd about the plates.
+
+    Channels, plate map, chunks and shards are checked, and a few fields of each plate are processed into a temporary
+    folder; the plates are not written to.
+    """
+    from hcs.run.cluster import Workers
+    from hcs.run.forecast import forecast_lines
+    from hcs.run.many import find_plate_map, find_plates
+    from hcs.run.probe import plan_plate
+
+    config = configuration(config_path, model=model, diameter_px=diameter_px, dna=dna, sensor=sensor, labels=labels)
+    seconds = 0.0
+    runs = find_plates(plates, Path())
+    for run in runs:
+        found = plan_plate(
+            run.path,
+            config,
+            plate_map_path=find_plate_map(plate_map, run.name),
+            wells=wells,
+            workers=Workers(count=workers, device=device),
+            say=lambda line: click.echo(line, err=True),
+        )
+        for line in forecast_lines(run.name, found.forecast, found.probe):
+            click.echo(line)
+        for note in found.notes:
+            click.echo(f"  note    {note}")
+        seconds += found.forecast.seconds
+    if len(runs) > 1:
+        click.echo(f"{len(runs)} plates, one after another: {seconds / 3600:.1f} h")
+    return 0

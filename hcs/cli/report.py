@@ -1,0 +1,31 @@
+"""`hcs report`: results as a page to send around."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hcs.cli.common import FILE, PLACE
+
+if TYPE_CHECKING:
+    from hcs.store.location import Location
+
+
+@click.command()
+@click.argument("results", type=PLACE, nargs=-1, required=True)
+@click.option("--out", type=FILE, help="Page of the overview over several RESULTS.  [default: overview.html]")
+@click.option("--no-pictures", is_flag=True, help="Leave out the pictures of wells and nuclei, and read no image.")
+def report(results: tuple[Location, ...], out: Path | None, no_pictures: bool) -> int:
+    """Write RESULTS/report.html, one page that needs nothing else, and its charts to RESULTS/figures/.
+
+    With several RESULTS, each gets its page, and an overview shows trends over all of them. For instance: hcs report
+    plate1 plate2 plate3 --out overview.html
+    """
+    from hcs.run.overview import report_results
+
+    if out is not None and len(results) == 1:
+        raise click.BadParameter("the overview needs two or more RESULTS; leave --out away", param_hint="--out")
+    report_results(results, out or Path("overview.html"), pictures=not no_pictures, say=click.echo)
+    return 0

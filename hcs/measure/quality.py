@@ -1,0 +1,220 @@
+"""How good the image of a field is, channel by channel: focus, saturation, background, signal, debris."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.measure.intensity import Floats, Floats32, as_float32, saturation_level
+from hcs.measure.jit import kernel
+from hcs.measure.settings import MeasureSettings
+
+_ROW_STEP = 4
+_STEPS_PX = (1, 2, 4, 8)
+_TILES = 4
+_RUN_PX = 32
+_QUIETEST = 10.0
+_OF_NOISE = 0.76
+"""That percentile of means of 16 half-normal values, relative to their mean: 1 - 1.28 x 0.756 / 4."""
+_SPECK_PX = 10
+_ROUNDING = 12.0**-0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelQuality:
+    """Quality of one channel of one field, of the pixels as the camera recorded them; see ``quality_columns``.
+
+    NaN where a number has no meaning: see `field_quality`.
+    """
+
+    focus: float
+    saturated: float
+    background: float
+    gradient: float
+    noise: float
+    stain: float
+    snr: float
+    confluence: float
+    debris: float
+
+
+def field_quality(
+    image: NDArray[np.generic], labels: NDArray[np.integer], *, channels: tuple[str, ...], settings: MeasureSettings
+) -> dict[str, ChannelQuality]:
+    """Channel → quality of a field's recorded image (C, Y, X), whose nuclei are ``labels`` (Y, X), 0 outside.
+
+    NaN stands for: focus without any structure above the noise, saturation of a float image without a level in the
+    settings, a gradient with fewer than four tiles that show background or a background not above 0, and stain,
+    signal to noise and debris without a nucleus, which are measured by the nuclei's brightness.
+    """
+    cells = _find_cells(labels)
+    return {name: _channel_quality(plane, cells, settings) for name, plane in zip(channels, image, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Where the nuclei are: a sample of their pixels, and all of their surroundings at lower resolution."""
+
+    pixels: NDArray[np.intp]
+    """Flat indices of every third pixel of every third row that lies in a nucleus."""
+    label: NDArray[np.intp]
+    """Label of each of these pixels."""
+    covered: NDArray[np.uint8]
+    """(Y // 2, X // 2), 1 within about 4 px of a nucleus."""
+
+
+def _find_cells(labels: NDArray[np.integer]) -> _Cells:
+    sampled = np.ascontiguousarray(labels[::3, ::3])
+    inside = np.flatnonzero(sampled > 0)
+    rows, columns = np.divmod(inside, sampled.shape[1])
+    height, width = (n // 2 for n in labels.shape)
+    mask = (labels[: 2 * height : 2, : 2 * width : 2] > 0).astype(np.uint8)
+    if mask.size:
+        mask = np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
+    return _Cells(3 * (rows * labels.shape[1] + columns), sampled.ravel()[inside].astype(np.intp), mask)
+
+
+def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: MeasureSettings) -> ChannelQuality:
+    pixels = as_float32(plane)
+    half = _pooled(pixels, 2)
+    eighth = _pooled(half, 4)
+    level = float(np.percentile(eighth if eighth.size else pixels, settings.background_percentile))
+    noise = noise_sd(pixels)
+    if plane.dtype.kind in "iu":
+        noise = max(noise, _ROUNDING)  # a background of one grey level is not without noise, only rounded
+    stain = _stain(pixels, cells, level)
+    return ChannelQuality(
+        focus=focus_score(pixels, noise=noise, ceiling=_brightest(pixels, level, stain)),
+        saturated=_saturated(pixels, saturation_level(plane.dtype, settings)),
+        background=level,
+        gradient=_gradient(eighth, cells.covered, level),
+        noise=noise,
+        stain=stain,
+        snr=stain / noise if noise > 0 else float("nan"),
+        confluence=_confluence(_pooled(half, 2), level, noise),
+        debris=_debris(half, cells.covered, stain, noise) * 1e6 / pixels.size,
+    )
+
+
+def focus_score(pixels: Floats32, *, noise: float, ceiling: float) -> float:
+    """Sharpness of a plane (Y, X): about 1 for sharp edges, 0 for a smooth image; NaN without structure.
+
+    With S(h) the mean squared difference of pixels h apart, in rows and columns, it is
+    2 − ½ log₂ [(S(8) − S(4)) / (S(2) − S(1))]: S grows as h across edges and as h² where all is smooth, so the score is
+    2 less the exponent. White noise adds the same to every S and drops out, whatever its strength; gain, offset and
+    the number of cells cancel in the ratio. Pixels above ``ceiling`` count as that, lest a few bright specks decide.
+    The power spectrum's log-log slope (Bray et al., J. Biomol. Screen. 17, 266 (2012)) is the same exponent, of signal
+    and noise together.
+    """
+    if min(pixels.shape) <= _STEPS_PX[-1]:
+        return float("nan")
+    sums, pairs = _squared_differences(pixels, float(ceiling))
+    s1, s2, s4, s8 = (float(s) for s in sums / pairs)
+    # Standard error of a difference of two such means if there were nothing but noise of this strength.
+    error = 4.0 * noise**2 / np.sqrt(pairs)
+    if s8 - s4 <= 10.0 * error:
+        return float("nan")
+    return max(2.0 - 0.5 * float(np.log2((s8 - s4) / max(s2 - s1, error, 1e-6 * (s8 - s4)))), 0.0)
+
+
+@kernel
+def _squared_differences(pixels: Floats32, ceiling: float) -> tuple[Floats, int]:
+    """Sums of squared differences (4,) of pixels 1, 2, 4 and 8 apart, of every fourth row; the number of pairs."""
+    sums = np.zeros(4)
+    height, width = pixels.shape[0] - 8, pixels.shape[1] - 8
+    most = np.float32(ceiling)
+    pairs = 0
+    for y in range(0, height, _ROW_STEP):
+        row = np.zeros(4, np.float32)
+        for x in range(width):
+            here = min(pixels[y, x], most)
+            for k in range(4):
+                across = min(pixels[y, x + (1 << k)], most) - here
+                down = min(pixels[y + (1 << k), x], most) - here
+                row[k] += across * across + down * down
+        sums += row
+        pairs += 2 * width
+    return sums, pairs
+
+
+def noise_sd(pixels: Floats32) -> float:
+    """Standard deviation of pixel noise (Y, X), grey levels: from neighbours' differences in the quietest places.
+
+    For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lowest tenth of runs of 32 pixels in a row leaves out outlines and
+    texture. A plane narrower than a run gives 0.
+    """
+    rows = pixels[:: 2 * _ROW_STEP, : pixels.shape[1] // _RUN_PX * _RUN_PX]
+    if rows.size == 0:
+        return 0.0
+    runs = np.abs(rows[:, 1::2] - rows[:, ::2]).reshape(-1, _RUN_PX // 2).mean(axis=1)
+    return float(np.percentile(runs, _QUIETEST)) / _OF_NOISE * float(np.sqrt(np.pi)) / 2.0
+
+
+def _saturated(pixels: Floats32, ceiling: float) -> float:
+    """Share of pixels at or above ``ceiling``; NaN where there is no such level."""
+    if not np.isfinite(ceiling):
+        return float("nan")
+    return float(np.count_nonzero(pixels >= ceiling)) / pixels.size if pixels.max() >= ceiling else 0.0
+
+
+def _stain(pixels: Floats32, cells: _Cells, level: float) -> float:
+    """Median over nuclei of their mean above the background; NaN without one."""
+    if cells.label.size == 0:
+        return float("nan")
+    counts = np.bincount(cells.label)
+    sums = np.bincount(cells.label, weights=pixels.ravel()[cells.pixels])
+    return float(np.median(sums[counts > 0] / counts[counts > 0])) - level
+
+
+def _brightest(pixels: Floats32, level: float, stain: float) -> float:
+    """Grey level above which a pixel is more than stained nucleus: 1.5 times the stain, or a high percentile."""
+    return level + 1.5 * stain if stain > 0 else float(np.percentile(pixels[::_ROW_STEP, ::_ROW_STEP], 99.9))
+
+
+def _pooled(pixels: Floats32, factor: int) -> Floats32:
+    """Means of squares of ``factor`` px, (Y // factor, X // factor); a remainder is left out."""
+    height, width = (n // factor for n in pixels.shape)
+    if height == 0 or width == 0:
+        return np.zeros((height, width), np.float32)
+    whole = pixels[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _gradient(eighth: Floats32, covered: NDArray[np.uint8], level: float) -> float:
+    """Range of the background over the field, relative to its level: least to most of 4 × 4 tiles.
+
+    A tile shows the 5th percentile of its means of 8 × 8 px that are free of nuclei; one that is less than a tenth free
+    shows none.
+    """
+    full = _pooled(covered.astype(np.float32), 4)
+    levels = []
+    for rows in np.array_split(np.arange(eighth.shape[0]), _TILES):
+        for columns in np.array_split(np.arange(eighth.shape[1]), _TILES):
+            tile = np.ix_(rows, columns)
+            free = eighth[tile][full[tile] == 0]
+            if free.size > 0.1 * len(rows) * len(columns):
+                levels.append(float(np.percentile(free, 5.0)))
+    if len(levels) < _TILES or level <= 0:
+        return float("nan")
+    return (max(levels) - min(levels)) / level
+
+
+def _confluence(quarter: Floats32, level: float, noise: float) -> float:
+    """Share of means of 4 × 4 px above the background by 5 SD of their noise and a tenth of the signal."""
+    if quarter.size == 0:
+        return float("nan")
+    signal = float(np.percentile(quarter[::2, ::2], 99.0)) - level
+    return float(np.mean(quarter > level + max(5.0 * noise / 4.0, 0.1 * signal)))
+
+
+def _debris(half: Floats32, covered: NDArray[np.uint8], stain: float, noise: float) -> float:
+    """Number of specks off the nuclei: smaller than 10 px, above their surroundings by half of the nuclei's stain."""
+    if not stain > 0 or half.size == 0:
+        return float("nan")
+    side = _SPECK_PX // 2
+    opened = cv2.morphologyEx(half, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    specks = (half - opened > max(0.5 * stain, 8.0 * noise / 2.0)) & (covered == 0)
+    return float(cv2.connectedComponents(specks.astype(np.uint8), connectivity=8)[0] - 1)

@@ -1,0 +1,151 @@
+"""The cell cycle of a plate: gates, fits of the plate and of each well, what separates CDK2-high from CDK2-low."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hcs.readout.cdk2 import SensorGate, find_sensor_gate
+from hcs.readout.deanjett import CycleFit
+from hcs.readout.dna import DnaPeak
+from hcs.readout.fits import CycleFits, fit_plate, fit_well, refused
+from hcs.readout.gates import DEBRIS, DOUBLET, SINGLE, gate, learn_limits
+from hcs.readout.nuclei import (
+    AREA,
+    DNA_CONTENT,
+    SENSOR_RATIO,
+    SOLIDITY,
+    Codes,
+    Rows,
+    measured_rows,
+    numbers,
+    rows_of_wells,
+    saturated_rows,
+    source_rows,
+    well_codes,
+)
+from hcs.readout.phases import PHASES, Floats, bin_of
+from hcs.readout.settings import ReadoutSettings
+
+_NO_PEAK = "no usable 2N peak"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlateCycle:
+    """The cell cycle of a plate; arrays are of the nucleus table's length and order, ``fits`` in the order of
+    ``wells``."""
+
+    wells: tuple[str, ...]
+    peak: DnaPeak
+    plate: CycleFits
+    fits: tuple[CycleFits, ...]
+    sensor: SensorGate | None
+    """None without a sensor."""
+    well: Codes
+    """Place of each nucleus' well in ``wells``."""
+    gate: npt.NDArray[np.int8]
+    """Place in gates.GATES."""
+    content_n: Floats
+    ratio: Floats
+
+    def rows(self, *, single: bool) -> list[Codes]:
+        """Places of each well's nuclei in the nucleus table, all or the single ones."""
+        keep = self.gate == SINGLE if single else np.ones(len(self.gate), bool)
+        return rows_of_wells(self.well, keep, len(self.wells))
+
+    def probabilities(self, well: int, rows: Codes) -> Floats:
+        """Probability (n, 5) of PHASES of some nuclei of a well; NaN for those not single, and in a well without a
+        Dean-Jett-Fox fit."""
+        fit = self.fits[well].deanjett
+        table = np.full((len(rows), len(PHASES)), np.nan)
+        if isinstance(fit, CycleFit):
+            known = (self.gate[rows] == SINGLE) & np.isfinite(self.content_n[rows])
+            table[known] = fit.probabilities()[bin_of(self.content_n[rows[known]])]
+        return table
+
+
+def find_cycle(
+    nuclei: pd.DataFrame,
+    wells: list[str],
+    plate_map: pd.DataFrame | None,
+    settings: ReadoutSettings,
+    *,
+    peak: DnaPeak,
+    dna: str | None = None,
+) -> PlateCycle:
+    """The cell cycle of a plate whose expected ``wells`` are given in plate order.
+
+    Limits of the gates, the plate's model and the sensor's threshold come from the nuclei that the 2N ``peak`` was
+    found in, usually the negative controls; each well is then fitted by itself, with the plate's model as its prior.
+    Without a usable peak every fit is refused for that reason. ``dna`` names the DNA channel, to watch its saturation.
+    Only the few columns needed are read. Raises ResultsError for nuclei of a well not among ``wells``.
+    """
+    well = well_codes(nuclei["Metadata_Well"], wells)
+    content_n = peak.content_n(numbers(nuclei, DNA_CONTENT))
+    ratio = numbers(nuclei, SENSOR_RATIO)
+    source_wells, source = source_rows(nuclei, plate_map, settings)
+    area, solidity = numbers(nuclei, AREA), numbers(nuclei, SOLIDITY)
+    limits = learn_limits(content_n[source], area[source], solidity[source], settings.cycle)
+    codes = gate(content_n, area, solidity, ~measured_rows(nuclei, settings), limits)
+    singles = rows_of_wells(well, codes == SINGLE, len(wells))
+    left_out = (codes == DOUBLET) | (codes == DEBRIS)
+    plate = _of_plate(
+        content_n, [rows[source[rows]] for rows in singles], int((source & left_out).sum()), peak, settings
+    )
+    gated = np.bincount(well[left_out], minlength=len(wells))
+    fits = _of_wells(content_n, singles, gated, plate, settings, clipped=saturated_rows(nuclei, dna))
+    sensor = None
+    if SENSOR_RATIO in nuclei:
+        sensor = find_sensor_gate(
+            ratio[source & (codes == SINGLE)],
+            fixed=settings.sensor_threshold,
+            source_wells=source_wells,
+            settings=settings.cycle,
+        )
+    return PlateCycle(
+        wells=tuple(wells),
+        peak=peak,
+        plate=plate,
+        fits=tuple(fits),
+        sensor=sensor,
+        well=well,
+        gate=codes,
+        content_n=content_n,
+        ratio=ratio,
+    )
+
+
+def _of_plate(
+    content_n: Floats, singles: list[Codes], gated: int, peak: DnaPeak, settings: ReadoutSettings
+) -> CycleFits:
+    """Fits of the single nuclei (by well) that the 2N peak was found in."""
+    if not peak.usable:
+        count = sum(rows.size for rows in singles)
+        return refused(f"{_NO_PEAK}: {peak.reason}", single=count, gated=gated)
+    contents = [content_n[rows] for rows in singles]
+    return fit_plate([finite for c in contents if (finite := c[np.isfinite(c)]).size], gated, settings)
+
+
+def _of_wells(
+    content_n: Floats,
+    singles: list[Codes],
+    gated: npt.NDArray[np.intp],
+    plate: CycleFits,
+    settings: ReadoutSettings,
+    *,
+    clipped: Rows | None,
+) -> list[CycleFits]:
+    """Fits of each well's single nuclei; all refused where the plate's is."""
+    if isinstance(plate.deanjett, str):
+        reason = plate.deanjett if plate.deanjett.startswith(_NO_PEAK) else f"of the plate: {plate.deanjett}"
+        return [refused(reason, single=rows.size, gated=int(n)) for rows, n in zip(singles, gated, strict=True)]
+    fits = []
+    for rows, n in zip(singles, gated, strict=True):
+        content = content_n[rows]
+        saturated = float(clipped[rows].mean()) if clipped is not None and rows.size else float("nan")
+        finite = content[np.isfinite(content)]
+        fits.append(fit_well(finite, plate.deanjett.model, settings, gated=int(n), saturated=saturated))
+    return fits

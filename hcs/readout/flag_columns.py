@@ -1,0 +1,56 @@
+"""Column dictionary of the field table and of the table of its thresholds."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from hcs.measure.columns import Column
+from hcs.measure.quality_columns import quality_columns
+from hcs.readout.columns import count_column, number_column, text_column
+
+_OWN = "as the measure"
+FLAGS = text_column(
+    "Flags",
+    "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
+    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; empty for nothing",
+    "thresholds in quality.parquet",
+)
+_FIELD_COLUMNS: tuple[Column, ...] = (
+    text_column("Metadata_Well", "well, row letters and two-digit column"),
+    count_column("Metadata_Site", "", "field: its 0-based position in the well's metadata"),
+    text_column("Status", "ok; empty (no nucleus); failed; pending"),
+    text_column("Reason", "why the field failed, or what is odd about it"),
+    count_column("Count_Nuclei", "nuclei", "nuclei found in the field"),
+    number_column("Seconds", "work on the field, all stages", unit="s"),
+    FLAGS,
+)
+THRESHOLD_COLUMNS: tuple[Column, ...] = (
+    text_column("Measure", "column of the field table"),
+    text_column("Flag", "flag of fields beyond Low or High"),
+    number_column("Median", "median of the measure over the fields with nuclei", unit=_OWN),
+    number_column(
+        "Low",
+        "threshold below which a field is flagged: flag_mads robust standard deviations (1.4826 MAD, of the logarithm "
+        "for Count_Nuclei, Background, SNR and Stain) from the median, or further where a floor says so; NaN for none",
+        unit=_OWN,
+    ),
+    number_column("High", "threshold above which a field is flagged, likewise", unit=_OWN),
+    count_column("Count_Fields", "fields", "fields with nuclei and a value, from which the threshold was learned"),
+    count_column("Count_Flagged", "fields", "fields that are flagged"),
+    Column("Excludes", "bool", "", "whether exclude_flagged leaves such a field out of the readouts", ""),
+    text_column("Reason", "why there is no threshold; empty where there is one"),
+)
+
+
+def field_columns(fields: pd.DataFrame, channels: tuple[str, ...]) -> tuple[Column, ...]:
+    """Definitions of the columns of a field table, in its order."""
+    background = tuple(
+        number_column(
+            f"Background_{name}",
+            f"background in channel {name} that sensor ratios were made with, after any correction of illumination",
+            unit="grey levels",
+        )
+        for name in channels
+    )
+    known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *quality_columns(channels))}
+    return tuple(known[str(name)] for name in fields.columns)

@@ -1,0 +1,221 @@
+"""Which fields of a plate look unlike the others, by thresholds learned from the plate itself, and leaving them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hcs.readout.settings import ReadoutSettings
+
+_SD_OF_MAD = 1.4826
+_MOST_NAMED = 5
+_DONE = ("ok", "empty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """When a field is flagged: further from the plate's median than ``floor`` and so many spreads, on this side."""
+
+    flag: str
+    measure: str
+    low: bool = False
+    high: bool = False
+    floor: float
+    """Least distance from the median, in the measure's unit, or in octaves where ``log``: nothing nearer is worth a
+    word, however alike the fields are."""
+    log: bool = False
+    excludes: bool = True
+    """Whether --exclude-flagged leaves such fields out. Not for the number of cells: a toxic compound would go with
+    them."""
+
+
+_FIELD_RULES: Final = (
+    _Rule(flag="few_nuclei", measure="Count_Nuclei", low=True, floor=2.0, log=True, excludes=False),
+    _Rule(flag="many_nuclei", measure="Count_Nuclei", high=True, floor=1.0, log=True, excludes=False),
+)
+_CHANNEL_RULES: Final = (
+    _Rule(flag="blurred", measure="Focus", low=True, floor=0.15),
+    _Rule(flag="saturated", measure="Saturated", high=True, floor=0.001),
+    _Rule(flag="background", measure="Background", low=True, high=True, floor=float(np.log2(1.5)), log=True),
+    _Rule(flag="gradient", measure="Gradient", high=True, floor=0.25),
+    _Rule(flag="low_snr", measure="SNR", low=True, floor=1.0, log=True),
+    _Rule(flag="stain", measure="Stain", low=True, high=True, floor=1.0, log=True),
+    _Rule(flag="debris", measure="Debris", high=True, floor=50.0),
+    _Rule(flag="confluence", measure="Confluence", low=True, high=True, floor=0.3, excludes=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flagging:
+    """Flags of a plate's fields."""
+
+    flags: pd.Series
+    """Text per row of the field table: flags parted by ``;``, empty for none, index as the table's."""
+    excluding: pd.Series
+    """The same, but only the flags for which a field can be left out of the readouts."""
+    thresholds: pd.DataFrame
+    """One row per measure and channel; columns as THRESHOLD_COLUMNS."""
+    notes: tuple[str, ...]
+
+
+def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings) -> Flagging:
+    """Flag the fields of one plate (rows, with Status, Count_Nuclei and Quality_ columns) that look unlike the rest.
+
+    A threshold lies ``flag_mads`` robust standard deviations (1.4826 · MAD) from the median over the fields with
+    nuclei, and never nearer than a floor of its own. A measure that fewer than ``flag_min_fields`` of them have raises
+    no flag, and a note says so. Fields that are not done have no flags.
+    """
+    channels = [str(c).removeprefix("Quality_Focus_") for c in fields.columns if str(c).startswith("Quality_Focus_")]
+    rules = [(rule, rule.measure, rule.flag) for rule in _FIELD_RULES] + [
+        (rule, f"Quality_{rule.measure}_{channel}", f"{rule.flag}_{channel}")
+        for channel in channels
+        for rule in _CHANNEL_RULES
+    ]
+    done = fields["Status"].isin(_DONE).to_numpy()
+    learn = (fields["Status"] == "ok").to_numpy()
+    found: list[list[str]] = [[] for _ in range(len(fields))]
+    excluding: list[list[str]] = [[] for _ in range(len(fields))]
+    rows = []
+    for rule, column, flag in rules:
+        row, hit = _apply(rule, fields[column].to_numpy(dtype=np.float64), learn=learn, done=done, settings=settings)
+        rows.append({"Measure": column, "Flag": flag, **row})
+        for i in np.flatnonzero(hit):
+            found[i].append(flag)
+            if rule.excludes:
+                excluding[i].append(flag)
+    flags = _joined(found, fields)
+    return Flagging(
+        flags, _joined(excluding, fields), pd.DataFrame(rows), _notes(fields, flags, int(learn.sum()), settings)
+    )
+
+
+def _apply(
+    rule: _Rule,
+    values: npt.NDArray[np.float64],
+    *,
+    learn: npt.NDArray[np.bool_],
+    done: npt.NDArray[np.bool_],
+    settings: ReadoutSettings,
+) -> tuple[dict[str, object], npt.NDArray[np.bool_]]:
+    """The rule's row of the threshold table, and which fields it flags."""
+    if rule.log:
+        logs = np.full(len(values), np.nan)
+        values = np.log2(np.maximum(values, 2.0**-60), out=logs, where=values >= 0)
+    known = values[learn & np.isfinite(values)]
+    none = np.zeros(len(values), bool)
+    enough = len(known) >= settings.flag_min_fields
+    middle = float(np.median(known)) if len(known) else float("nan")
+    spread = _SD_OF_MAD * float(np.median(np.abs(known - middle))) if len(known) else float("nan")
+    reach = max(settings.flag_mads * spread, rule.floor)
+    low = middle - reach if rule.low and enough else float("nan")
+    high = middle + reach if rule.high and enough else float("nan")
+    hit = done & ((values < low) | (values > high)) if enough else none
+    reason = "" if enough else f"{len(known)} of the {settings.flag_min_fields} fields needed have a value"
+    unit = np.exp2 if rule.log else np.positive
+    return {
+        "Median": float(unit(middle)),
+        "Low": float(unit(low)),
+        "High": float(unit(high)),
+        "Count_Fields": len(known),
+        "Count_Flagged": int(hit.sum()),
+        "Excludes": rule.excludes,
+        "Reason": reason,
+    }, hit
+
+
+def _joined(flags: list[list[str]], fields: pd.DataFrame) -> pd.Series:
+    return pd.Series([";".join(each) for each in flags], index=fields.index, dtype=object)
+
+
+def flag_wells(wells: pd.DataFrame, fields: pd.DataFrame) -> pd.DataFrame:
+    """The well table with Flags, every flag of its fields once, and Fields_Flagged, how many of them have any.
+
+    ``fields`` is the field table with Metadata_Well and Flags.
+    """
+    flagged = fields[fields["Flags"] != ""]
+    texts = {well: _distinct(flags) for well, flags in flagged.groupby("Metadata_Well")["Flags"]}
+    counts = flagged["Metadata_Well"].value_counts()
+    names = wells["Metadata_Well"]
+    return wells.assign(
+        Flags=pd.Series([texts.get(well, "") for well in names], index=wells.index, dtype=object),
+        Fields_Flagged=names.map(counts).fillna(0).astype(np.int64),
+    )
+
+
+def _distinct(flags: Iterable[str]) -> str:
+    return ";".join(dict.fromkeys(flag for text in flags for flag in text.split(";")))
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """What readouts are made of once the fields of a plate are flagged."""
+
+    nuclei: pd.DataFrame
+    """The nuclei of the fields that are used."""
+    fields: pd.DataFrame
+    """The field table with Flags."""
+    used: pd.DataFrame
+    """The same, with the Status excluded, and the flags as Reason, where a field is left out."""
+    thresholds: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def apply_flags(nuclei: pd.DataFrame, fields: pd.DataFrame, settings: ReadoutSettings) -> Flagged:
+    """Flag the fields of a plate and, where ``exclude_flagged`` is set, leave out those whose flags say so.
+
+    A note says how many fields, wells and nuclei are missing then, and for which flags.
+    """
+    found = flag_fields(fields, settings)
+    flagged = fields.assign(Flags=found.flags)
+    if not settings.exclude_flagged:
+        return Flagged(nuclei, flagged, flagged, found.thresholds, found.notes)
+    out = found.excluding != ""
+    if not out.any():
+        note = "No field was left out of the readouts: none has a flag that excludes it."
+        return Flagged(nuclei, flagged, flagged, found.thresholds, (*found.notes, note))
+    kept = ~np.isin(_places(nuclei, fields), _places(fields[out], fields))
+    used = flagged.assign(
+        Status=fields["Status"].where(~out, "excluded"),
+        Reason=fields["Reason"].where(~out, "flagged " + found.excluding),
+    )
+    note = (
+        f"{out.sum()} of {len(fields)} fields, in {fields.loc[out, 'Metadata_Well'].nunique()} wells, with "
+        f"{int((~kept).sum()):,} nuclei were left out of the readouts because they are flagged: "
+        f"{_counted(fields, found.excluding)}."
+    )
+    return Flagged(nuclei[kept], flagged, used, found.thresholds, (*found.notes, note))
+
+
+def _places(table: pd.DataFrame, fields: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """A number for each row's field, the same in every table that has the wells of ``fields``."""
+    wells = pd.Index(fields["Metadata_Well"].unique()).get_indexer(pd.Index(table["Metadata_Well"].astype(object)))
+    most = int(fields["Metadata_Site"].max()) + 1
+    return np.asarray(wells * most + table["Metadata_Site"].to_numpy(dtype=np.int64), np.int64)
+
+
+def _notes(fields: pd.DataFrame, flags: pd.Series, n: int, settings: ReadoutSettings) -> tuple[str, ...]:
+    if n < settings.flag_min_fields:
+        return (
+            f"No field is flagged: {n} fields have nuclei, and thresholds are learned from at least "
+            f"{settings.flag_min_fields}.",
+        )
+    if not (flags != "").any():
+        return ()
+    return (f"{(flags != '').sum()} of {len(fields)} fields are flagged: {_counted(fields, flags)}.",)
+
+
+def _counted(fields: pd.DataFrame, flags: pd.Series) -> str:
+    """``blurred_DNA 2 (A01/0, B03/1), …``: the fields of each flag, a few of them by name."""
+    named: dict[str, list[str]] = {}
+    for well, site, text in zip(fields["Metadata_Well"], fields["Metadata_Site"], flags, strict=True):
+        for flag in filter(None, text.split(";")):
+            named.setdefault(flag, []).append(f"{well}/{site}")
+    return ", ".join(
+        f"{flag} {len(names)} ({', '.join(names[:_MOST_NAMED])}{', …' if len(names) > _MOST_NAMED else ''})"
+        for flag, names in sorted(named.items(), key=lambda item: (-len(item[1]), item[0]))
+    )

@@ -1,0 +1,67 @@
+"""Which wells belong together: groups of controls, readouts of a well table, replicate wells of one condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+GROUP = "Metadata_Group"
+TESTED = ("sample", "positive")
+_KEYS = ("Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit", "Group")
+_NO_READOUTS = ("Metadata_", "Fields_")
+_PLACES = ("_Center_", "_BoundingBox", "_Orientation", "_ObjectNumber")
+
+
+def with_group(wells: pd.DataFrame) -> pd.DataFrame:
+    """The wells with a text column Group, empty where the plate map names no group."""
+    if GROUP not in wells:
+        return wells.assign(Group="")
+    named = wells[GROUP]
+    return wells.assign(Group=named.astype(str).where(named.notna(), "").astype(object))
+
+
+def control_groups(grouped: pd.DataFrame) -> list[str]:
+    """Groups that positive controls are compared in, by name; last the empty one, which is the whole plate."""
+    named = grouped.loc[grouped["Metadata_Role"] == "positive", "Group"]
+    return [*sorted({str(g) for g in named if g}), ""]
+
+
+def of_group(rows: pd.DataFrame, group: str) -> pd.DataFrame:
+    """The rows of ``group``; all rows where it is empty."""
+    return rows[rows["Group"] == group] if group else rows
+
+
+def references(grouped: pd.DataFrame, group: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Positive and negative control wells that wells of ``group`` are compared with."""
+    members = of_group(grouped, group)
+    return members[members["Metadata_Role"] == "positive"], members[members["Metadata_Role"] == "negative"]
+
+
+def numeric_readouts(wells: pd.DataFrame) -> list[str]:
+    """Numeric columns of a well table that say something of cells: not metadata, field counts, flags or places."""
+    return [
+        str(name)
+        for name in wells.columns
+        if pd.api.types.is_numeric_dtype(wells[name])
+        and not pd.api.types.is_bool_dtype(wells[name])
+        and not str(name).startswith(_NO_READOUTS)
+        and not any(place in str(name) for place in _PLACES)
+    ]
+
+
+def conditions(tested: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
+    """Replicate wells: same role, compound, dose, unit and group; samples first, by compound and dose."""
+    order = ["Metadata_Compound", "Group", "Metadata_Role", "Metadata_Dose", "Metadata_Unit"]
+    ranked = tested.sort_values(order, ascending=[True, True, False, True, True], kind="stable")
+    for key, members in ranked.groupby(list(_KEYS), sort=False, dropna=False):
+        yield tuple(key), members
+
+
+def values_of(rows: pd.DataFrame, name: str) -> Floats:
+    """A column as float64 (n_rows,); infinite values as NaN."""
+    values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)

@@ -1,0 +1,150 @@
+"""Effects of a well's place on the plate, taken out: rows and columns by median polish, or edge and straight lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hcs.readout.groups import Floats, values_of
+from hcs.readout.hit_settings import HitSettings
+from hcs.readout.position import Positions, positions_of
+from hcs.readout.zprime import MAD_TO_SD
+
+Bools = npt.NDArray[np.bool_]
+_MIN_SAMPLES = 12  # sample wells that an effect is estimated from
+_MIN_LINE = 3  # samples that a row or column needs to have an effect of its own
+_ROUNDS = 30
+_HUBER = 1.345  # robust standard deviations from which on a residual counts less (95 % efficient on Gaussian data)
+_ALONG = 0.5  # rank correlation of dose and row or column from which on a layout counts as laid out by dose
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """Values and effects (n_wells,); ``polished`` is the B-score, NaN with other methods. ``reason``: why nothing is
+    taken out."""
+
+    values: Floats
+    effects: Floats
+    polished: Floats
+    reason: str = ""
+
+
+def correct(wells: pd.DataFrame, readout: str, settings: HitSettings) -> Corrected:
+    """Values of a readout less the effect of the position, by ``settings.correction``.
+
+    The effect is learned from the sample wells, most of which must have no effect of their own and lie at random. Where
+    doses or replicates are laid out along rows or columns it cannot be told from theirs, and nothing is taken out, with
+    the reason. Control wells get the effects of their rows and columns; a row or column of fewer than three samples has
+    none.
+    """
+    values = values_of(wells, readout)
+    none = np.zeros(len(values)), np.full(len(values), np.nan)
+    if settings.correction == "none":
+        return Corrected(values, *none)
+    place = positions_of(wells["Metadata_Well"])
+    samples = (wells["Metadata_Role"] == "sample").to_numpy() & np.isfinite(values)
+    reason = _unfit(wells, place, samples)
+    if reason:
+        return Corrected(values, *none, reason)
+    if settings.correction == "edge":
+        effects = _lines(values, place, samples)
+        return Corrected(values - effects, effects, none[1])
+    effects, centre = _polish(values, place, samples)
+    left = values - effects - centre
+    spread = MAD_TO_SD * float(np.median(np.abs(left[samples] - np.median(left[samples]))))
+    return Corrected(values - effects, effects, left / spread if spread > 0 else none[1])
+
+
+def _unfit(wells: pd.DataFrame, place: Positions, samples: Bools) -> str:
+    """Why no effect can be learned from the samples; empty where one can."""
+    if samples.sum() < _MIN_SAMPLES:
+        return f"{samples.sum()} sample wells with a value, at least {_MIN_SAMPLES} needed to learn a plate effect"
+    chosen = wells[samples]
+    table = pd.DataFrame(
+        {
+            "compound": chosen["Metadata_Compound"].to_numpy(dtype=object),
+            "dose": values_of(chosen, "Metadata_Dose"),
+            "row": place.rows[samples],
+            "column": place.columns[samples],
+        }
+    )
+    for line in ("row", "column"):
+        for keys, least in ((["compound", "dose"], 2), (["compound"], 3)):
+            sizes = table.groupby(keys, dropna=False)[line].agg(["size", "nunique"])
+            several = sizes[sizes["size"] >= least]
+            together = int((several["nunique"] == 1).sum())
+            if len(several) and together > len(several) / 2:
+                what = f"{together} of {len(several)} {'conditions' if len(keys) == 2 else 'compounds'}"
+                return f"{what} lie in one {line} each: the {line}'s effect cannot be told from theirs"
+        if _along(table, line) > _ALONG:
+            return f"the doses are laid out along the {line}s: the {line}'s effect cannot be told from theirs"
+    return ""
+
+
+def _along(table: pd.DataFrame, line: str) -> float:
+    """Mean |rank correlation| of dose and row or column, over compounds of three or more doses."""
+    found = []
+    for _, rows in table.groupby("compound"):
+        if rows["dose"].nunique() >= 3 and rows[line].nunique() >= 2:
+            found.append(abs(float(np.corrcoef(rows["dose"].rank(), rows[line].rank())[0, 1])))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _polish(values: Floats, place: Positions, samples: Bools) -> tuple[Floats, float]:
+    """Effects (n_wells,) of rows and columns by median polish of the samples (Tukey 1977), and the plate's centre."""
+    left = np.full(place.shape, np.nan)
+    left[place.rows[samples], place.columns[samples]] = values[samples]
+    effects = [np.zeros(n) for n in place.shape]
+    counts = [np.isfinite(left).sum(axis=1 - axis) for axis in (0, 1)]
+    scale = float(np.abs(values[samples]).max())
+    centre = 0.0
+    for _ in range(_ROUNDS):
+        moved = 0.0
+        for axis in (0, 1):
+            step = _medians(left if axis == 0 else left.T)
+            left -= step[:, None] if axis == 0 else step
+            effects[axis] += step
+            middle = float(np.median(effects[axis][counts[axis] > 0]))
+            centre += middle
+            effects[axis][counts[axis] > 0] -= middle
+            moved = max(moved, float(np.abs(step).max()))
+        if moved <= 1e-9 * scale:
+            break
+    rows, columns = (np.where(count >= _MIN_LINE, effect, 0.0) for effect, count in zip(effects, counts, strict=True))
+    effect: Floats = rows[place.rows] + columns[place.columns]
+    return effect, centre
+
+
+def _medians(lines: Floats) -> Floats:
+    """Median (n,) of the finite values of each line (n, m); 0 for a line without any."""
+    ranked = np.sort(lines, axis=1)  # NaN last
+    counts = np.isfinite(lines).sum(axis=1)
+    each = np.arange(len(lines))
+    middle = (ranked[each, np.maximum(counts - 1, 0) // 2] + ranked[each, counts // 2 * (counts > 0)]) / 2
+    medians: Floats = np.where(counts > 0, middle, 0.0)
+    return medians
+
+
+def _lines(values: Floats, place: Positions, samples: Bools) -> Floats:
+    """Effects (n_wells,) of lying on the edge and of straight lines down the rows and along the columns.
+
+    Huber's regression over the samples by reweighting; on average 0 over these.
+    """
+    x = np.column_stack([place.edge.astype(np.float64), place.rows, place.columns]).astype(np.float64)
+    x -= x[samples].mean(axis=0)
+    design = np.column_stack([np.ones(int(samples.sum())), x[samples]])
+    y, weights = values[samples], np.ones(int(samples.sum()))
+    slopes = np.zeros(4)
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weights)
+        slopes = np.linalg.lstsq(design * root[:, None], y * root, rcond=1e-9)[0]
+        left = np.abs(y - design @ slopes)
+        spread = MAD_TO_SD * float(np.median(left))
+        if not spread > 0:
+            break
+        weights = np.minimum(1.0, _HUBER * spread / np.maximum(left, np.finfo(np.float64).tiny))
+    effects: Floats = x @ slopes[1:]
+    return effects

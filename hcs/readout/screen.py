@@ -1,0 +1,67 @@
+"""Everything read out of the well table of a plate for a screen: assay quality and its causes, curves, scores, hits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hcs.measure.columns import Column
+from hcs.readout.assay import assay_quality
+from hcs.readout.assay_columns import ASSAY_COLUMNS, ATTRIBUTION_COLUMNS, DISCRIMINANT_COLUMNS
+from hcs.readout.attribution import attribute
+from hcs.readout.discriminant import discriminate
+from hcs.readout.doses import dose_curves
+from hcs.readout.hit_columns import DOSE_COLUMNS, HIT_COLUMNS, SCORE_COLUMNS
+from hcs.readout.hits import find_hits
+from hcs.readout.scores import score_wells
+from hcs.readout.settings import ReadoutSettings
+
+SCREEN_COLUMNS: dict[str, tuple[Column, ...]] = {
+    "assay": ASSAY_COLUMNS,
+    "attribution": ATTRIBUTION_COLUMNS,
+    "discriminant": DISCRIMINANT_COLUMNS,
+    "doses": DOSE_COLUMNS,
+    "scores": SCORE_COLUMNS,
+    "hits": HIT_COLUMNS,
+}
+"""Column dictionary of each table of ``ScreenTables``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenTables:
+    """Tables made of one plate's wells; each has the columns that ``SCREEN_COLUMNS`` defines."""
+
+    assay: pd.DataFrame
+    attribution: pd.DataFrame
+    discriminant: pd.DataFrame
+    doses: pd.DataFrame
+    scores: pd.DataFrame
+    hits: pd.DataFrame
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """The tables by name."""
+        return {name: getattr(self, name) for name in SCREEN_COLUMNS}
+
+
+def screen_tables(
+    wells: pd.DataFrame, settings: ReadoutSettings, *, quality: pd.DataFrame | None = None
+) -> ScreenTables:
+    """All tables of one plate's wells; ``quality`` is the field table with Quality_ columns, if there is one."""
+    scores = score_wells(wells, settings)
+    return ScreenTables(
+        assay=assay_quality(wells, settings),
+        attribution=attribute(wells, settings, quality=quality),
+        discriminant=discriminate(wells, settings),
+        doses=dose_curves(wells, settings),
+        scores=scores,
+        hits=find_hits(scores, settings),
+    )
+
+
+def screen_notes(tables: ScreenTables) -> tuple[str, ...]:
+    """Sentences for the reader: plate effects that were asked for and could not be taken out."""
+    refused = tables.scores[["Readout", "Correction_Reason"]].drop_duplicates()
+    return tuple(
+        f"{readout}: no plate effect was taken out ({why})." for readout, why in refused.itertuples(index=False) if why
+    )

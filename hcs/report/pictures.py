@@ -1,0 +1,183 @@
+"""The pictures of a plate's page as plain data: one field a well with its nuclei, and sheets of single nuclei."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hcs.report.embed import data_uri, float32_text
+from hcs.report.tables import KEYS, PlateTables
+from hcs.report.thumbnails import CROP_PX, Bytes, Contrast, Image, contrast, crop, field_picture, sheet
+
+MOST_BYTES_A_WELL = 12_000
+_MOST_BYTES = 3_400_000
+_SHEET_COLUMNS = 40
+_CONTRAST_FIELDS = 8
+_CENTRE = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
+_FIRST = ("Phase", "CDK2 Phase", "CDK2 State", "Gate")
+_NOT_A_COLOUR = frozenset({"Metadata_Plate", "Metadata_Well"})
+
+Reader = Callable[[str, int], "tuple[list[Image], npt.NDArray[np.integer] | None] | None"]
+"""Channels (each (Y, X), those that are shown) and labels (Y, X) of well and field; None where they are gone."""
+
+
+@dataclass(slots=True)
+class Pictures:
+    """What was pictured: ``wells`` as plain data by well, ``sheets`` of single nuclei by channel, ``crops`` on them."""
+
+    channels: tuple[str, ...]
+    wells: dict[str, dict[str, object]] = field(default_factory=dict)
+    sheets: list[str] = field(default_factory=list)
+    crops: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    colourings: list[dict[str, object]] = field(default_factory=list)
+
+    def data(self, shown: pd.DataFrame | None) -> dict[str, object]:
+        """As plain data; ``shown`` are the scatter's nuclei that should be on the sheets."""
+        rows = [] if shown is None else zip(shown["Metadata_Well"], shown["site"], shown["object"], strict=True)
+        return {
+            "channels": list(self.channels),
+            "wells": self.wells,
+            "colourings": self.colourings,
+            "sheets": self.sheets,
+            "sheetColumns": _SHEET_COLUMNS,
+            "cropPx": CROP_PX,
+            "crops": [self.crops.get((str(w), int(s), int(o)), -1) for w, s, o in rows],
+        }
+
+
+def pictured_fields(fields: pd.DataFrame) -> dict[str, int]:
+    """The field of each well that is shown: the first flagged one that was processed, else that of median count."""
+    if fields.empty or "Status" not in fields:
+        return {}
+    done = fields[fields["Status"].isin(["ok", "empty"])]
+    chosen = {}
+    for well, rows in done.groupby("Metadata_Well", sort=False):
+        flagged = rows[rows["Flags"].fillna("") != ""] if "Flags" in rows else rows.head(0)
+        ranked = rows.sort_values(["Count_Nuclei", "Metadata_Site"], kind="stable")
+        row = flagged.iloc[0] if len(flagged) else ranked.iloc[len(ranked) // 2]
+        chosen[str(well)] = int(row["Metadata_Site"])
+    return chosen
+
+
+def take_pictures(
+    tables: PlateTables,
+    read: Reader,
+    *,
+    channels: tuple[str, ...],
+    pictured: Mapping[str, int],
+    shown: pd.DataFrame | None,
+) -> Pictures:
+    """Read the pictured field of each well once; make its picture and those of its ``shown`` nuclei.
+
+    All pictures of a channel have the contrast of a few fields spread over the plate. A well's pictures are at most 12
+    kB together, less on plates of more than 280 wells.
+    """
+    taken = Pictures(channels)
+    contrasts = _contrasts(read, pictured, len(channels))
+    if not contrasts:
+        return taken
+    most = min(MOST_BYTES_A_WELL, _MOST_BYTES // max(len(pictured), 1))
+    colourings = nucleus_colourings(tables.nuclei)
+    taken.colourings = [{"title": c.title, "categories": list(c.categories)} for c in colourings]
+    by_well = {str(w): rows for w, rows in shown.groupby("Metadata_Well")} if shown is not None else {}
+    numbered = tables.nuclei.assign(_row=np.arange(len(tables.nuclei)))
+    nuclei = dict(iter(numbered.groupby("Metadata_Well", observed=True))) if len(numbered) else {}
+    side = _crop_side(tables.nuclei)
+    crops: list[list[Bytes]] = [[] for _ in channels]
+    for well, site in pictured.items():
+        found = read(well, site)
+        if found is None:
+            continue
+        images, labels = found
+        picture = field_picture(images, labels, contrasts, most_bytes=most)
+        own = nuclei.get(well, numbered.head(0))
+        own = own[own["Metadata_Site"] == site].set_index("Metadata_ObjectNumber")
+        taken.wells[well] = {
+            "site": site,
+            "size": [picture.width, picture.height],
+            "shown": list(picture.shown_px),
+            "field": list(picture.field_px),
+            "images": [data_uri(content, "webp") for content in picture.images],
+            "outlines": picture.outlines,
+            "objects": picture.objects,
+            **_nucleus_data(own.reindex(picture.objects), colourings),
+        }
+        centres = own.loc[by_well[well]["object"], list(_CENTRE)] if well in by_well else own.head(0)[list(_CENTRE)]
+        for number, y, x in centres.itertuples():
+            taken.crops[well, site, int(number)] = len(crops[0])
+            for own_crops, image, scale in zip(crops, images, contrasts, strict=True):
+                own_crops.append(crop(image, scale, y=y, x=x, side_px=side))
+    taken.sheets = [data_uri(sheet(own, columns=_SHEET_COLUMNS), "webp") for own in crops if own]
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Colouring:
+    """One way to colour nuclei: ``codes`` (n,) of the table's nuclei, into ``categories``."""
+
+    title: str
+    categories: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+
+
+def nucleus_colourings(nuclei: pd.DataFrame) -> list[Colouring]:
+    """By every text column of the phases (cell cycle, gate, sensor), and by flags."""
+    found = []
+    for name in nuclei.columns:
+        column = nuclei[name]
+        if str(name) in _NOT_A_COLOUR or str(name) in KEYS or pd.api.types.is_numeric_dtype(column):
+            continue
+        if str(name).startswith("Nuclei_Flag"):
+            continue
+        coded = column.astype("string").fillna("").astype("category")
+        categories = tuple(str(c) for c in coded.cat.categories)
+        if 1 <= len(categories) <= 9 and any(categories):
+            found.append(Colouring(str(name).replace("_", " "), categories, np.asarray(coded.cat.codes, np.int64)))
+    ranked = sorted(found, key=lambda c: _FIRST.index(c.title) if c.title in _FIRST else len(_FIRST))
+    return [*ranked, _flags(nuclei)]
+
+
+def _flags(nuclei: pd.DataFrame) -> Colouring:
+    """The worst flag of each nucleus: saturated pixels before touching the border."""
+    codes = np.zeros(len(nuclei), np.int64)
+    if "Nuclei_Flag_TouchesBorder" in nuclei:
+        codes[nuclei["Nuclei_Flag_TouchesBorder"].to_numpy(dtype=bool)] = 1
+    for name in nuclei.columns:
+        if str(name).startswith("Nuclei_Flag_SaturatedPixels"):
+            codes[nuclei[name].to_numpy() > 0] = 2
+    return Colouring("Flag", ("no flag", "touches the border", "saturated pixels"), codes)
+
+
+def _nucleus_data(own: pd.DataFrame, colourings: list[Colouring]) -> dict[str, object]:
+    """Codes and numbers of a picture's nuclei, in the order of its outlines."""
+    rows = own["_row"].to_numpy(dtype=np.float64)
+    known = np.nan_to_num(rows, nan=-1).astype(np.int64)
+    codes = ["".join("." if row < 0 else str(c.codes[row]) for row in known.tolist()) for c in colourings]
+    data: dict[str, object] = {"codes": codes}
+    for key, name in (("content", "Nuclei_DNA_ContentN"), ("ratio", "Nuclei_Sensor_Ratio")):
+        if name in own:
+            data[key] = float32_text(own[name].to_numpy(dtype=np.float64, na_value=np.nan))
+    return data
+
+
+def _contrasts(read: Reader, pictured: Mapping[str, int], n_channels: int) -> list[Contrast]:
+    """Contrast of each channel from a few fields spread over the plate; none where no field can be read."""
+    wells = list(pictured)
+    step = max(1, len(wells) // _CONTRAST_FIELDS)
+    images: list[list[Image]] = [[] for _ in range(n_channels)]
+    for well in wells[::step]:
+        found = read(well, pictured[well])
+        for own, image in zip(images, found[0] if found else (), strict=False):
+            own.append(image)
+    return [contrast(own) for own in images] if images and images[0] else []
+
+
+def _crop_side(nuclei: pd.DataFrame) -> int:
+    """2.2 times the diameter of the median nucleus, px, at least 16."""
+    area = nuclei["Nuclei_AreaShape_Area"] if "Nuclei_AreaShape_Area" in nuclei else pd.Series([500.0])
+    median = float(area.median()) if len(area) else 500.0
+    return max(16, round(2.2 * float(np.sqrt(4 * median / np.pi))))

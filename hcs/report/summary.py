@@ -1,0 +1,146 @@
+"""What a plate says in four answers: is it good, what works and at which dose, which wells to distrust, cell cycle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hcs.report.compounds import CompoundRow, compound_rows
+from hcs.report.distrust import distrusted
+from hcs.report.findings import dose_text, status_counts, verdict
+from hcs.report.names import readout_name
+from hcs.report.style import interval, number, short
+from hcs.report.tables import PlateTables
+
+Mark = Literal["good", "fair", "poor", "none"]
+_MOST_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question with its answer: a mark, a headline, further lines, and wells with the reason to look at them."""
+
+    question: str
+    mark: Mark
+    headline: str
+    lines: tuple[str, ...] = ()
+    wells: Mapping[str, str] = field(default_factory=dict)
+
+
+def answers(tables: PlateTables) -> tuple[Answer, ...]:
+    """The plate's summary, from its tables alone."""
+    return (_quality(tables), _compounds(tables), _distrust(tables), _cycle(tables))
+
+
+def _quality(tables: PlateTables) -> Answer:
+    question = "Is the plate good?"
+    table = tables.frame("plate")
+    if table.empty or not tables.readouts:
+        return Answer(question, "none", "It cannot be told: there are no controls to compare.")
+    first = tables.readouts[0]
+    rows = table[table["Readout"] == first]
+    known = rows[rows["ZPrime"].notna()]
+    if known.empty:
+        reason = next((str(r) for r in rows["Reason"] if r), "no Z′ could be computed")
+        return Answer(question, "none", f"It cannot be told: {short(reason, 200)}.", _best_readout(tables))
+    compared = known[known["Group"] != ""] if (known["Group"] != "").any() else known
+    worst = float(compared["ZPrime"].min())
+    mark: Mark = "good" if worst >= 0.5 else "fair" if worst > 0 else "poor"
+    lines = [
+        f"{_what(row)}: Z′ {interval(row['ZPrime'], row['ZPrime_Low'], row['ZPrime_High'])}, "
+        f"{row['Count_Wells']} against {row['Count_NegativeWells']} wells: {verdict(row['ZPrime'], '')}."
+        for row in compared.head(_MOST_LINES).to_dict("records")
+    ]
+    lines += [f"{_what(r)}: {short(r['Reason'], 160)}." for r in rows[rows["ZPrime"].isna()].to_dict("records")][:3]
+    word = {"good": "Yes", "fair": "Marginal", "poor": "No"}[mark]
+    few = int(compared[["Count_Wells", "Count_NegativeWells"]].to_numpy().min())
+    caution = f" With {few} wells on one side, the interval is narrower than it should be." if few < 8 else ""
+    head = f"{word}: {readout_name(first)} separates the controls with Z′ {number(worst)}.{caution}"
+    if mark == "poor":
+        head = f"No: {readout_name(first)} does not separate the controls, Z′ {number(worst)}."
+    return Answer(question, mark, head, (*lines, *_best_readout(tables)))
+
+
+def _what(row: Mapping[Hashable, Any]) -> str:
+    return f"{short(row['Group'], 60)} controls" if row["Group"] else "All controls"
+
+
+def _best_readout(tables: PlateTables) -> tuple[str, ...]:
+    """The readout of the highest Z′ among all, where the ranking was made and it is another one."""
+    table = tables.frame("assay")
+    if table.empty or not {"Readout", "Group", "ZPrime"} <= set(table.columns):
+        return ()
+    ranked = table[(table["Group"] == "") & table["ZPrime"].notna()].sort_values("ZPrime", ascending=False)
+    if ranked.empty or ranked["Readout"].iloc[0] in tables.readouts[:1]:
+        return ()
+    top = ranked.iloc[0]
+    return (
+        f"Of {len(ranked)} readouts, {readout_name(str(top['Readout']))} has the highest Z′ over all controls, "
+        f"{interval(top['ZPrime'], top['ZPrime_Low'], top['ZPrime_High'])}; chosen on these wells, it flatters itself.",
+    )
+
+
+def _compounds(tables: PlateTables) -> Answer:
+    question = "Which compounds work, and at which dose?"
+    rows = compound_rows(tables)
+    if not rows:
+        return Answer(question, "none", "It cannot be told: the plate map names no compound on this plate.")
+    working = [row for row in rows if row.works]
+    unknown = [row for row in rows if row.works is None]
+    called = "called as hits" if not tables.frame("hits").empty else "with a dose of Z′ above 0"
+    if working:
+        head = f"{len(working)} of {len(rows)} compounds work ({called}): " + _named(working) + "."
+    elif len(unknown) == len(rows):
+        head = f"It cannot be told: {short(rows[0].reason or 'no statistics', 200)}."
+    else:
+        head = f"None of {len(rows)} compounds stands out from the negatives."
+    lines = [f"{short(row.compound or '(unnamed)', 40)}: EC50 {row.ec50}" for row in working[:_MOST_LINES] if row.ec50]
+    return Answer(question, "good" if working else "none", head, tuple(lines))
+
+
+def _named(rows: list[CompoundRow]) -> str:
+    parts = []
+    for row in rows[:_MOST_LINES]:
+        since = f" from {dose_text(row.first_dose, short(row.unit, 12))}" if math.isfinite(row.first_dose) else ""
+        parts.append(f"{short(row.compound or '(unnamed)', 40)}{since}")
+    return ", ".join(parts) + (f" and {len(rows) - _MOST_LINES} more" if len(rows) > _MOST_LINES else "")
+
+
+def _distrust(tables: PlateTables) -> Answer:
+    question = "Which wells should not be trusted?"
+    wells = tables.frame("wells")
+    if wells.empty:
+        return Answer(question, "none", "It cannot be told: there is no well table.")
+    states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items())
+    bad = distrusted(tables)
+    checked = "" if "Flags" in tables.frame("fields") else " Image quality was not checked."
+    if not bad:
+        return Answer(question, "good", f"None stands out: {len(wells)} wells, {states}.{checked}")
+    mark: Mark = "fair" if len(bad) <= 0.1 * len(wells) else "poor"
+    head = f"{len(bad)} of {len(wells)} wells ({states}) have a reason to look twice.{checked}"
+    return Answer(question, mark, head, (), bad)
+
+
+def _cycle(tables: PlateTables) -> Answer:
+    question = "Can the cell cycle be read?"
+    peak = tables.peak
+    if not tables.peak_usable:
+        reason = short(peak.get("DNA_Reason", "") or "no DNA content was measured", 200)
+        return Answer(question, "none", f"No: {reason}.")
+    cv, ratio = float(peak["DNA_CV"]), float(peak["DNA_FourNRatio"])
+    mark: Mark = "good" if cv <= 0.12 else "fair"
+    width = "" if mark == "good" else "; it is wide, so compare S fractions within this plate only"
+    lines = []
+    wells = tables.frame("wells")
+    for role in ("negative", "positive"):
+        rows = wells[(wells["Metadata_Role"] == role) & wells["Fraction_G1"].notna()]
+        if len(rows):
+            parts = ", ".join(
+                f"{name} {rows[f'Fraction_{phase}'].mean():.0%}"
+                for name, phase in (("G1", "G1"), ("S", "S"), ("G2/M", "G2M"))
+            )
+            lines.append(f"{role} controls, mean of {len(rows)} wells: {parts}")
+    head = f"Yes: a 2N peak of CV {cv:.1%}, 4N/2N {ratio:.2f}, in {int(peak['DNA_Count_Nuclei']):,} nuclei{width}."
+    return Answer(question, mark, head, tuple(lines))

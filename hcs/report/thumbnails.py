@@ -1,0 +1,189 @@
+"""Small pictures for the page: a field with its outlines, and single nuclei, as WebP of bounded size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+SIDE_PX = 320
+"""Longest side of a field's picture."""
+CROP_PX = 40
+"""Side of the picture of one nucleus."""
+WINDOW_PX = 640
+"""Longest side of the part of a field that is shown; larger fields are shown in their middle."""
+
+_MOST_OUTLINES = 400
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+_REACH = 31
+_QUALITIES = (45, 25, 10)  # few, as encoding takes most of the time of a report
+
+Image = npt.NDArray[np.generic]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Grey levels of one channel that are shown as black and as white, the same for all pictures of a plate."""
+
+    black: float
+    white: float
+
+    def grey(self, image: Image) -> Bytes:
+        """The image with its dtype replaced by 8 bits; values beyond black and white are clipped."""
+        span = max(self.white - self.black, 1e-9)
+        scaled = (np.nan_to_num(image.astype(np.float32)) - self.black) * np.float32(255 / span)
+        grey: Bytes = np.clip(scaled, 0, 255).astype(np.uint8)
+        return grey
+
+
+def contrast(images: list[Image]) -> Contrast:
+    """Black at the 2nd percentile of the images' pixels, white at the 99.7th: of a channel, over several fields."""
+    if not images:
+        return Contrast(0.0, 1.0)
+    pixels = np.concatenate([np.nan_to_num(image[::4, ::4].astype(np.float32)).ravel() for image in images])
+    low, high = np.percentile(pixels, [2, 99.7])
+    return Contrast(float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPicture:
+    """A field (or its middle) as pictures of each channel and outlines in the pictures' pixels.
+
+    ``outlines`` are texts (see ``outline_text``) and ``objects`` the labels they belong to.
+    """
+
+    width: int
+    height: int
+    shown_px: tuple[int, int]
+    field_px: tuple[int, int]
+    images: tuple[bytes, ...]
+    objects: list[int] = field(default_factory=list)
+    outlines: list[str] = field(default_factory=list)
+
+
+def field_picture(
+    channels: list[Image], labels: npt.NDArray[np.integer] | None, contrasts: list[Contrast], *, most_bytes: int
+) -> FieldPicture:
+    """Pictures of the channels (Y, X) of one field, together at most ``most_bytes``, and its nuclei's outlines.
+
+    A field larger than 640 px is shown in its middle. At most 400 nuclei are outlined; nuclei whose outline is smaller
+    than a pixel of the picture are left out.
+    """
+    height, width = channels[0].shape
+    rows, columns = _middle(height), _middle(width)
+    shown = (rows.stop - rows.start, columns.stop - columns.start)
+    scale = min(1.0, SIDE_PX / max(shown))
+    size = (max(1, round(shown[1] * scale)), max(1, round(shown[0] * scale)))
+    share = most_bytes // len(channels)
+    images = tuple(
+        webp(_resized(c.grey(image[rows, columns]), size), most_bytes=share)
+        for image, c in zip(channels, contrasts, strict=True)
+    )
+    picture = FieldPicture(size[0], size[1], shown, (height, width), images)
+    if labels is not None:
+        for label, text in _outlines(labels[rows, columns], scale):
+            picture.objects.append(label)
+            picture.outlines.append(text)
+    return picture
+
+
+def crop(image: Image, contrast: Contrast, *, y: float, x: float, side_px: int) -> Bytes:
+    """The square of ``side_px`` around (y, x) as 40 × 40 grey pixels; black beyond the field's border."""
+    top, left = round(y) - side_px // 2, round(x) - side_px // 2
+    height, width = image.shape
+    square = np.zeros((side_px, side_px), np.uint8)
+    inside = image[max(top, 0) : min(top + side_px, height), max(left, 0) : min(left + side_px, width)]
+    if inside.size:
+        start_y, start_x = max(-top, 0), max(-left, 0)
+        square[start_y : start_y + inside.shape[0], start_x : start_x + inside.shape[1]] = contrast.grey(inside)
+    return _resized(square, (CROP_PX, CROP_PX))
+
+
+def sheet(crops: list[Bytes], *, columns: int, quality: int = 60) -> bytes:
+    """Crops row by row on one WebP picture; empty for no crops."""
+    if not crops:
+        return b""
+    rows = -(-len(crops) // columns)
+    page = np.zeros((rows * CROP_PX, columns * CROP_PX), np.uint8)
+    for i, picture in enumerate(crops):
+        top, left = i // columns * CROP_PX, i % columns * CROP_PX
+        page[top : top + CROP_PX, left : left + CROP_PX] = picture
+    return _encode(page, quality)
+
+
+def webp(grey: Bytes, *, most_bytes: int) -> bytes:
+    """The picture (Y, X) as WebP of the best quality that stays within ``most_bytes``, smaller where none does."""
+    for quality in _QUALITIES:
+        content = _encode(grey, quality)
+        if len(content) <= most_bytes:
+            return content
+    if max(grey.shape) <= 16:
+        return content
+    return webp(_resized(grey, (max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2))), most_bytes=most_bytes)
+
+
+def _resized(grey: Bytes, size: tuple[int, int]) -> Bytes:
+    """The picture at another size (width, height), by means over pixels where it shrinks."""
+    method = cv2.INTER_AREA if size[0] < grey.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(grey, size, interpolation=method), dtype=np.uint8)
+
+
+def _encode(grey: Bytes, quality: int) -> bytes:
+    return bytes(cv2.imencode(".webp", grey, [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
+
+
+def _middle(length: int) -> slice:
+    shown = min(length, WINDOW_PX)
+    start = (length - shown) // 2
+    return slice(start, start + shown)
+
+
+def _outlines(labels: npt.NDArray[np.integer], scale: float) -> list[tuple[int, str]]:
+    """(label, outline) of the largest part of each nucleus, by label."""
+    found = []
+    for label, (top, left, bottom, right) in _boxes(labels).items():
+        inside = (labels[top:bottom, left:right] == label).view(np.uint8)
+        contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        smooth = cv2.approxPolyDP(max(contours, key=len), 0.6 / scale, True)[:, 0]
+        points = np.rint((smooth + np.array([left + 0.5, top + 0.5])) * scale).astype(np.int64)
+        if len(points) >= 3:
+            found.append((label, outline_text(points)))
+        if len(found) == _MOST_OUTLINES:
+            break
+    return found
+
+
+def _boxes(labels: npt.NDArray[np.integer]) -> dict[int, tuple[int, int, int, int]]:
+    """Box (top, left, bottom, right; half-open) of every label above 0."""
+    y, x = np.nonzero(labels)
+    values = labels[y, x].astype(np.int64)
+    order = np.argsort(values, kind="stable")
+    values, y, x = values[order], y[order], x[order]
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if values.size else np.array([], int)
+    if not starts.size:
+        return {}
+    ends = [reduce(v, starts) for v in (y, x) for reduce in (np.minimum.reduceat, np.maximum.reduceat)]
+    return {
+        int(values[s]): (int(y0), int(x0), int(y1) + 1, int(x1) + 1)
+        for s, y0, y1, x0, x1 in zip(starts, *ends, strict=True)
+    }
+
+
+def outline_text(points: npt.NDArray[np.int64]) -> str:
+    """A closed polygon of whole (x, y) points from 0 to 4,095 as text of 64 letters.
+
+    Two letters each for the first x and y, then a letter each for the steps in x and y, 32 standing for none; a step
+    of more than 31 is made in several.
+    """
+    (x, y), *further = points.tolist()
+    text = [_DIGITS[x >> 6], _DIGITS[x & 63], _DIGITS[y >> 6], _DIGITS[y & 63]]
+    for goal_x, goal_y in further:
+        while (x, y) != (goal_x, goal_y):
+            step_x = max(-_REACH, min(_REACH, goal_x - x))
+            step_y = max(-_REACH, min(_REACH, goal_y - y))
+            text += [_DIGITS[step_x + 32], _DIGITS[step_y + 32]]
+            x, y = x + step_x, y + step_y
+    return "".join(text)

@@ -1,0 +1,108 @@
+"""The size of a plate's nuclei, from some of its fields, before the first field is processed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.config import Config
+from hcs.errors import FieldError
+from hcs.plate.keys import FieldKey
+from hcs.run.large import is_large
+from hcs.segment.diameter import FEWEST, Diameter, given_diameter, nucleus_diameters, plate_diameter
+from hcs.segment.predict import tune_cpu
+from hcs.segment.segmenter import Segmenter, build_segmenter
+from hcs.store.field import FieldInfo
+from hcs.store.models import ModelFile, read_model, wanted_diameter
+from hcs.store.plate import read_field, read_info
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from hcs.run.job import Job
+
+_MIDDLE_PX = 2048
+_FIELDS = 6
+"""Fields looked at; as many again, up to four times, while they hold too few nuclei."""
+
+
+def load_segmenter(model: ModelFile, device: str, *, flips: bool) -> Segmenter:
+    """The model's networks on ``device``; ``flips`` asks for test-time flips, as the model's card may do too."""
+    networks = [read_model(network) for network in model.networks]
+    return build_segmenter(networks, device=device, flips=flips or model.flips)
+
+
+def image_diameter(image: NDArray[Any], segmenter: Segmenter, config: Config) -> Diameter:
+    """Size of the nuclei of one prepared image (Y, X) that is a plate of its own."""
+    target = segmenter.diameter_px
+    if config.diameter_px != "auto":
+        return given_diameter(float(config.diameter_px), target)
+    if target is None:
+        return plate_diameter([], None)
+    found = nucleus_diameters(image, segmenter, config.tiles, config.instances)
+    return plate_diameter([found], target, fewest=1)
+
+
+def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Diameter:
+    """Size of the nuclei of the whole plate, as given or estimated by the workers from fields spread over it.
+
+    Fields are taken in a fixed order, evenly spread, so the same plate gives the same size; fields that cannot be read
+    tell nothing.
+    """
+    target_px = wanted_diameter(job.model)
+    if job.config.diameter_px != "auto":
+        return given_diameter(float(job.config.diameter_px), target_px)
+    if target_px is None:
+        return plate_diameter([], None)
+    found: list[NDArray[np.float64]] = []
+    for some in _spread(keys):
+        found += client.gather(client.map(partial(field_diameters, job), some, pure=False))
+        if sum(part.size for part in found) >= FEWEST:
+            break
+    return plate_diameter(found, target_px)
+
+
+def _spread(keys: tuple[FieldKey, ...]) -> list[list[FieldKey]]:
+    """Up to four portions of fields, each evenly spread over the plate, no field twice."""
+    step = max(len(keys) // (4 * _FIELDS), 1)
+    chosen = keys[step // 2 :: step][: 4 * _FIELDS]
+    portions = max(-(-len(chosen) // _FIELDS), 1)
+    return [list(chosen[start::portions]) for start in range(portions) if chosen[start::portions]]
+
+
+def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:
+    """Diameters of the nuclei in the middle of one field; none where it cannot be read. Runs in a worker."""
+    try:
+        info = read_info(job.plate, key)
+        window = _middle(info) if is_large(info, job.config) else None
+        image = read_field(job.plate, key, channels=(job.channels.nuclei,), z=job.config.z, window=window)[0]
+    except FieldError as error:
+        logging.getLogger(__name__).info("no nucleus size from %s", error)  # its own task will enter the failure
+        return np.empty(0)
+    tune_cpu(threads=1)
+    segmenter = load_segmenter(job.model, job.device, flips=False)
+    return nucleus_diameters(segmenter.prepare(image), segmenter, job.config.tiles, job.config.instances)
+
+
+def _middle(info: FieldInfo) -> tuple[slice, slice]:
+    """The middle of a field that is too large to be read: more of it than is looked at, at any scale."""
+    top, left = ((length - min(length, _MIDDLE_PX)) // 2 for length in info.shape[1:])
+    return slice(top, top + _MIDDLE_PX), slice(left, left + _MIDDLE_PX)
+
+
+def plain_diameter(diameter: Diameter) -> dict[str, Any]:
+    """For ``run.json``: px (None where unknown), nuclei, scale as a fraction, reason."""
+    px = None if np.isnan(diameter.px) else round(diameter.px, 2)
+    return asdict(diameter) | {"px": px, "scale": str(diameter.scale)}
+
+
+def read_diameter(data: dict[str, Any]) -> Diameter:
+    """The inverse of `plain_diameter`."""
+    px = float("nan") if data["px"] is None else float(data["px"])
+    return Diameter(px, int(data["nuclei"]), Fraction(data["scale"]), str(data["reason"]))

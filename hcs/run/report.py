@@ -1,0 +1,157 @@
+"""`hcs report`: the tables and images of a results folder → report.html and figures/; of several → an overview."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hcs.errors import HcsError
+from hcs.plate.keys import FieldKey, WellId
+from hcs.report.cells import measured, scatter_cells
+from hcs.report.conditions import dna_histograms
+from hcs.report.data import page_data
+from hcs.report.figures import save_figure
+from hcs.report.html import render_report
+from hcs.report.pictures import Pictures, Reader, pictured_fields, take_pictures
+from hcs.report.plots import plate_figures
+from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
+from hcs.report.thumbnails import Image
+from hcs.store.atomic import cannot_write, write_text
+from hcs.store.plate import open_plate, read_field
+from hcs.store.results import DNA_CONTENT_N, Results, open_results
+from hcs.store.table import read_frame
+
+
+def write_report(folder: Path, *, notes: Sequence[str] = (), pictures: bool = True, figures: bool = False) -> Path:
+    """Write ``report.html`` of a results folder; with ``figures`` also its charts as PNG and SVG; return the page.
+
+    ``notes`` are sentences about the readouts for the end of the page. Everything else comes from the folder's tables.
+    Pictures of wells and nuclei are read from the plate, where it is still within reach and ``pictures`` is set; the
+    numbers do not need them. Raises ResultsError where the folder holds no results or the page cannot be written.
+    """
+    results = open_results(folder)
+    tables = read_tables(folder, results)
+    record = tables.record
+    nuclei = measured(tables.nuclei, exclude_border=_exclude_border(record))
+    pictured = pictured_fields(tables.frame("fields")) if pictures else {}
+    cells = scatter_cells(tables, nuclei, pictured=pictured)
+    histograms = dna_histograms(tables, nuclei)
+    taken = _pictures(results, tables, pictured, None if cells is None else cells.shown) if pictured else None
+    data = page_data(tables, histograms=histograms, cells=cells, pictures=taken)
+    page = render_report(tables, data, notes=notes, provenance=provenance_texts(record, folder))
+    write_text(folder / "report.html", page)
+    if figures:
+        _write_figures(folder / "figures", plate_figures(tables, histograms=histograms, cells=cells))
+    return folder / "report.html"
+
+
+def read_tables(folder: Path, results: Results) -> PlateTables:
+    """All tables of a results folder that are there; ResultsError where one is damaged."""
+    frames = {name: read_frame(folder / f"{name}.parquet") for name in ABSENT if (folder / f"{name}.parquet").exists()}
+    frames.setdefault("fields", results.fields())
+    dictionary = results.columns() if (folder / "columns.csv").exists() else pd.DataFrame()
+    name = str(results.record["identity"]["plate"]["name"])
+    return PlateTables(
+        plate=name, frames=frames, nuclei=_nuclei(folder, results), record=results.record, dictionary=dictionary
+    )
+
+
+def _nuclei(folder: Path, results: Results) -> pd.DataFrame:
+    """The nuclei with the columns that the report shows, and their phases."""
+    if not (folder / "nuclei").is_dir():
+        return pd.DataFrame(columns=list(NUCLEUS_COLUMNS))
+    known = set(results.stored_columns())
+    saturated = sorted(name for name in known if name.startswith("Nuclei_Flag_SaturatedPixels"))
+    wanted = [name for name in (*NUCLEUS_COLUMNS, *saturated) if name in known]
+    nuclei = results.nuclei(columns=[*wanted, DNA_CONTENT_N])
+    nuclei["Metadata_Well"] = nuclei["Metadata_Well"].astype(str)
+    phases = _phases(folder)
+    return nuclei if phases.empty else nuclei.merge(phases, on=list(KEYS), how="left")
+
+
+def _phases(folder: Path) -> pd.DataFrame:
+    """The text columns of phases/ (phase, gate, sensor phase) by nucleus."""
+    parts = sorted((folder / "phases").rglob("*.parquet"))
+    if not parts:
+        return pd.DataFrame()
+    frames = [pd.read_parquet(part, partitioning=None) for part in parts]
+    table = pd.concat(frames, ignore_index=True)
+    texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS]
+    return table[[*KEYS, *(c for c in texts if c != "Metadata_Plate")]].drop_duplicates(list(KEYS))
+
+
+def _exclude_border(record: Mapping[str, Any]) -> bool:
+    return bool(record["identity"]["config"].get("readout", {}).get("exclude_border", True))
+
+
+def _pictures(
+    results: Results, tables: PlateTables, pictured: Mapping[str, int], shown: pd.DataFrame | None
+) -> Pictures | None:
+    """Pictures of the wells; None where the plate is not within reach."""
+    channels = tables.record["channels"]
+    names = tuple(dict.fromkeys(name for name in (channels["nuclei"], channels["sensor"]) if name))
+    try:
+        read = _reader(results, tuple(channels["names"].index(name) for name in names))
+    except HcsError:
+        return None
+    return take_pictures(tables, read, channels=names, pictured=pictured, shown=shown)
+
+
+def _reader(results: Results, channels: tuple[int, ...]) -> Reader:
+    """Reads the channels and labels of one field from the run's plate; PlateError where there is no such plate."""
+    plate = open_plate(results.record["plate_path"])
+    z = results.record["identity"]["config"]["z"]
+    labelled = results.record["identity"]["labels"] != "none"
+
+    def read(well: str, field: int) -> tuple[list[Image], npt.NDArray[np.integer] | None] | None:
+        key = FieldKey(WellId.parse(well), field)
+        try:
+            images = list(read_field(plate, key, channels=channels, z=z))
+        except HcsError:
+            return None
+        try:
+            return images, results.labels(well, field) if labelled else None
+        except HcsError:
+            return images, None
+
+    return read
+
+
+def _write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Each figure as PNG and SVG; figures of an earlier report that this one has no more are deleted."""
+    try:
+        folder.mkdir(exist_ok=True)
+        for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
+            if old.stem not in figures:
+                old.unlink()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+        figure.set_layout_engine("none")  # laid out already; doing it again takes as long as all the rest
+        save_figure(figure, folder / f"{name}.svg")
+
+
+def provenance_texts(record: Mapping[str, Any], folder: Path) -> dict[str, object]:
+    """Where the numbers come from, and how to make them again."""
+    channels, model = record["channels"], record["model"]
+    texts: dict[str, object] = {
+        "Command": record["command"],
+        "This page again": shlex.join(["hcs", "report", str(folder)]),
+        "Plate": record["plate_path"],
+        "Model": f"{model['name']}, sha256 {model['sha256']}",
+        "Channels": ", ".join(channels["names"]) + f" (DNA {channels['dna']}, sensor {channels['sensor'] or 'none'})",
+        "Machine": ", ".join(f"{k} {v}" for k, v in record["machine"].items()),
+        "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+    }
+    if "times" in record:
+        texts["Time"] = f"{record['times']['started']}, {record['times']['wall_s']} s"
+    hashes = {k: v for k, v in record["identity"].items() if k.endswith("sha256") and v}
+    return texts | {"Hashes": hashes, "Configuration": record["identity"]["config"]}

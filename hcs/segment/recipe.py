@@ -1,0 +1,90 @@
+"""What goes with a network's weights: how its input is made, at which scale, and how its output is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import ConfigError
+from hcs.segment.instances import instances
+from hcs.segment.preprocess import Preprocess
+from hcs.segment.settings import InstanceSettings
+
+Postprocess = Literal["cores", "interiors", "watershed"]
+_CLASSES = {"cores": 3, "interiors": 3, "watershed": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything about a model beside its network."""
+
+    diameter_px: float | None = None
+    """Size at which the network wants nuclei; None: images are taken as they are."""
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    """From intensities to the network's input."""
+    postprocess: Postprocess = "cores"
+    """cores: interiors grown through the foreground, `hcs.segment.instances`; interiors: grown by ``grow_px``;
+    watershed: of two classes, by distance; both in `hcs.segment.published`."""
+    grow_px: int = 0
+    """How far ``interiors`` grow."""
+
+    def __post_init__(self) -> None:
+        if self.postprocess not in _CLASSES:
+            raise ConfigError(f"postprocess = {self.postprocess!r}: one of {', '.join(_CLASSES)} is needed")
+
+    def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
+        """Probabilities (classes, Y, X) at full resolution → labels (Y, X) uint32, 0 = background, 1..n in raster
+        order."""
+        if self.postprocess == "cores":
+            return instances(probabilities, settings)
+        # scikit-image's watershed takes half a second to import, which our own models need not spend.
+        from hcs.segment.published import dilated_interiors, watershed_instances  # noqa: PLC0415
+
+        if self.postprocess == "watershed":
+            return watershed_instances(probabilities, settings)
+        return dilated_interiors(probabilities, settings, grow_px=self.grow_px)
+
+    def confidence(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (classes, Y, X) → (Y, X) float32: that of the likeliest nucleus class."""
+        sureness: NDArray[np.float32] = probabilities[1:].max(axis=0)
+        return sureness
+
+    def card(self) -> dict[str, Any]:
+        """The recipe as keys of a model card."""
+        preprocess = {
+            "normalise": self.preprocess.normalise,
+            "histogram": list(self.preprocess.histogram),
+            "median_px": self.preprocess.median_px,
+        }
+        return {
+            "diameter_px": self.diameter_px,
+            "preprocess": preprocess,
+            "postprocess": self.postprocess,
+            "grow_px": self.grow_px,
+        }
+
+
+def read_recipe(card: Mapping[str, Any]) -> Recipe:
+    """The recipe in a model card; of cards without these keys, that of three classes of images as they are.
+
+    ConfigError where it asks for what this version does not know, or for other classes than the network has.
+    """
+    given = card.get("preprocess", {})
+    recipe = Recipe(
+        diameter_px=card.get("diameter_px"),
+        preprocess=Preprocess(
+            normalise=given.get("normalise", "asinh"),
+            histogram=tuple(given.get("histogram", ())),
+            median_px=int(given.get("median_px", 0)),
+        ),
+        postprocess=card.get("postprocess", "cores"),
+        grow_px=int(card.get("grow_px", 0)),
+    )
+    classes = int(card["network"]["classes"])
+    if classes != _CLASSES[recipe.postprocess]:
+        raise ConfigError(f"model card: postprocess {recipe.postprocess!r} does not read {classes} classes")
+    return recipe

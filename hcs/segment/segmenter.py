@@ -1,0 +1,82 @@
+"""A model ready to run: one network or several averaged, with or without flips, at the scale it was trained at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import ConfigError
+from hcs.segment.model import build_network
+from hcs.segment.network import Network
+from hcs.segment.predict import find_device, predict
+from hcs.segment.recipe import Recipe, read_recipe
+from hcs.segment.scale import enlarged, restored
+from hcs.segment.settings import InstanceSettings
+from hcs.tiles.settings import TileSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """What turns a field into class probabilities, and these into nuclei."""
+
+    networks: tuple[Network, ...]
+    """Folded, in evaluation mode, on one device; their probabilities are averaged."""
+    recipe: Recipe
+    """How the networks' input is made and their output read."""
+    flips: bool = False
+    """Average over the four mirror images of the field: four times the work."""
+
+    @property
+    def diameter_px(self) -> float | None:
+        """Size at which the networks want nuclei; None: images are taken as they are."""
+        return self.recipe.diameter_px
+
+    def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Field (Y, X) of any real dtype → the networks' input at full resolution."""
+        return self.recipe.preprocess(image)
+
+    def probabilities(
+        self, image: NDArray[np.float32], tiles: TileSettings, scale: Fraction = Fraction(1)
+    ) -> NDArray[np.float32]:
+        """Prepared field (Y, X) → probabilities (classes, Y, X) at full resolution.
+
+        The networks see the field at ``scale``, see `hcs.segment.scale`.
+        """
+        field = enlarged(image, scale)
+        views = list(self._views(field, tiles))
+        mean = views[0] if len(views) == 1 else np.asarray(np.mean(views, axis=0), dtype=np.float32)
+        return restored(mean, scale, (image.shape[0], image.shape[1]))
+
+    def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
+        """Probabilities (classes, Y, X) → labels (Y, X) uint32, 0 = background, 1..n in raster order."""
+        return self.recipe.labels(probabilities, settings)
+
+    def _views(self, field: NDArray[np.float32], tiles: TileSettings) -> Iterator[NDArray[np.float32]]:
+        """Probabilities of ``field`` by every network and mirror image."""
+        mirrors: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1)) if self.flips else ((),)
+        for network in self.networks:
+            for axes in mirrors:
+                seen = np.ascontiguousarray(np.flip(field, axes))
+                yield np.flip(predict(network, seen, tiles), tuple(a + 1 for a in axes))
+
+
+def build_segmenter(
+    models: Sequence[tuple[Mapping[str, Any], Mapping[str, NDArray[np.float32]]]], *, device: str, flips: bool = False
+) -> Segmenter:
+    """A segmenter of the networks that (card, weights) describe, on ``device``, cpu or cuda.
+
+    ConfigError where the device is not there, or the networks want other input or give other output than each other.
+    """
+    recipes = [read_recipe(card) for card, _ in models]
+    if any(recipe != recipes[0] for recipe in recipes):
+        names = ", ".join(str(card.get("name")) for card, _ in models)
+        raise ConfigError(
+            f"models {names} cannot be averaged: they differ in size of nuclei, input or output; take models of a kind"
+        )
+    place = find_device(device)
+    return Segmenter(tuple(build_network(card, weights, place) for card, weights in models), recipes[0], flips)
