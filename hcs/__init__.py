@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def open_results(folder: str | Path) -> Results:
-    """The results of ``hcs run … --out folder``: ``.nuclei(wells=["B03"])``, ``.wells()`` … as pandas."""
+def open_results(folder: str | Path, *, plate: str | Path | None = None) -> Results:
+    """The results of ``hcs run … --out folder``, a folder or URL: ``.wells()``, ``.nuclei(wells="B03")``, … as pandas.
+
+    ``plate`` says where the plate is now, if it was moved since the run; only images and labels need it.
+    """
     from hcs.store.results import open_results as open_folder
 
-    return open_folder(folder)
+    return open_folder(folder, plate=plate)

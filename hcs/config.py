@@ -35,9 +35,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    model: str = "fast"
+    model: str = "auto"
     """Name of a shipped model, or path of a .safetensors file with its card (.json) beside it; several with commas
-    between are averaged."""
+    between are averaged. ``auto`` is ``fast`` on a CPU and ``accurate`` on a GPU."""
     flips: bool = False
     """Average the model over the four mirror images of each field: a little better, four times the work."""
     diameter_px: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"

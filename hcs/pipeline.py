@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.clock import Stopwatch
 from hcs.config import Config
 from hcs.measure.illumination import ChannelLight, correct
 from hcs.measure.measure import NucleusTable, measure_nuclei
@@ -31,12 +31,12 @@ class Channels:
 @dataclass(frozen=True, slots=True)
 class FieldResult:
     """Everything found in one field: ``labels`` (Y, X) uint32, the table, the recorded image's quality by channel,
-    seconds spent by stage."""
+    seconds and bytes by stage."""
 
     labels: NDArray[np.uint32]
     nuclei: NucleusTable
     quality: dict[str, ChannelQuality]
-    seconds: dict[str, float]
+    clock: Stopwatch
 
 
 def analyse_field(
@@ -59,13 +59,13 @@ def analyse_field(
     even = image
     if lights is not None:
         even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
-        clock.lap("correct")
+        clock.lap("correct", even.nbytes)
     found_in = segmenter.prepare(even[channels.nuclei])
-    clock.lap("normalise")
-    probabilities = segmenter.probabilities(found_in, config.tiles, scale)
-    clock.lap("infer")
-    labels = segmenter.labels(probabilities, config.instances)
-    clock.lap("instances")
+    clock.lap("normalise", found_in.nbytes)
+    probabilities = segmenter.probabilities(found_in, config.tiles, scale, clock)
+    clock.lap("stitch", probabilities.nbytes)
+    labels = segmenter.labels(probabilities, config.instances.in_pixels(pixel_size_um))
+    clock.lap("instances", labels.nbytes)
     table = measure_nuclei(
         labels,
         even,
@@ -77,21 +77,7 @@ def analyse_field(
         confidence=segmenter.recipe.confidence(probabilities),
         recorded=None if lights is None else image,
     )
-    clock.lap("measure")
+    clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
     quality = field_quality(image, labels, channels=channels.names, settings=config.measure)
     clock.lap("quality")
-    return FieldResult(labels, table, quality, clock.seconds)
-
-
-class Stopwatch:
-    """Seconds by stage, in the order of the stages."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Book the time since the last lap under ``stage``."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
+    return FieldResult(labels, table, quality, clock)

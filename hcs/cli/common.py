@@ -36,7 +36,7 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
         click.option(
             "--model",
-            help="Shipped model (fast, accurate), a .safetensors file, or several A,B,C averaged.  [default: fast]",
+            help="fast, accurate, a .safetensors file, or several A,B,C averaged.  [default: fast; on a GPU accurate]",
         ),
         click.option("--diameter-px", type=float, help="Typical diameter of the nuclei.  [default: estimated]"),
         click.option(

@@ -9,7 +9,7 @@ import click
 from hcs.cli.common import FILE, configuration
 
 
-@click.group()
+@click.group(short_help="Show settings: their schema, or all with their defaults.")
 def config() -> None:
     """Show settings: their schema, or a file with all defaults filled in."""
 

@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from hcs.store.results import Results
 
 
-@click.command()
+@click.command(short_help="Write a table as CSV, Parquet or AnnData.")
 @click.argument("results", type=PLACE)
-@click.option("--csv", "csv_path", type=FILE, help="CSV that spreadsheets open; wells unless --table says otherwise.")
-@click.option("--parquet", "parquet_path", type=FILE, help="One Parquet file; nuclei unless --table says otherwise.")
+@click.option("--csv", "csv_path", type=FILE, help="CSV that spreadsheets open; of wells, unless --table is given.")
+@click.option("--parquet", "parquet_path", type=FILE, help="One Parquet file; of nuclei, unless --table is given.")
 @click.option(
     "--anndata",
     "anndata_path",
     type=click.Path(path_type=Path),
-    help="AnnData, .h5ad or .zarr, of nuclei or wells; nuclei unless --table says otherwise.",
+    help="AnnData for scanpy, .h5ad or .zarr; of nuclei, unless --table says wells.",
 )
-@click.option("--table", help="Which table: nuclei, wells, compounds, doses, hits, …")
+@click.option(
+    "--table",
+    help="nuclei, phases, wells, compounds, doses, hits, scores, assay, attribution, discriminant, cycles, sensor, "
+    "plate, fields or quality.",
+)
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
-@click.option("--columns", help="Only these columns, with commas between them.")
+@click.option("--columns", help="Only these columns, with commas between them, such as Metadata_Well,Count_Nuclei.")
 def export(
     results: Location,
     csv_path: Path | None,
@@ -36,9 +40,12 @@ def export(
     wells: str | None,
     columns: str | None,
 ) -> int:
-    """Write a table of RESULTS as one file: for a spreadsheet, for other programs, for scanpy.
+    """Write a table of RESULTS, a results folder of `hcs run`, as one file.
 
-    From Python, `hcs.open_results(RESULTS)` gives the same tables without a file between.
+    For instance: hcs export results --csv wells.csv
+
+    RESULTS/columns.csv has unit and definition of every column. From Python, hcs.open_results gives the same tables
+    without a file between.
     """
     from hcs.errors import ConfigError
     from hcs.store.anndata import export_anndata

@@ -10,7 +10,7 @@ import click
 from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, config_options, configuration
 
 
-@click.command()
+@click.command(short_help="Find nuclei in a folder of single images.")
 @click.argument("images", type=FOLDER)
 @click.argument("labels", type=FOLDER)
 @config_options
@@ -38,7 +38,7 @@ def segment(
     return EXIT_FAILED_WELLS if summary.failed else 0
 
 
-@click.command()
+@click.command(short_help="Score label images against the truth.")
 @click.argument("truth", type=FOLDER)
 @click.argument("predictions", type=FOLDER, nargs=-1, required=True)
 @click.option("--out", required=True, type=FOLDER, help="Folder of tables, figures and evaluation.html.")
@@ -95,7 +95,7 @@ def _numbers(text: str | None, option: str) -> Any:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 250,625,900", param_hint=option) from None
 
 
-@click.command()
+@click.command(short_help="Train the U-Net on labelled images.")
 @click.argument("data", type=FOLDER)
 @click.option(
     "--config", "config_path", type=FILE, help="YAML training settings; configs/train/ holds the shipped ones."

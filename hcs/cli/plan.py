@@ -9,7 +9,7 @@ import click
 from hcs.cli.common import config_options, configuration
 
 
-@click.command()
+@click.command(short_help="Say what `hcs run` will take: time, memory, bytes.")
 @click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
 @config_options
 @click.option("--plate-map", help="CSV or Parquet; for many plates also a folder, or a name with {plate}.")

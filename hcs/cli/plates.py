@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hcs.store.nodes import Ngff
 
 
-@click.command()
+@click.command(short_help="Write a synthetic plate with known truth.")
 @click.argument("plate", type=click.Path(path_type=Path))
 @click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
 @click.option("--fields", default=1, show_default=True, help="Fields a well.")
@@ -38,7 +38,7 @@ def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus
     return 0
 
 
-@click.command()
+@click.command(short_help="Turn a folder of TIFF or PNG files into a plate.")
 @click.argument("source", type=FOLDER)
 @click.argument("plate", type=click.Path(path_type=Path))
 @click.option("--layout", type=click.Choice(["bbbc013"]), help="A known layout of folder and file names.")
@@ -79,7 +79,7 @@ def convert(
     return 0
 
 
-@click.command()
+@click.command(short_help="Simulate a small plate, process it, compare with the truth.")
 @click.option("--out", type=FOLDER, default=Path("demo-out"), show_default=True, help="Folder of plate and results.")
 @click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")

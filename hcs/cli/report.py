@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hcs.store.location import Location
 
 
-@click.command()
+@click.command(short_help="Write the report page of one or more results folders.")
 @click.argument("results", type=PLACE, nargs=-1, required=True)
 @click.option("--out", type=FILE, help="Page of the overview over several RESULTS.  [default: overview.html]")
 @click.option("--no-pictures", is_flag=True, help="Leave out the pictures of wells and nuclei, and read no image.")

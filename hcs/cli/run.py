@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hcs.store.location import Location
 
 
-@click.command()
+@click.command(short_help="Process a plate, or several: nuclei, readouts, report.")
 @click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
 @click.option("--out", required=True, type=PLACE, help="Results folder; an earlier run of the same kind goes on.")
 @config_options
@@ -115,7 +115,7 @@ def _run_many(
     return EXIT_FAILED_WELLS if bad else 0
 
 
-@click.command()
+@click.command(short_help="Make the readouts again, without touching images.")
 @click.argument("results", type=PLACE)
 @click.option("--config", "config_path", type=FILE, help="Settings whose `readout` section replaces the run's own.")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
@@ -131,7 +131,7 @@ def readout(results: Location, config_path: Path | None, exclude_flagged: bool) 
     return 0
 
 
-@click.command()
+@click.command(short_help="Say what became of every expected well.")
 @click.argument("results", type=PLACE)
 @click.option("--fields", is_flag=True, help="One line a field instead of a well.")
 def status(results: Location, fields: bool) -> int:

@@ -71,7 +71,7 @@ def _row(
     with np.errstate(divide="ignore"):
         x = np.log10(np.concatenate([dose, np.zeros(len(anchors))]))
     curve = fit_curve(x, y, replicate_weights(x, y), confidence=settings.confidence)
-    row |= {"R2": curve.r2, "PValue": curve.p}
+    row |= {"R2": curve.r2, "PValue": curve.p, "PValue_LackOfFit": curve.p_lack}
     reason = _refused(curve, settings)
     if reason:
         return row | {"Reason": reason}
@@ -79,7 +79,7 @@ def _row(
     ends = {"EC50_Low": 10.0**curve.low, "EC50_High": 10.0**curve.high}
     if outside:
         return row | ends | {"Direction": _direction(curve), "Reason": outside}
-    return row | ends | _fitted(curve, window, len(y), settings)
+    return row | ends | _fitted(curve, window, settings)
 
 
 def _direction(curve: Curve) -> str:
@@ -113,11 +113,10 @@ def _outside(curve: Curve, doses: Floats, unit: str) -> str:
     return ""
 
 
-def _fitted(curve: Curve, window: float, n: int, settings: ReadoutSettings) -> dict[str, object]:
+def _fitted(curve: Curve, window: float, settings: ReadoutSettings) -> dict[str, object]:
     sign = 1.0 if curve.effect > 0 else -1.0
-    _, hill, start, end = (margin(error, n, settings.confidence) for error in curve.errors)
+    _, hill, start, end = (margin(error, curve.freedom, settings.confidence) for error in curve.errors)
     low, high = sorted([(curve.start, start), (curve.end, end)])
-    opened = [name for name, value in (("below", curve.low), ("above", curve.high)) if not np.isfinite(value)]
     return {
         "EC50": 10.0**curve.log_ec50,
         "Direction": _direction(curve),
@@ -133,5 +132,17 @@ def _fitted(curve: Curve, window: float, n: int, settings: ReadoutSettings) -> d
         "Efficacy": curve.effect,
         "Efficacy_Percent": 100 * curve.effect / window if window else float("nan"),
         "Reason": "",
-        "Note": f"the interval of the EC50 is open {' and '.join(opened)}" if opened else "",
+        "Note": _note(curve),
     }
+
+
+def _note(curve: Curve) -> str:
+    """What to know of the intervals; empty where they are closed and made of the wells."""
+    opened = [name for name, value in (("below", curve.low), ("above", curve.high)) if not np.isfinite(value)]
+    notes = [f"the interval of the EC50 is open {' and '.join(opened)}"] if opened else []
+    if curve.lacks_fit:
+        notes.append(
+            f"doses scatter about the curve more than their replicates explain (p = {curve.p_lack:.1g}), so the "
+            "intervals are made of the doses' means"
+        )
+    return "; ".join(notes)

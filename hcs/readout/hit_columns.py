@@ -46,13 +46,21 @@ DOSE_COLUMNS: tuple[Column, ...] = (
     ),
     number_column("R2", "share of the wells' weighted variance that the best curve explains"),
     number_column("PValue", "F test (3 and n - 4 degrees of freedom) of the best curve against a constant"),
+    number_column(
+        "PValue_LackOfFit",
+        "F test of the doses' means about the best curve against the wells about these means; below 0.01 all intervals "
+        "are made of the doses' means, as wells of a dose are no independent witnesses then; NaN without replicates",
+        "Bates & Watts 1988",
+    ),
     count_column("Count_Wells", "wells", "wells of the compound that have a value"),
     count_column("Count_NegativeWells", "wells", "negative wells taken as dose 0"),
     count_column("Count_Doses", "", "different doses above 0 that have a value"),
     number_column("MinDose", "lowest dose above 0", MAP, "see Unit"),
     number_column("MaxDose", "highest dose", MAP, "see Unit"),
     text_column("Reason", "why there is no EC50; empty where there is one"),
-    text_column("Note", "which end of the interval of EC50 is open"),
+    text_column(
+        "Note", "which end of the interval of EC50 is open; whether doses scatter more than replicates explain"
+    ),
 )
 _CORRECTION = "after the plate effect named in Correction is taken out; as before where that is none"
 _RZ = "(value - median of negatives) / (1.4826 x MAD of negatives)"

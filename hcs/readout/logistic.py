@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
-from scipy.special import fdtrc, fdtri, stdtrit
+from scipy.special import expit, fdtrc, fdtri, stdtrit
 
 from hcs.readout.groups import Floats
 
@@ -18,7 +17,9 @@ _HILLS = np.geomspace(0.3, 8.0, 16)  # slopes tried; steeper ones jump between t
 _BEYOND = 2.0  # decades below the lowest and above the highest dose in which an EC50 is looked for
 _STEP = 0.05  # decades between the EC50s tried
 _SECTIONS = 16  # golden sections of the slope: to 5e-4 of itself
-_HALVINGS = 14  # of a step, to find an interval's end
+_PARTS = 24  # of a step, and of such a part, looked through for an interval's end
+_LACK = 0.01  # p-value of the lack of fit from which on the doses' scatter about the curve makes the intervals
+_LN10 = float(np.log(10))
 _GOLDEN = (np.sqrt(5) - 1) / 2
 _PRIOR_FREEDOM = 4.0  # degrees of freedom that the pooled variance of replicates counts for at each dose
 
@@ -28,8 +29,9 @@ class Curve:
     """y = start + effect / (1 + (EC50 / dose)^hill), hill > 0: ``start`` at dose 0, ``end`` at infinite dose.
 
     ``log_ec50`` is in log10 dose, ``low`` and ``high`` are the ends of its interval, infinite where that is open.
-    ``errors`` are the standard errors of log_ec50, hill, start and end, ``p`` is that of the F test against a constant,
-    ``r2`` the share of the weighted variance explained.
+    ``errors`` are the standard errors of log_ec50, hill, start and end, of ``freedom`` degrees of freedom; ``p`` is
+    that of the F test against a constant, ``r2`` the share of the weighted variance explained, ``p_lack`` that of the
+    test for lack of fit, NaN without replicates.
     """
 
     log_ec50: float
@@ -39,8 +41,15 @@ class Curve:
     start: float
     effect: float
     errors: tuple[float, float, float, float]
+    freedom: int
     r2: float
     p: float
+    p_lack: float
+
+    @property
+    def lacks_fit(self) -> bool:
+        """Whether doses scatter about the curve more than their replicates explain, which intervals then allow for."""
+        return self.p_lack < _LACK
 
     @property
     def end(self) -> float:
@@ -55,8 +64,7 @@ def response(log_dose: npt.ArrayLike, log_ec50: float, hill: float, start: float
 
 def _rise(log_dose: Floats, log_ec50: npt.ArrayLike, hill: npt.ArrayLike) -> Floats:
     """From 0 at dose 0 to 1 at infinite dose."""
-    exponent = np.clip(-np.asarray(hill) * (log_dose - np.asarray(log_ec50)), -300.0, 300.0)
-    rise: Floats = 1 / (1 + 10.0**exponent)
+    rise: Floats = expit(_LN10 * np.asarray(hill) * (log_dose - np.asarray(log_ec50)))
     return rise
 
 
@@ -80,112 +88,157 @@ def replicate_weights(log_dose: Floats, y: Floats) -> Floats:
     return weights
 
 
+@dataclass(frozen=True, slots=True)
+class _Doses:
+    """The m doses of a fit: log10 dose, mean response and weight (m,) of each; ``pure`` is the weighted sum of squares
+    of the ``n`` wells about the means, which no curve can take away."""
+
+    x: Floats
+    y: Floats
+    weights: Floats
+    pure: float
+    n: int
+
+    @classmethod
+    def of(cls, log_dose: Floats, y: Floats, weights: Floats) -> _Doses:
+        """From wells (n,)."""
+        x, codes = np.unique(log_dose, return_inverse=True)
+        total = np.bincount(codes, weights=weights)
+        means = np.bincount(codes, weights=weights * y) / total
+        return cls(x, means, total, float(weights @ (y - means[codes]) ** 2), y.size)
+
+    @property
+    def scale(self) -> float:
+        """How far the responses lie apart, above 0."""
+        return max(float(np.ptp(self.y)), np.finfo(np.float64).tiny)
+
+
 def fit_curve(log_dose: Floats, y: Floats, weights: Floats, *, confidence: float) -> Curve:
     """Most likely curve through wells: log10 doses (n,), -inf for dose 0, responses and weights (n,); n > 4.
 
     All EC50s from two decades below to two above the doses and slopes from 0.3 to 8 are tried, the two ends being
     linear given these; SciPy's least_squares goes on from the best. The interval of the EC50 is that of the profile
-    likelihood: EC50s whose best weighted sum of squares is at most 1 + F(1, n - 4) / (n - 4) times the least (Bates &
-    Watts 1988). It holds ``confidence`` of the EC50s if wells vary independently; layout effects are not in it.
+    likelihood: EC50s whose best weighted sum of squares exceeds the least by at most F(1, f) s^2 (Bates & Watts 1988),
+    s^2 being the variance of the wells about the curve, of f = n - 4 degrees of freedom. It holds ``confidence`` of the
+    EC50s if wells vary independently. Where they plainly do not (see ``_variance``), s^2 is that of the doses' means
+    about the curve, and f the number of doses less 4.
     """
-    finite = log_dose[np.isfinite(log_dose)]
-    trials = np.arange(finite.min() - _BEYOND, finite.max() + _BEYOND + _STEP, _STEP)
-    squares, slopes = _profile(log_dose, y, weights, trials)
+    doses = _Doses.of(log_dose, y, weights)
+    finite = doses.x[np.isfinite(doses.x)]
+    trials = np.arange(finite[0] - _BEYOND, finite[-1] + _BEYOND + _STEP, _STEP)
+    squares, slopes = _profile(doses, trials)
     best = int(np.argmin(squares))
-    root = np.sqrt(weights)
-
-    def residuals(q: Floats) -> Floats:
-        out: Floats = root * (response(log_dose, q[0], q[1], q[2], q[3]) - y)
-        return out
-
-    start, end = _ends(_rise(log_dose, trials[best], slopes[best]), y, weights)
-    bounds = ([trials[0], _HILLS[0], -np.inf, -np.inf], [trials[-1], _HILLS[-1], np.inf, np.inf])
-    scale = max(float(np.ptp(y)), np.finfo(np.float64).tiny)
-    found = least_squares(
-        residuals,
-        [trials[best], slopes[best], start, end],
-        bounds=bounds,
-        x_scale=[0.1, 0.5, scale, scale],
-        max_nfev=60,  # it starts at the best of a fine grid; a flat valley is not worth more
-    )
-    log_ec50, hill, start, end = (float(q) for q in found.x)
-    least = min(2 * float(found.cost), float(squares[best]))
-    freedom = y.size - PARAMETERS
+    (log_ec50, hill, start, end), cost, jacobian = _polished(doses, float(trials[best]), float(slopes[best]), trials)
+    scatter = min(cost, float(squares[best]))
+    variance, freedom, p_lack = _variance(doses, scatter)
+    limit = scatter + variance * float(fdtri(1, freedom, confidence))
     below = trials < log_ec50
-    limit = least * (1 + float(fdtri(1, freedom, confidence)) / freedom)
-
-    def profile(trial: float) -> float:
-        return float(_profile(log_dose, y, weights, np.array([trial]))[0][0])
-
-    total = float(weights @ (y - np.average(y, weights=weights)) ** 2)
-    f = (total - least) / 3 / max(least / freedom, np.finfo(np.float64).tiny)
+    least, total = doses.pure + scatter, doses.pure + float(doses.weights @ _centred(doses) ** 2)
+    f = (total - least) / 3 / max(least / (doses.n - PARAMETERS), np.finfo(np.float64).tiny)
     return Curve(
         log_ec50,
-        _bound(log_ec50, trials[below][::-1], squares[below][::-1], limit, profile, never=-np.inf),
-        _bound(log_ec50, trials[~below], squares[~below], limit, profile, never=np.inf),
+        _bound(doses, log_ec50, trials[below][::-1], squares[below][::-1], limit, never=-np.inf),
+        _bound(doses, log_ec50, trials[~below], squares[~below], limit, never=np.inf),
         hill,
         start,
         end - start,
-        _errors(found.jac, least / freedom),
-        1 - least / total if total > 0 else float("nan"),
-        float(fdtrc(3, freedom, max(f, 0.0))),
+        _errors(jacobian, variance),
+        freedom,
+        1 - least / total if total > 0 else _NAN,
+        float(fdtrc(3, doses.n - PARAMETERS, max(f, 0.0))),
+        p_lack,
     )
 
 
-def _ends(rise: Floats, y: Floats, weights: Floats) -> tuple[float, float]:
-    """Best start and end of the curve of this ``rise`` (n,)."""
-    root = np.sqrt(weights)
-    found = np.linalg.lstsq(np.column_stack([1 - rise, rise]) * root[:, None], y * root, rcond=None)[0]
-    return float(found[0]), float(found[1])
+def _centred(doses: _Doses) -> Floats:
+    """Means less the mean of all wells."""
+    centred: Floats = doses.y - np.average(doses.y, weights=doses.weights)
+    return centred
 
 
-def _profile(log_dose: Floats, y: Floats, weights: Floats, trials: Floats) -> tuple[Floats, Floats]:
+def _polished(doses: _Doses, log_ec50: float, hill: float, trials: Floats) -> tuple[list[float], float, Floats]:
+    """The four parameters of least squares next to an EC50 and a slope, these squares, and the Jacobian (m, 4)."""
+    root = np.sqrt(doses.weights)
+    rise = _rise(doses.x, log_ec50, hill)
+    start, end = np.linalg.lstsq(np.column_stack([1 - rise, rise]) * root[:, None], doses.y * root, rcond=None)[0]
+
+    def residuals(q: Floats) -> Floats:
+        out: Floats = root * (response(doses.x, q[0], q[1], q[2], q[3]) - doses.y)
+        return out
+
+    found = least_squares(
+        residuals,
+        [log_ec50, hill, start, end],
+        bounds=([trials[0], _HILLS[0], -np.inf, -np.inf], [trials[-1], _HILLS[-1], np.inf, np.inf]),
+        x_scale=[0.1, 0.5, doses.scale, doses.scale],
+        max_nfev=60,  # it starts at the best of a fine grid; a flat valley is not worth more
+    )
+    return [float(q) for q in found.x], 2 * float(found.cost), np.asarray(found.jac)
+
+
+def _variance(doses: _Doses, scatter: float) -> tuple[float, int, float]:
+    """Variance that intervals are made of, its degrees of freedom, and the p-value of the test for lack of fit.
+
+    An F test (Bates & Watts 1988) compares the ``scatter`` of the doses' means about the curve with that of the wells
+    about these means. Where it is more than chance explains, the wells of a dose share an error, as those of one column
+    or of one dilution do, and are no independent witnesses: then the doses are.
+    """
+    between, within = doses.x.size - PARAMETERS, doses.n - doses.x.size
+    freedom = doses.n - PARAMETERS
+    pooled = (doses.pure + scatter) / freedom
+    if between < 1 or within < 1:
+        return pooled, freedom, _NAN
+    ratio = scatter / between / max(doses.pure / within, np.finfo(np.float64).tiny)
+    p = float(fdtrc(between, within, ratio))
+    return (scatter / between, between, p) if p < _LACK else (pooled, freedom, p)
+
+
+def _profile(doses: _Doses, trials: Floats) -> tuple[Floats, Floats]:
     """Least weighted sum of squares (t,) for each EC50 tried, and the slope (t,) that gives it.
 
     Slopes of a coarse series first, then golden sections around the best, for all EC50s at once.
     """
     ends = np.log(_HILLS[[0, -1]])
-    coarse = _squares(log_dose, y, weights, trials[:, None], _HILLS)
+    coarse = _squares(doses, trials[:, None], _HILLS)
     step = float(ends[1] - ends[0]) / (len(_HILLS) - 1)
     middle = np.log(_HILLS[coarse.argmin(axis=1)])
     low, high = np.maximum(middle - step, ends[0]), np.minimum(middle + step, ends[1])
     for _ in range(_SECTIONS):
         inner, outer = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        first = _squares(log_dose, y, weights, trials, np.exp(inner)) < _squares(
-            log_dose, y, weights, trials, np.exp(outer)
-        )
+        first = _squares(doses, trials, np.exp(inner)) < _squares(doses, trials, np.exp(outer))
         low, high = np.where(first, low, inner), np.where(first, outer, high)
     hills = np.exp((low + high) / 2)
-    return _squares(log_dose, y, weights, trials, hills), hills
+    return _squares(doses, trials, hills), hills
 
 
-def _squares(log_dose: Floats, y: Floats, weights: Floats, log_ec50: Floats, hill: Floats) -> Floats:
-    """Weighted sum of squares about the best start and end, for EC50s and slopes of any one shape."""
-    share = weights / weights.sum()
-    y0 = y - share @ y
-    rise = _rise(log_dose, log_ec50[..., None], hill[..., None])
+def _squares(doses: _Doses, log_ec50: Floats, hill: Floats) -> Floats:
+    """Weighted sum of squares of the means about the best start and end, for EC50s and slopes of any one shape."""
+    share = doses.weights / doses.weights.sum()
+    y = _centred(doses)
+    rise = _rise(doses.x, log_ec50[..., None], hill[..., None])
     rise = rise - (rise @ share)[..., None]
-    steep = rise**2 @ weights
-    along = rise @ (weights * y0)
-    gained = np.divide(along**2, steep, out=np.zeros_like(along), where=steep > 1e-14 * weights.sum())
-    squares: Floats = np.maximum(weights @ y0**2 - gained, 0.0)
+    steep = rise**2 @ doses.weights
+    along = rise @ (doses.weights * y)
+    enough = steep > 1e-14 * doses.weights.sum()
+    gained = np.divide(along**2, steep, out=np.zeros_like(along), where=enough)
+    squares: Floats = np.maximum(doses.weights @ y**2 - gained, 0.0)
     return squares
 
 
-def _bound(
-    best: float, trials: Floats, squares: Floats, limit: float, profile: Callable[[float], float], *, never: float
-) -> float:
+def _bound(doses: _Doses, best: float, trials: Floats, squares: Floats, limit: float, *, never: float) -> float:
     """Where the profile first rises above ``limit``, going through ``trials`` away from ``best``; else ``never``."""
-    inner = best
-    for trial, value in zip(trials, squares, strict=True):
-        if value > limit:
-            outer = float(trial)
-            for _ in range(_HALVINGS):
-                middle = (inner + outer) / 2
-                inner, outer = (inner, middle) if profile(middle) > limit else (middle, outer)
-            return (inner + outer) / 2
-        inner = float(trial)
-    return never
+    above = np.flatnonzero(squares > limit)
+    if not above.size:
+        return never
+    first = int(above[0])
+    inner, outer = float(trials[first - 1]) if first else best, float(trials[first])
+    for _ in range(2):
+        fine = np.linspace(inner, outer, _PARTS + 1)
+        over = _profile(doses, fine[1:])[0] > limit
+        over[-1] = True  # it was when it was a trial
+        first = int(np.argmax(over))
+        inner, outer = float(fine[first]), float(fine[first + 1])
+    return (inner + outer) / 2
 
 
 def _errors(jacobian: Floats, variance: float) -> tuple[float, float, float, float]:
@@ -199,6 +252,6 @@ def _errors(jacobian: Floats, variance: float) -> tuple[float, float, float, flo
     return a, b, c, d
 
 
-def margin(error: float, n: int, confidence: float) -> float:
-    """Half the width of the interval of a parameter of standard error ``error``, from n wells (Student's t)."""
-    return error * float(stdtrit(n - PARAMETERS, (1 + confidence) / 2))
+def margin(error: float, freedom: int, confidence: float) -> float:
+    """Half the width of the interval of a parameter of standard error ``error`` (Student's t)."""
+    return error * float(stdtrit(freedom, (1 + confidence) / 2))

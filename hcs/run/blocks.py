@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.clock import Stopwatch
 from hcs.errors import FieldError
 from hcs.measure.intensity import as_float32, background_of, block_means, region_means
 from hcs.measure.measure import NucleusTable, measure_nuclei
@@ -21,7 +22,6 @@ from hcs.measure.quality import ChannelQuality, field_quality
 from hcs.measure.quality_columns import quality_values
 from hcs.measure.regions import find_nuclei
 from hcs.measure.window import Window
-from hcs.pipeline import Stopwatch
 from hcs.plate.keys import FieldKey
 from hcs.run.job import Job
 from hcs.run.large import LargeField, joint_hash
@@ -133,7 +133,8 @@ def find_block(task: Task, known: Settled, i: int) -> Seconds:
     probabilities = np.ascontiguousarray(said[(slice(None), *block.seen.within(block.read))])
     del said, prepared, image
     clock.lap("infer")
-    found = _nuclei(segmenter.labels(probabilities, job.config.instances), block.seen, segmenter.recipe, probabilities)
+    labels = segmenter.labels(probabilities, job.config.instances.in_pixels(task.large.pixel_size_um))
+    found = _nuclei(labels, block.seen, segmenter.recipe, probabilities)
     claims, too_large = claimed(found, block.core, shape=task.large.shape, largest_px=job.config.tiles.max_nucleus_px)
     clock.lap("instances")
     task.scratch.write(name, _plain(claims) | {"too_large": np.array(too_large)})

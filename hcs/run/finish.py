@@ -60,7 +60,7 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     chosen = settings or config.readout
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
-    flagged = apply_flags(_nuclei(results), results.fields(), chosen)
+    flagged = apply_flags(_nuclei(results), results.ledger(), chosen)
     map_path = out / "platemap.csv"
     plate_map = read_plate_map(map_path).frame if map_path.exists() else None
     readouts = make_readouts(

@@ -74,7 +74,7 @@ def segment_folder(
 def _finder(config: Config, device: str, method: str | None) -> Callable[[NDArray[Any]], NDArray[np.uint32]]:
     """What turns an image (Y, X) into labels; ConfigError for a method that there is not."""
     if method is None:
-        segmenter = load_segmenter(find_model(config.model), device, flips=config.flips)
+        segmenter = load_segmenter(find_model(config.model, device), device, flips=config.flips)
         return lambda image: segment_image(image, segmenter, config)
     # scikit-image's filters take half a second to import, which a model need not spend.
     from hcs.segment.classical import METHODS  # noqa: PLC0415
@@ -88,4 +88,4 @@ def segment_image(image: NDArray[Any], segmenter: Segmenter, config: Config) -> 
     """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it."""
     field = segmenter.prepare(image)
     scale = image_diameter(field, segmenter, config).scale
-    return segmenter.labels(segmenter.probabilities(field, config.tiles, scale), config.instances)
+    return segmenter.labels(segmenter.probabilities(field, config.tiles, scale), config.instances.in_pixels(None))

@@ -125,7 +125,7 @@ def run_many(
     is left out with its reason; the others go on. ``plates.csv`` in ``out`` lists them all.
     """
     workers = workers or Workers()
-    find_model(config.model)  # what is wrong for all plates is said once, before any is touched
+    find_model(config.model, workers.device)  # what is wrong for all plates is said once, before any is touched
     for run in runs:
         with _own_failure(run, say):
             run.prepared = prepare(

@@ -75,7 +75,7 @@ def prepare(
     notes = check_plate_map(plate_map, plate)
     keys = expected_fields(plate, wells)
     channels = settle_channels(plate, config.channels, keys)
-    model = find_model(config.model)
+    model = find_model(config.model, device)
     out = out.absolute()
     given = given_illumination(config, channels)
     wanted = identity(plate, keys, config, model, plate_map)

@@ -55,7 +55,7 @@ def write_report(folder: Path, *, notes: Sequence[str] = (), pictures: bool = Tr
 def read_tables(folder: Path, results: Results) -> PlateTables:
     """All tables of a results folder that are there; ResultsError where one is damaged."""
     frames = {name: read_frame(folder / f"{name}.parquet") for name in ABSENT if (folder / f"{name}.parquet").exists()}
-    frames.setdefault("fields", results.fields())
+    frames.setdefault("fields", results.ledger())
     dictionary = results.columns() if (folder / "columns.csv").exists() else pd.DataFrame()
     name = str(results.record["identity"]["plate"]["name"])
     return PlateTables(

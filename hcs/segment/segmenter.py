@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.clock import Stopwatch
 from hcs.errors import ConfigError
 from hcs.segment.model import build_network
 from hcs.segment.network import Network
+from hcs.segment.pace import Pace
 from hcs.segment.predict import find_device, predict
 from hcs.segment.recipe import Recipe, read_recipe
 from hcs.segment.scale import enlarged, restored
@@ -30,6 +32,8 @@ class Segmenter:
     """How the networks' input is made and their output read."""
     flips: bool = False
     """Average over the four mirror images of the field: four times the work."""
+    pace: Pace = field(default_factory=Pace)
+    """How many tiles the networks see at a time, and what was learnt of it."""
 
     @property
     def diameter_px(self) -> float | None:
@@ -41,14 +45,18 @@ class Segmenter:
         return self.recipe.preprocess(image)
 
     def probabilities(
-        self, image: NDArray[np.float32], tiles: TileSettings, scale: Fraction = Fraction(1)
+        self,
+        image: NDArray[np.float32],
+        tiles: TileSettings,
+        scale: Fraction = Fraction(1),
+        clock: Stopwatch | None = None,
     ) -> NDArray[np.float32]:
         """Prepared field (Y, X) → probabilities (classes, Y, X) at full resolution.
 
-        The networks see the field at ``scale``, see `hcs.segment.scale`.
+        The networks see the field at ``scale``, see `hcs.segment.scale`; ``clock`` books ``infer`` and ``stitch``.
         """
         field = enlarged(image, scale)
-        views = list(self._views(field, tiles))
+        views = list(self._views(field, tiles, clock))
         mean = views[0] if len(views) == 1 else np.asarray(np.mean(views, axis=0), dtype=np.float32)
         return restored(mean, scale, (image.shape[0], image.shape[1]))
 
@@ -56,13 +64,15 @@ class Segmenter:
         """Probabilities (classes, Y, X) → labels (Y, X) uint32, 0 = background, 1..n in raster order."""
         return self.recipe.labels(probabilities, settings)
 
-    def _views(self, field: NDArray[np.float32], tiles: TileSettings) -> Iterator[NDArray[np.float32]]:
+    def _views(
+        self, field: NDArray[np.float32], tiles: TileSettings, clock: Stopwatch | None
+    ) -> Iterator[NDArray[np.float32]]:
         """Probabilities of ``field`` by every network and mirror image."""
         mirrors: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1)) if self.flips else ((),)
         for network in self.networks:
             for axes in mirrors:
                 seen = np.ascontiguousarray(np.flip(field, axes))
-                yield np.flip(predict(network, seen, tiles), tuple(a + 1 for a in axes))
+                yield np.flip(predict(network, seen, tiles, clock, self.pace), tuple(a + 1 for a in axes))
 
 
 def build_segmenter(

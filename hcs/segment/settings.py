@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hcs.errors import ConfigError
 
@@ -18,6 +18,8 @@ class InstanceSettings:
     nuclei are split and more are merged; chosen on training images, where 0.3 to 0.35 give the highest F1."""
     min_area_px: int = 20
     """Nuclei of fewer pixels are dropped."""
+    min_area_um2: float | None = None
+    """The same in µm², instead of ``min_area_px``; needs images that state their pixel size."""
     min_confidence: float = 0.6
     """Nuclei of less confidence are dropped: mean over their pixels of the likelier nucleus class' probability. Haze
     and debris end up below; chosen on training images, where 0.6 gives the highest F1."""
@@ -32,6 +34,18 @@ class InstanceSettings:
         for name in ("foreground", "interior"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"instances.{name} = {getattr(self, name)}: a probability between 0 and 1 is needed")
+        if self.min_area_um2 is not None and not self.min_area_um2 >= 0:
+            raise ConfigError(f"instances.min_area_um2 = {self.min_area_um2}: an area cannot be negative")
         for name in ("min_area_px", "min_core_px", "max_hole_px"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"instances.{name} = {getattr(self, name)}: a number of pixels cannot be negative")
+
+    def in_pixels(self, pixel_size_um: float | None) -> InstanceSettings:
+        """The same settings with every area in pixels; ConfigError where that needs a pixel size and there is none."""
+        if self.min_area_um2 is None:
+            return self
+        if pixel_size_um is None:
+            raise ConfigError(
+                f"instances.min_area_um2 = {self.min_area_um2}, but the images state no pixel size; set min_area_px"
+            )
+        return replace(self, min_area_um2=None, min_area_px=round(self.min_area_um2 / pixel_size_um**2))

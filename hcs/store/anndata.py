@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _LEVELS = ("nuclei", "wells")
-_MAP = ("Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit", "Metadata_Group")
 
 
 def export_anndata(results: Results, path: Path, selection: Selection) -> int:
@@ -93,7 +92,8 @@ def _observations(results: Results, rest: pd.DataFrame, selection: Selection) ->
     """Keys, flags and texts of the rows, named plate/well/field/object, texts as categories."""
     if selection.table == "nuclei" and (results.folder / "wells.parquet").exists():
         wells = results.wells()
-        wells = wells[["Metadata_Well", *(name for name in _MAP if name in wells)]]
+        mapped = [name for name in wells if str(name).startswith("Metadata_") and name not in rest]
+        wells = wells[["Metadata_Well", *mapped]]
         rest = rest.merge(wells, on="Metadata_Well", how="left")
     texts = [name for name in rest.columns if not pd.api.types.is_numeric_dtype(rest[name])]
     names = rest[[name for name in ("Metadata_Plate", *KEYS) if name in rest]].astype(str).agg("/".join, axis=1)

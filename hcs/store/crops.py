@@ -1,18 +1,56 @@
-"""Small images around nuclei, cut from the images of their fields."""
+"""Small images around nuclei, cut from the images and labels of their fields."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hcs.errors import ResultsError
+from hcs.errors import ConfigError, ResultsError
 
 WELL, SITE, OBJECT = KEYS = ("Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 CENTER_Y, CENTER_X = CENTER = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square around one nucleus: images (C, Y, X) as stored on the plate, and labels (Y, X) as the run wrote them.
+
+    ``start_px`` is its first pixel (y, x) in the field, negative where it reaches beyond the edge; there images and
+    labels are 0. ``labels`` is None where the run kept none, ``pixel_size_um`` where the plate does not tell it.
+    """
+
+    well: str
+    field: int
+    number: int
+    channels: tuple[str, ...]
+    images: NDArray[Any]
+    labels: NDArray[np.uint32] | None
+    start_px: tuple[int, int]
+    pixel_size_um: float | None
+    """Side of a pixel, µm."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where (Y, X) the nucleus itself is; ResultsError where the run kept no labels."""
+        if self.labels is None:
+            raise ResultsError(
+                f"nucleus {self.number} of {self.well}/{self.field} has no mask, the run kept no labels; run again "
+                "with `labels: out` in the settings"
+            )
+        mask: NDArray[np.bool_] = self.labels == self.number
+        return mask
+
+    def image(self, channel: str) -> NDArray[Any]:
+        """One channel (Y, X) by name; ConfigError where the crop has no such channel."""
+        if channel not in self.channels:
+            raise ConfigError(f"channel {channel!r} is not in this crop; it has {', '.join(self.channels)}")
+        image: NDArray[Any] = self.images[self.channels.index(channel)]
+        return image
 
 
 def nucleus_key(nucleus: Any) -> tuple[str, int, int]:
@@ -38,10 +76,8 @@ def cut_crops(nuclei: pd.DataFrame, size_px: int, image_of: Callable[[str, int],
     ``image_of(well, field)`` gives the image (Y, X) of a field and is called once a field. Pixels beyond the field's
     edge are 0. ResultsError where ``size_px`` is not positive.
     """
-    if size_px < 1:
-        raise ResultsError(f"a crop of size_px {size_px} holds no pixel; give 1 or more")
+    starts = starts_px(nuclei, size_px)
     crops: NDArray[Any] = np.zeros((len(nuclei), size_px, size_px), np.uint16)
-    places = np.rint(nuclei[list(CENTER)].to_numpy(np.float64)).astype(np.int64) - size_px // 2
     rows_of: dict[tuple[str, int], list[int]] = {}
     for row, (well, field) in enumerate(zip(nuclei[WELL], nuclei[SITE], strict=True)):
         rows_of.setdefault((str(well), int(field)), []).append(row)
@@ -50,13 +86,23 @@ def cut_crops(nuclei: pd.DataFrame, size_px: int, image_of: Callable[[str, int],
         if n == 0:
             crops = crops.astype(image.dtype)
         for row in rows:
-            _cut(image, int(places[row, 0]), int(places[row, 1]), crops[row])
+            crops[row] = cut(image, starts[row], size_px)
     return crops
 
 
-def _cut(image: NDArray[Any], y: int, x: int, crop: NDArray[Any]) -> None:
-    """Fill ``crop`` with the part of ``image`` whose first pixel is (y, x), as far as it reaches."""
-    size = len(crop)
-    y0, y1 = np.clip((y, y + size), 0, image.shape[0])
-    x0, x1 = np.clip((x, x + size), 0, image.shape[1])
-    crop[y0 - y : y1 - y, x0 - x : x1 - x] = image[y0:y1, x0:x1]
+def starts_px(nuclei: pd.DataFrame, size_px: int) -> list[tuple[int, int]]:
+    """First pixel (y, x) of the square of side ``size_px`` around each nucleus: its centre is pixel size_px // 2."""
+    if size_px < 1:
+        raise ResultsError(f"a crop of size_px {size_px} holds no pixel; give 1 or more")
+    centers = np.rint(nuclei[list(CENTER)].to_numpy(np.float64)).astype(np.int64)
+    return [(int(y) - size_px // 2, int(x) - size_px // 2) for y, x in centers]
+
+
+def cut(image: NDArray[Any], start_px: tuple[int, int], size_px: int) -> NDArray[Any]:
+    """The square (…, size_px, size_px) of an image (…, Y, X) from pixel ``start_px`` on; 0 beyond the image."""
+    crop = np.zeros((*image.shape[:-2], size_px, size_px), image.dtype)
+    y, x = start_px
+    y0, y1 = np.clip((y, y + size_px), 0, image.shape[-2])
+    x0, x1 = np.clip((x, x + size_px), 0, image.shape[-1])
+    crop[..., y0 - y : y1 - y, x0 - x : x1 - x] = image[..., y0:y1, x0:x1]
+    return crop

@@ -15,11 +15,10 @@ from hcs.errors import ConfigError, ResultsError
 from hcs.plate.keys import WellId
 from hcs.store.atomic import replacing
 from hcs.store.results import Results
+from hcs.store.run_tables import TABLES as READOUT_TABLES
+from hcs.store.table import no_column
 
-TABLES = (
-    *("nuclei", "phases", "wells", "compounds", "plate", "fields", "cycles"),
-    *("sensor", "quality", "assay", "attribution", "discriminant", "doses", "scores", "hits"),
-)
+TABLES = ("nuclei", "phases", *READOUT_TABLES)
 SHEET_ROWS = 1_048_576
 """Rows that a sheet of the usual spreadsheet programs holds, the header's included."""
 _FORMULA = r"^[=+\-@\t\r]"
@@ -63,9 +62,9 @@ def _small_table(results: Results, selection: Selection) -> pd.DataFrame:
         if "Metadata_Well" not in frame:
             raise ResultsError(f"the table {selection.table} has no rows for single wells; export it without --wells")
         frame = frame[frame["Metadata_Well"].isin([str(WellId.parse(well)) for well in selection.wells])]
-    unknown = sorted(set(selection.columns or ()) - set(frame.columns))
+    unknown = [name for name in selection.columns or () if name not in frame]
     if unknown:
-        raise ResultsError(f"the table {selection.table} has no column {', '.join(unknown)}; columns.csv lists them")
+        raise no_column(f"the table {selection.table}", unknown, [str(name) for name in frame.columns])
     return frame if selection.columns is None else frame[list(selection.columns)]
 
 

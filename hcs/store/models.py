@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
 
+_DEFAULTS = {"cpu": "fast", "cuda": "accurate"}
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
@@ -40,10 +42,14 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _shipped("fast").parent.glob("*.json")))
 
 
-def find_model(name: str) -> ModelFile:
+def find_model(name: str, device: str = "cpu") -> ModelFile:
     """The model called ``name``: a shipped one, a .safetensors file with its card beside it, the card (.json) of an
-    ensemble, or several of these with commas between, to be averaged. ConfigError where there is none.
+    ensemble, several of these with commas between, to be averaged, or ``auto``, the default of ``device``.
+
+    ConfigError where there is none.
     """
+    if name == "auto":
+        name = _DEFAULTS[device]
     names = [part.strip() for part in name.split(",")]
     if len(names) > 1:
         return _ensemble(name, name, [find_model(part) for part in names], flips=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,14 +17,19 @@ import pyarrow.dataset as ds
 from hcs.errors import ResultsError
 from hcs.plate.keys import WellId
 from hcs.store.location import Location, Url, map_at
+from hcs.store.table import no_column
 
-Where: TypeAlias = ds.Expression | Sequence[tuple[str, str, Any]]
-"""Which rows: a pyarrow expression, or conditions (column, comparison, value) that must all hold."""
+Condition: TypeAlias = tuple[str, str, Any]
+"""Column, comparison, value: ``("Nuclei_AreaShape_Area", ">", 80)``."""
+
+Where: TypeAlias = ds.Expression | Condition | Sequence[Condition]
+"""Which rows: a condition, several that must all hold, or a pyarrow expression."""
 
 Computed: TypeAlias = Mapping[str, ds.Expression]
 """Further columns, as expressions over those in the parts."""
 
 _NONE: Computed = MappingProxyType({})
+_ABSENT = re.compile(r"No match for FieldRef\.Name\(([^)]*)\)")
 _COMPARISONS: dict[str, Callable[[ds.Expression, Any], ds.Expression]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -44,7 +50,7 @@ def expression(where: Where | None, computed: Computed = _NONE) -> ds.Expression
     if where is None or isinstance(where, ds.Expression):
         return where
     chosen: ds.Expression | None = None
-    for condition in where:
+    for condition in _conditions(where):
         try:
             name, comparison, value = condition
             holds = _COMPARISONS[comparison](computed.get(name, ds.field(name)), value)
@@ -55,6 +61,12 @@ def expression(where: Where | None, computed: Computed = _NONE) -> ds.Expression
             ) from error
         chosen = holds if chosen is None else chosen & holds
     return chosen
+
+
+def _conditions(where: Condition | Sequence[Condition]) -> Sequence[Any]:
+    """One condition as a list of one: a column's name comes first."""
+    alone = isinstance(where, str) or (isinstance(where, tuple) and bool(where) and isinstance(where[0], str))
+    return [where] if alone else where
 
 
 def open_parts(folder: Location) -> ds.Dataset:
@@ -74,7 +86,7 @@ def read_parts(
     folder: Location,
     *,
     wells: str | Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     where: ds.Expression | None = None,
     computed: Computed = _NONE,
     threads: bool = True,
@@ -100,7 +112,11 @@ def read_parts(
         table = data.to_table(columns=projection, filter=where, use_threads=threads)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         reason = str(error).partition("\n")[0]
-        raise ResultsError(f"{folder} cannot be filtered so ({reason}); columns.csv lists all columns") from error
+        if absent := _ABSENT.search(reason):
+            raise no_column(folder, [absent[1]], data.schema.names) from error
+        raise ResultsError(
+            f"{folder} cannot be filtered so ({reason}); columns.csv gives every column's type"
+        ) from error
     return cast(pd.DataFrame, table.to_pandas())
 
 
@@ -108,7 +124,7 @@ def read_by_well(
     folder: Location,
     *,
     wells: str | Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     where: ds.Expression | None = None,
     computed: Computed = _NONE,
     threads: int | None = None,
@@ -151,13 +167,13 @@ def stored_columns(folder: Location) -> tuple[str, ...]:
 
 
 def _projection(
-    folder: Location, stored: Sequence[str], columns: Sequence[str] | None, computed: Computed
+    folder: Location, stored: Sequence[str], columns: str | Sequence[str] | None, computed: Computed
 ) -> dict[str, ds.Expression]:
     """Name → expression of the columns asked for, by default all; ResultsError for one that there is not."""
-    names = [*stored, *computed] if columns is None else list(columns)
-    unknown = sorted(set(names) - {*stored, *computed})
+    names = [*stored, *computed] if columns is None else [columns] if isinstance(columns, str) else list(columns)
+    unknown = [name for name in names if name not in {*stored, *computed}]
     if unknown:
-        raise ResultsError(f"{folder} has no column {', '.join(unknown)}; columns.csv lists all columns")
+        raise no_column(folder, unknown, [*stored, *computed])
     return {name: computed.get(name, ds.field(name)) for name in names}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
@@ -72,3 +74,11 @@ def read_frame(path: Location) -> pd.DataFrame:
         return pd.read_parquet(BytesIO(path.read_bytes()) if isinstance(path, Url) else path)
     except (OSError, pa.ArrowInvalid) as error:
         raise ResultsError(f"{path} cannot be read ({error}); run `hcs readout {path.parent}` to make it") from error
+
+
+def no_column(table: object, unknown: Sequence[str], known: Sequence[str]) -> ResultsError:
+    """The sentence for columns that a table lacks: which, and the known names that are like them."""
+    close = dict.fromkeys(near for name in unknown for near in get_close_matches(str(name), known, n=3))
+    remedy = f"did you mean {' or '.join(close)}?" if close else "columns.csv lists all columns"
+    what = "column" if len(unknown) == 1 else "columns"
+    return ResultsError(f"{table} has no {what} {', '.join(map(str, unknown))}; {remedy}")

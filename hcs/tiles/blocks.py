@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class Box:
         y0, x0, y1, x1 = boxes.T
         return np.asarray((y0 < self.y1) & (y1 > self.y0) & (x0 < self.x1) & (x1 > self.x0))
 
-    def holds(self, y: Ints, x: Ints) -> NDArray[np.bool_]:
+    def holds(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
         """Which pixels (n,) lie in the rectangle."""
         return np.asarray((y >= self.y0) & (y < self.y1) & (x >= self.x0) & (x < self.x1))
 

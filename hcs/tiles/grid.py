@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,6 +29,11 @@ class Tile:
     def read(self) -> tuple[slice, slice]:
         """Slices of the field that the network sees."""
         return slice(*self.y.read), slice(*self.x.read)
+
+    @property
+    def read_shape(self) -> tuple[int, int]:
+        """Height and width of what is read."""
+        return self.y.read[1] - self.y.read[0], self.x.read[1] - self.x.read[0]
 
     @property
     def core(self) -> tuple[slice, slice]:
@@ -91,10 +96,50 @@ def map_tiles(
     The field is first extended at its lower and right border to a multiple of the stride by repeating the edge; the
     extension is cut off the result.
     """
+    return map_batches(
+        lambda batch: function(batch[0])[None],
+        field,
+        at_once=lambda _: 1,
+        channels=channels,
+        size_px=size_px,
+        halo_px=halo_px,
+        stride_px=stride_px,
+    )
+
+
+def map_batches(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    field: NDArray[np.float32],
+    *,
+    at_once: Callable[[tuple[int, int]], int],
+    channels: int,
+    size_px: int,
+    halo_px: int,
+    stride_px: int,
+) -> NDArray[np.float32]:
+    """As `map_tiles`, with ``function`` (B, y, x) → (B, channels, y, x) of several tiles of one shape.
+
+    ``at_once`` says how many tiles of a shape (y, x) may be taken at a time; it is asked again before every batch.
+    """
     height, width = field.shape
     shape = padded_length(height, stride_px), padded_length(width, stride_px)
-    padded = np.pad(field, ((0, shape[0] - height), (0, shape[1] - width)), mode="edge")
+    padded = field
+    if shape != field.shape:
+        padded = np.pad(field, ((0, shape[0] - height), (0, shape[1] - width)), mode="edge")
     stitched = np.empty((channels, *shape), np.float32)
-    for tile in tiles(shape, size_px=size_px, halo_px=halo_px, stride_px=stride_px):
-        stitched[(slice(None), *tile.core)] = function(padded[tile.read])[(slice(None), *tile.core_in_read)]
+    for waiting in _alike(tiles(shape, size_px=size_px, halo_px=halo_px, stride_px=stride_px)):
+        while waiting:
+            count = max(at_once(waiting[0].read_shape), 1)
+            batch, waiting = waiting[:count], waiting[count:]
+            found = function(np.stack([padded[tile.read] for tile in batch]))
+            for tile, planes in zip(batch, found, strict=True):
+                stitched[(slice(None), *tile.core)] = planes[(slice(None), *tile.core_in_read)]
     return stitched[:, :height, :width]
+
+
+def _alike(every: Iterable[Tile]) -> list[list[Tile]]:
+    """The tiles in groups of one shape."""
+    groups: dict[tuple[int, int], list[Tile]] = {}
+    for tile in every:
+        groups.setdefault(tile.read_shape, []).append(tile)
+    return list(groups.values())

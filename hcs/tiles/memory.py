@@ -64,6 +64,18 @@ def tile_bytes(shape: tuple[int, int], scale: Fraction, tile_px: int, halo_px: i
     return height * width * _TILE_BYTES
 
 
+def tiles_at_once(free_bytes: int, shape: tuple[int, int], *, itemsize: int, most: int = 32) -> int:
+    """How many tiles of ``shape`` (y, x) a network takes at a time on a device with ``free_bytes``: at least 1, a
+    power of two up to ``most``.
+
+    Layers are counted in float32 at 16 channels and shrink with ``itemsize``; a fifth of the memory is left for what
+    the allocator cuts off and convolutions need beside their layers.
+    """
+    tile = shape[0] * shape[1] * _TILE_BYTES * itemsize // 4
+    fitting = max(min(int(free_bytes * 0.8) // max(tile, 1), most), 1)
+    return 1 << (fitting.bit_length() - 1)
+
+
 def _probabilities(classes: int, scale: Fraction) -> float:
     """Bytes a pixel of the field for probabilities, twice where they are resampled."""
     magnified = 0.0 if scale == 1 else float(scale) ** 2

@@ -48,7 +48,7 @@ def population(well: str, seed: int, state: Condition) -> tuple[pd.DataFrame, np
 
 def plate() -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
     """A plate of five wells, treated at the compound's top dose."""
-    drawn = [population(well, i, condition(what, 10.0)) for i, (well, what) in enumerate(WELLS.items())]
+    drawn = [population(well, i, condition(what, 10.0, seeding=1.0)) for i, (well, what) in enumerate(WELLS.items())]
     return pd.concat([table for table, _ in drawn], ignore_index=True), np.concatenate([phase for _, phase in drawn])
 
 

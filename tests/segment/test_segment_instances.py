@@ -104,5 +104,20 @@ def test_settings_out_of_range_name_the_key() -> None:
         InstanceSettings(interior=1.5)
     with pytest.raises(ConfigError, match=r"instances\.min_area_px"):
         InstanceSettings(min_area_px=-1)
+    with pytest.raises(ConfigError, match=r"instances\.min_area_um2 = -3"):
+        InstanceSettings(min_area_um2=-3)
+
+
+def test_the_smallest_nucleus_can_be_given_in_square_micrometres() -> None:
+    truth = discs([(20, 20), (60, 60)], radius=5)
+    truth[discs([(60, 60)], radius=8) > 0] = 2
+    smaller, larger = (int((truth == i).sum()) for i in (1, 2))
+    between = 0.5**2 * (smaller + larger) / 2  # µm², at half a micrometre a pixel
+    settings = InstanceSettings(min_area_um2=between)
+    assert instances(perfect(truth), settings.in_pixels(0.5)).max() == 1
+    assert instances(perfect(truth), settings.in_pixels(1.0)).max() == 2
+    assert InstanceSettings().in_pixels(None) == InstanceSettings()
+    with pytest.raises(ConfigError, match="no pixel size; set min_area_px"):
+        settings.in_pixels(None)
     with pytest.raises(ConfigError, match=r"instances\.min_confidence"):
         InstanceSettings(min_confidence=1.0)

@@ -1,0 +1,81 @@
+"""The images that a run worked on, and the labels that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import FieldError, PlateError, ResultsError
+from hcs.plate.keys import FieldKey
+from hcs.store.field import open_image, read_pixels
+from hcs.store.labels import read_labels
+from hcs.store.ledger import read_entry
+from hcs.store.location import Location, location
+from hcs.store.plate import find_channel, locate
+
+
+@dataclass(frozen=True, slots=True)
+class FieldImages:
+    """Channels of one field as they are stored: pixels (C, Y, X), and the side of a pixel where the plate tells it."""
+
+    channels: tuple[str, ...]
+    pixels: NDArray[Any]
+    pixel_size_um: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Images and labels of the run in ``folder``, whose plate is at ``plate``; nothing is read before it is asked for.
+
+    Every method raises ResultsError where the plate is not there, FieldError where it has no such field or the field
+    is damaged.
+    """
+
+    folder: Location
+    record: dict[str, Any]
+    plate: str
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the run kept labels."""
+        return bool(self.record["identity"]["labels"] != "none")
+
+    def images(self, key: FieldKey, channels: Sequence[int | str] | None = None) -> FieldImages:
+        """Channels, by number or name, of a field; all of them by default. ConfigError for one that there is not."""
+        names = tuple(self.record["channels"]["names"])
+        wanted = range(len(names)) if channels is None else channels
+        numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
+        root = location(self.plate)
+        info, array = open_image(root, self._path(key), key)
+        z = self.record["identity"]["config"]["z"]
+        pixels = read_pixels(array, info, root, key, channels=numbers, z=z)
+        return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
+
+    def labels(self, key: FieldKey) -> NDArray[np.uint32]:
+        """Nucleus labels (Y, X) of a field, from where the run wrote them; ResultsError where it kept none."""
+        if not self.labelled:
+            raise ResultsError(
+                f"{self.folder} was made with `labels: none`; run again with `labels: plate` or `labels: out` in the "
+                "settings, or --labels, to keep labels"
+            )
+        entry = read_entry(self.folder, key)
+        if not entry.done:
+            raise FieldError(key, f"it has no labels, it is {entry.status} {entry.reason}".rstrip())
+        if self.record["identity"]["labels"] == "plate":
+            self._path(key)
+            return read_labels(self.plate, key)
+        own = self.folder / "labels.zarr"
+        return read_labels(str(own if own.is_dir() else self.record.get("labels_path", own)), key)
+
+    def _path(self, key: FieldKey) -> str:
+        try:
+            return locate(self.plate, key).path
+        except PlateError as error:
+            raise ResultsError(
+                f"the plate of {self.folder} cannot be read ({error}); say where it is now: open_results(folder, "
+                "plate=…)"
+            ) from error
