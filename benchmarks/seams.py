@@ -113,7 +113,8 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="hcs-seams-"))
     work.mkdir(parents=True, exist_ok=True)
-    config = Config.model_validate({"labels": "out", "diameter_px": "auto", "tiles": {"max_field_px": 4_000_000}})
+    limit = min((options.side or options.memory_side) ** 2 // 2, 4_000_000)
+    config = Config.model_validate({"labels": "out", "tiles": {"max_field_px": limit}})
     in_one = config.model_copy(update={"tiles": replace(config.tiles, max_field_px=options.side**2 + 1)})
     print(f"{processor_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.workers} workers\n")
     if options.side:

@@ -1,9 +1,10 @@
 """Time what a lab does with a large nucleus table, on two cores: query it by well, aggregate it by well, read it out.
 
 Makes a results folder as `hcs run` leaves it, of 10,000,000 nuclei in 384 wells of 9 fields and four channels (65
-columns, 2 GB), measures each task in a process of its own, and deletes the folder.
+columns, 2 GB), measures each task several times, each time in a process of its own, and deletes the folder. The files
+were just written, so they are in the system's file cache where that is large enough.
 
-Run: python benchmarks/table.py [--nuclei N] [--wells N] [--fields N] [--folder DIR] [--readout]
+Run: python benchmarks/table.py [--nuclei N] [--wells N] [--fields N] [--folder DIR] [--repeat N] [--readout]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import dataclasses
 import multiprocessing
 import os
+import re
 import resource
 import statistics
 import tempfile
@@ -182,6 +184,28 @@ def measure(task: Callable[[Path], str], out: Path) -> Measured:
     return Measured(said, time.perf_counter() - start, time.process_time() - cpu, peak)
 
 
+def machine() -> str:
+    """Processor, cores, memory, and how busy the machine is with other things."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{model[1] if model else 'unknown processor'}, {os.cpu_count()} cores, {memory:.0f} GiB; "
+        f"load over the last minute {os.getloadavg()[0]:.1f}"
+    )
+
+
+def report(task: Callable[[Path], str], runs: list[Measured]) -> str:
+    """What a task does, median and range of its wall times, its largest peak, and what it said the first time."""
+    walls = [run.wall_s for run in runs]
+    return (
+        f"{(task.__doc__ or '').rstrip('.')}\n"
+        f"    wall {statistics.median(walls):.2f} s ({min(walls):.2f} to {max(walls):.2f}, {len(runs)} runs), "
+        f"cpu {statistics.median(run.cpu_s for run in runs):.2f} s, peak {max(run.peak_gb for run in runs):.2f} GB: "
+        f"{runs[0].said}"
+    )
+
+
 def main() -> None:
     """Make the folder, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -189,11 +213,13 @@ def main() -> None:
     parser.add_argument("--wells", type=int, default=384)
     parser.add_argument("--fields", type=int, default=9)
     parser.add_argument("--folder", type=Path, help="where to make the table  [default: the system's temporary folder]")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each task  [default: 5]")
     parser.add_argument("--readout", action="store_true", help="also time `hcs readout` and `hcs export --parquet`")
     options = parser.parse_args()
     tasks = [query_wells, aggregate_one, aggregate_some, aggregate_duckdb]
     if options.readout:
         tasks += [write_one_file, aggregate_one_file, read_out]
+    print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="hcs-table-", dir=options.folder) as folder:
         out = Path(folder)
         start = time.perf_counter()
@@ -204,12 +230,9 @@ def main() -> None:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
             for task in tasks:
-                m = pool.submit(measure, task, out).result()
-                what = (task.__doc__ or "").rstrip(".")
-                print(
-                    f"{what}\n    wall {m.wall_s:.2f} s, cpu {m.cpu_s:.2f} s, peak {m.peak_gb:.2f} GB: {m.said}",
-                    flush=True,
-                )
+                repeats = 1 if task is read_out else options.repeat
+                print(report(task, [pool.submit(measure, task, out).result() for _ in range(repeats)]), flush=True)
+    print(machine(), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import click
 
 from hcs import __version__
-from hcs.cli import config, export, images, plan, plates, report, run
+from hcs.cli import audit, config, export, images, plan, plates, report, run
 from hcs.cli.common import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from hcs.errors import HcsError
 
@@ -45,6 +45,7 @@ for command in (
     plan.plan,
     run.readout,
     run.status,
+    audit.audit_seams,
     report.report,
     images.segment,
     images.evaluate,

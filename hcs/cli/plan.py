@@ -16,7 +16,7 @@ from hcs.cli.common import config_options, configuration
 @click.option("--dna", help="DNA channel, name or 0-based index.")
 @click.option("--sensor", help="Sensor channel, name or 0-based index.")
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
-@click.option("--workers", type=int, help="Worker processes to plan for.  [default: one for every core]")
+@click.option("--workers", type=int, help="Workers to plan for.  [default: one for every core, or GPU]")
 @click.option("--labels", type=click.Choice(["plate", "out", "none"]), help="As for `hcs run`.")
 def plan(
     plates: tuple[str, ...],
@@ -34,13 +34,14 @@ def plan(
     """Say what `hcs run PLATE…` will take: time, memory, bytes and files; and what is odd about the plates.
 
     Channels, plate map, chunks and shards are checked, and a few fields of each plate are processed into a temporary
-    folder; the plates are not written to.
+    folder; the plates are not written to. PLATE may be a URL, or a pattern in quotes such as 'plates/*.zarr'.
     """
     from hcs.run.cluster import Workers
     from hcs.run.forecast import forecast_lines
     from hcs.run.many import find_plate_map, find_plates
-    from hcs.run.probe import plan_plate
+    from hcs.run.probe import plan_plate, process_age_s
 
+    launch_s = process_age_s()
     config = configuration(config_path, model=model, diameter_px=diameter_px, dna=dna, sensor=sensor, labels=labels)
     seconds = 0.0
     runs = find_plates(plates, Path())
@@ -51,6 +52,7 @@ def plan(
             plate_map_path=find_plate_map(plate_map, run.name),
             wells=wells,
             workers=Workers(count=workers, device=device),
+            launch_s=launch_s,
             say=lambda line: click.echo(line, err=True),
         )
         for line in forecast_lines(run.name, found.forecast, found.probe):

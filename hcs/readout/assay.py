@@ -14,6 +14,7 @@ from hcs.readout.columns import as_table
 from hcs.readout.groups import (
     TESTED,
     Floats,
+    absence,
     conditions,
     control_groups,
     numeric_readouts,
@@ -23,7 +24,7 @@ from hcs.readout.groups import (
 )
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.transforms import transformed, transforms_of
-from hcs.readout.zprime import Separation, Statistic, separate, well_sample
+from hcs.readout.zprime import Separation, Statistic, separate, undefined, well_sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,13 @@ def assay_quality(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFram
     """
     grouped = with_group(wells).reset_index(drop=True)
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
+    absent = {name: absence(grouped, name) for name in numeric_readouts(grouped)}
     rows: list[dict[str, object]] = []
     for group in control_groups(grouped):
         controls = _controls(grouped, group)
         found = [
             {"Metadata_Plate": plate, "Readout": name, "Group": group, "Transform": scale}
-            | _judged(values, controls, settings)
+            | _judged(values, controls, absent[name], settings)
             for name, scale, values in _scales(grouped)
         ]
         order = np.argsort([-row["ZPrime"] for row in found], kind="stable")  # type: ignore[operator]  # NaN last
@@ -73,11 +75,11 @@ def _controls(grouped: pd.DataFrame, group: str) -> _Controls:
     return _Controls(group, list(positive.index), list(negative.index), doses)
 
 
-def _judged(values: Floats, controls: _Controls, settings: ReadoutSettings) -> dict[str, object]:
-    """Counts, statistics and reason of one row."""
+def _judged(values: Floats, controls: _Controls, absent: str, settings: ReadoutSettings) -> dict[str, object]:
+    """Counts, statistics and reason of one row; ``absent`` says why no well has a value."""
     positive = well_sample(values[controls.positive], name="positive", settings=settings, stream=1)
     negative = well_sample(values[controls.negative], name="negative", settings=settings, stream=0)
-    separation = separate(positive, negative, settings=settings)
+    separation = undefined(absent) if absent else separate(positive, negative, settings=settings)
     counts: dict[str, object] = {"Count_Positive": positive.n, "Count_Negative": negative.n}
     return counts | statistics_of(separation) | _further(values, controls, separation, settings)
 
@@ -103,6 +105,7 @@ def _further(
     columns: dict[str, object] = {
         "SSMD_Class": extra.ssmd_class(separation.ssmd.value, strength),
         "Reason": separation.reason,
+        "Note": separation.note,
     }
     if not np.isfinite(separation.zprime.value):
         return columns

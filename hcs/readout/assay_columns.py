@@ -54,8 +54,14 @@ ASSAY_COLUMNS: tuple[Column, ...] = (
     ),
     number_column("CV_Positive", "SD / mean of the positives; NaN unless the mean is above 0"),
     number_column("CV_Negative", "SD / mean of the negatives; NaN unless the mean is above 0"),
-    count_column("Rank", "", "rank by Z' among all rows of the group, from 1; without a Z' last"),
+    count_column(
+        "Rank",
+        "",
+        "rank by Z' among all rows of the group, from 1; without a Z' last. The best of many readouts looks better on "
+        "the wells that chose it than on the next plate",
+    ),
     text_column("Reason", "why statistics are NaN; empty where none of those with an interval is"),
+    text_column("Note", "how many resamples without spread an interval leaves out; over half, and it is NaN"),
 )
 ATTRIBUTION_COLUMNS: tuple[Column, ...] = (
     _PLATE,

@@ -13,7 +13,7 @@ from scipy.special import fdtrc
 from hcs.readout.assay_columns import ATTRIBUTION_COLUMNS
 from hcs.readout.causes import CAUSES, Covariate, covariates_of
 from hcs.readout.columns import as_table
-from hcs.readout.groups import Floats, control_groups, references, values_of, with_group
+from hcs.readout.groups import Floats, absence, control_groups, references, values_of, with_group
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.zprime import compare_wells
 
@@ -63,15 +63,17 @@ def attribute(wells: pd.DataFrame, settings: ReadoutSettings, *, quality: pd.Dat
                 members["Metadata_Well"].to_numpy(dtype=object),
             )
             head = {"Metadata_Plate": plate, "Readout": readout, "Group": group}
-            rows += [head | row for row in _causes(controls, covariates, settings)]
+            rows += [head | row for row in _causes(controls, covariates, absence(grouped, readout), settings)]
     return as_table(rows, ATTRIBUTION_COLUMNS)
 
 
-def _causes(controls: _Controls, covariates: list[Covariate], settings: ReadoutSettings) -> Iterator[dict[str, object]]:
+def _causes(
+    controls: _Controls, covariates: list[Covariate], absent: str, settings: ReadoutSettings
+) -> Iterator[dict[str, object]]:
     known = np.isfinite(controls.values)
     controls = controls.only(known)
     values, positive = controls.values, controls.positive
-    undefined = compare_wells(values[positive], values[~positive], settings=settings).zprime.reason
+    undefined = absent or compare_wells(values[positive], values[~positive], settings=settings).zprime.reason
     if undefined:
         for cause in (*CAUSES, "well"):
             yield {"Cause": cause, "Detail": "", "Count_WellsRemoved": 0, "Reason": undefined} | controls.counts

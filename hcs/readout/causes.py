@@ -19,6 +19,8 @@ _MEASURED = {
     "confidence": ("Mean_Nuclei_Confidence",),
 }
 """Columns, or beginnings of columns (one a channel), that measure a cause; the first that is there is taken."""
+_LEAST = {"Quality_Saturated_": 1e-4, "Mean_Nuclei_Flag_SaturatedPixels_": 0.05}
+"""Share of a field's pixels, and pixels a nucleus, that must be saturated in some well for it to be a cause at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,15 @@ def _with_quality(wells: pd.DataFrame, quality: pd.DataFrame | None) -> pd.DataF
     return wells.join(means, on="Metadata_Well")
 
 
+def _column(cause: str, start: str, name: str, values: Floats) -> Covariate:
+    most = float(np.max(values, initial=0.0, where=np.isfinite(values)))
+    reason = f"{name} is {most:.2g} at most: too little to matter" if most < _LEAST.get(start, -np.inf) else ""
+    return Covariate(cause, (name,), values[:, None], reason)
+
+
 def _measured(cause: str, starts: tuple[str, ...], wells: pd.DataFrame) -> list[Covariate]:
     for start in starts:
         names = [str(c) for c in wells.columns if str(c) == start or (start.endswith("_") and str(c).startswith(start))]
         if names:
-            return [Covariate(cause, (name,), values_of(wells, name)[:, None]) for name in names]
+            return [_column(cause, start, name, values_of(wells, name)) for name in names]
     return [Covariate(cause, (), np.empty((len(wells), 0)), f"the tables have no column {starts[0]}")]

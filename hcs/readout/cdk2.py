@@ -17,6 +17,7 @@ _STARTS = (30, 50, 70)  # percentiles at which the ratios are cut in two to star
 _ROUNDS = 500
 _CONVERGED = 1e-6  # gain in log-likelihood per nucleus below which a start is given up
 _LEAST_SD = 0.02  # octaves
+_DEEPEST = 0.8  # of the density at the lower of the two modes, that a dip between them must fall below
 CDK2_PHASES = ("G0/G1 CDK2-low", "G1 CDK2-high", "S", "G2")
 CDK2_FRACTIONS = ("Fraction_CDK2_G0G1Low", "Fraction_CDK2_G1High", "Fraction_CDK2_S", "Fraction_CDK2_G2")
 
@@ -58,9 +59,10 @@ def find_sensor_gate(ratio: Floats, *, fixed: float, source_wells: str, settings
     """Gate from the sensor ratios (n,) of a plate's negative controls; ratios not above 0 are left out.
 
     Two Gaussians on log2 ratio, by expectation-maximisation from several starts; the threshold is where a nucleus is as
-    likely in one as in the other, between their means. Refused where there are too few nuclei, a component is too small
-    or the two are closer than ``sensor_min_separation`` by Ashman's D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2) (Ashman,
-    Bird & Zepf, Astron. J. 108, 2348, 1994).
+    likely in one as in the other, between their means. Refused where there are too few nuclei, a component too small,
+    the two are closer than ``sensor_min_separation`` by Ashman's D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2) (Ashman,
+    Bird & Zepf, Astron. J. 108, 2348, 1994), or the nuclei do not thin out between the two, as those of one broad
+    population do not.
     """
     logs = np.log2(ratio[np.isfinite(ratio) & (ratio > 0)])
     nan = float("nan")
@@ -84,7 +86,7 @@ def find_sensor_gate(ratio: Floats, *, fixed: float, source_wells: str, settings
         return replace(gate, reason=reason)
     found = _fit(logs)
     separation = float(np.sqrt(2) * (found.mean[1] - found.mean[0]) / np.hypot(*found.sd))
-    reason = _not_two(found, separation, settings)
+    reason = _not_two(found, separation, settings) or _no_dip(logs, found)
     low, high = (float(2**mean) for mean in found.mean)
     return replace(
         gate,
@@ -110,6 +112,19 @@ def _not_two(found: _Mixture, separation: float, settings: CycleSettings) -> str
             f"{settings.sensor_min_separation:g} needed"
         )
     return ""
+
+
+def _no_dip(logs: Floats, found: _Mixture) -> str:
+    """Why the nuclei themselves, not their mixture, show no two modes; empty where they do."""
+    middle, (low, high) = np.log2(_crossing(found)), found.mean
+    reach = 0.25 * min(middle - low, high - middle)
+    dip, *modes = (float((np.abs(logs - at) < reach).sum()) for at in (middle, low, high))
+    if reach > 0 and dip < _DEEPEST * min(modes):
+        return ""
+    return (
+        f"the log ratio is one population: between its two components the nuclei lie {dip / max(*modes, 1.0):.0%} as "
+        f"dense as at the denser one, with no dip of {1 - _DEEPEST:.0%} below both"
+    )
 
 
 def _fit(logs: Floats) -> _Mixture:

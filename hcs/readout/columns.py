@@ -110,6 +110,7 @@ _WELL_COLUMNS: tuple[Column, ...] = (
     count_column("Fields_Expected", "fields", "fields of the well on the plate"),
     count_column("Fields_Ok", "fields", "fields that were processed, with or without nuclei"),
     count_column("Count_Nuclei", "nuclei", "all nuclei of the well"),
+    count_column("Count_Duplicates", "nuclei", "nuclei left out because another field shows them too; see duplicates"),
     count_column("Count_Nuclei_Measured", "nuclei", "nuclei that means, medians and fractions are made of"),
     number_column("Fraction_SubG1", _FRACTION.format("below G1: fragments, dying cells"), _DJF),
     number_column("Fraction_G1", _FRACTION.format("in G1 (2N)"), _DJF),

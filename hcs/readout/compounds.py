@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from hcs.readout.caicedo import CAICEDO
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, as_table
 from hcs.readout.dna import DnaPeak
-from hcs.readout.groups import TESTED, conditions, control_groups, of_group, with_group
-from hcs.readout.phases import PHASES
+from hcs.readout.groups import TESTED, absence, conditions, control_groups, of_group, with_group
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.zprime import Separation, WellSample, separate, undefined, well_sample
-
-_CYCLE = ("Fraction_4N", CAICEDO, *(f"Fraction_{phase}" for phase in PHASES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +29,19 @@ class _Negatives:
         return self.cache[readout, group]
 
 
-def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings, *, peak: DnaPeak | None = None) -> pd.DataFrame:
+def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
     """Compound table: one row per readout, compound, dose and group of the sample and positive wells.
 
     Each is compared with the negatives of its group where the plate map has a group column and names one for
-    it, with all negatives of the plate otherwise; ``Reference`` says which. ``peak`` explains fractions that
-    are NaN. Columns are those of ``COMPOUND_COLUMNS``; a plate without such wells gives no rows.
+    it, with all negatives of the plate otherwise; ``Reference`` says which. Columns are those of ``COMPOUND_COLUMNS``;
+    a plate without such wells gives no rows.
     """
     grouped = with_group(wells)
     negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
     tested = grouped[grouped["Metadata_Role"].isin(TESTED)]
     rows = []
     for readout in settings.readouts:
-        absent = _absent(readout, wells, peak)
+        absent = absence(wells, readout)
         for key, members in conditions(tested):
             role, compound, dose, unit, group = key
             sample = well_sample(members[readout], name=str(role), settings=settings, stream=1)
@@ -78,7 +74,7 @@ def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSetting
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
     rows = []
     for readout in settings.readouts:
-        absent = _absent(readout, wells, peak)
+        absent = absence(wells, readout)
         for group in control_groups(grouped):
             members = of_group(positives, group)
             sample = well_sample(members[readout], name="positive", settings=settings, stream=1)
@@ -94,15 +90,6 @@ def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSetting
                 }
             )
     return as_table(rows, PLATE_COLUMNS)
-
-
-def _absent(readout: str, wells: pd.DataFrame, peak: DnaPeak | None) -> str:
-    """Why no well at all has a value of ``readout``; empty where one has."""
-    if wells[readout].notna().any():
-        return ""
-    if readout in _CYCLE and peak is not None and not peak.usable:
-        return f"no cell cycle without a usable 2N peak: {peak.reason}"
-    return f"no well has a value of {readout}"
 
 
 def _negatives_of(group: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hcs.readout.columns import as_table
-from hcs.readout.groups import TESTED, Floats, references, values_of, with_group
+from hcs.readout.groups import TESTED, Floats, absence, references, values_of, with_group
 from hcs.readout.hit_columns import DOSE_COLUMNS
 from hcs.readout.logistic import PARAMETERS, Curve, fit_curve, margin, replicate_weights
 from hcs.readout.settings import ReadoutSettings
@@ -24,13 +24,15 @@ def dose_curves(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
     """
     grouped = with_group(wells)
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
+    absent = {readout: absence(grouped, readout) for readout in settings.readouts}
     rows: list[dict[str, object]] = []
     for (compound, unit, group), members in _compounds(grouped):
         positive, negative = references(grouped, group)
         for readout in settings.readouts:
             head = {"Metadata_Plate": plate, "Readout": readout, "Compound": compound, "Unit": unit, "Group": group}
             window = _mean(values_of(positive, readout)) - _mean(values_of(negative, readout))
-            rows.append(head | _row(members, negative, readout, window, settings))
+            row = head | _row(members, negative, readout, window, settings)
+            rows.append(row | {"Reason": absent[readout] or row["Reason"]})
     table = as_table(rows, DOSE_COLUMNS)
     rank = {name: i for i, name in enumerate(settings.readouts)}
     return table.sort_values("Readout", key=lambda names: names.map(rank), kind="stable").reset_index(drop=True)

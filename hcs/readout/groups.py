@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hcs.readout.phases import PHASES
+
 Floats = npt.NDArray[np.float64]
 GROUP = "Metadata_Group"
 TESTED = ("sample", "positive")
 _KEYS = ("Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit", "Group")
 _NO_READOUTS = ("Metadata_", "Fields_")
+_CYCLE = ("Fraction_4N", "Fraction_CDK2_", "DNA_ContentN", *(f"Fraction_{phase}" for phase in PHASES))
+_NO_PEAK = "no usable 2N peak"
 _PLACES = ("_Center_", "_BoundingBox", "_Orientation", "_ObjectNumber")
 
 
@@ -65,3 +69,16 @@ def values_of(rows: pd.DataFrame, name: str) -> Floats:
     """A column as float64 (n_rows,); infinite values as NaN."""
     values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def absence(wells: pd.DataFrame, readout: str) -> str:
+    """Why no well at all has a value of a readout; empty where one has, or where there is no well."""
+    if not len(wells) or np.isfinite(values_of(wells, readout)).any():
+        return ""
+    reasons = wells["Cycle_Reason"][wells["Cycle_Reason"] != ""] if "Cycle_Reason" in wells else pd.Series(dtype=object)
+    if len(reasons) and any(name in readout for name in _CYCLE):
+        usual = str(reasons.mode().iloc[0])
+        if usual.startswith(_NO_PEAK):
+            return f"no cell cycle without a {usual.removeprefix('no ')}"
+        return f"no cell cycle in any well: {usual}"
+    return f"no well has a value of {readout}"

@@ -53,8 +53,14 @@ def _row(members: pd.DataFrame, negatives: pd.DataFrame, settings: ReadoutSettin
         "SSMD": _ssmd(values, reference) if enough else float("nan"),
         "PercentEffect": float(effect.mean()) if effect.size else float("nan"),
         "PValue": t_test(values, reference) if enough else float("nan"),
-        "Reason": "no well has a value" if not values.size else members["Reason"].iloc[0],
+        "Reason": _reason(members, values),
     }
+
+
+def _reason(members: pd.DataFrame, values: Floats) -> str:
+    """Why the wells of a condition have no scores; empty where they have."""
+    said = str(members["Reason"].iloc[0])
+    return said if values.size or said not in ("", "no value") else "no well of it has a value"
 
 
 def _known(column: pd.Series) -> Floats:

@@ -21,7 +21,7 @@ _PARTS = 24  # of a step, and of such a part, looked through for an interval's e
 _LACK = 0.01  # p-value of the lack of fit from which on the doses' scatter about the curve makes the intervals
 _LN10 = float(np.log(10))
 _GOLDEN = (np.sqrt(5) - 1) / 2
-_PRIOR_FREEDOM = 4.0  # degrees of freedom that the pooled variance of replicates counts for at each dose
+_PRIOR_FREEDOM = 8.0  # degrees of freedom that the pooled variance of replicates counts for at each dose
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _rise(log_dose: Floats, log_ec50: npt.ArrayLike, hill: npt.ArrayLike) -> Flo
 def replicate_weights(log_dose: Floats, y: Floats) -> Floats:
     """Weights (n,) of mean 1, inverse to the variance of the replicates at each dose.
 
-    The variance of a few replicates is a guess: it is drawn to the variance pooled over all doses, which counts for 4
+    The variance of a few replicates is a guess: it is drawn to the variance pooled over all doses, which counts for 8
     degrees of freedom (as in Smyth 2004, with the prior fixed). All 1 without replicates, or without spread.
     """
     doses, codes = np.unique(log_dose, return_inverse=True)
@@ -103,9 +103,9 @@ class _Doses:
     def of(cls, log_dose: Floats, y: Floats, weights: Floats) -> _Doses:
         """From wells (n,)."""
         x, codes = np.unique(log_dose, return_inverse=True)
-        total = np.bincount(codes, weights=weights)
+        total = np.asarray(np.bincount(codes, weights=weights), dtype=np.float64)
         means = np.bincount(codes, weights=weights * y) / total
-        return cls(x, means, total, float(weights @ (y - means[codes]) ** 2), y.size)
+        return cls(np.asarray(x, dtype=np.float64), means, total, float(weights @ (y - means[codes]) ** 2), y.size)
 
     @property
     def scale(self) -> float:

@@ -66,7 +66,7 @@ def make_readouts(
     wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
     _check_readouts(wells, settings)
     screen = screen_tables(wells, settings, quality=quality)
-    compounds = summarise_compounds(wells, settings, peak=peak)
+    compounds = summarise_compounds(wells, settings)
     plate_table = summarise_plate(wells, peak, settings)
     histogram = bin_content(cycle.content_n[source_rows(nuclei, plate_map, settings)[1]])
     notes = (*_notes(nuclei, wells, plate_table, peak, plate_map), *cycle_notes(cycle), *screen_notes(screen))

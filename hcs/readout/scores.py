@@ -9,7 +9,7 @@ import pandas as pd
 
 from hcs.readout.chance import false_discovery, t_test
 from hcs.readout.columns import as_table
-from hcs.readout.groups import Floats, values_of, with_group
+from hcs.readout.groups import Floats, absence, values_of, with_group
 from hcs.readout.hit_columns import SCORE_COLUMNS
 from hcs.readout.plate_effects import Corrected, correct
 from hcs.readout.settings import ReadoutSettings
@@ -98,7 +98,8 @@ def _by_group(
     value = values_of(grouped, readout)
     names = ("PercentOfControl", "PercentEffect", "RobustZ", "RobustZ_Corrected", "PValue", "Count_NegativeWells")
     columns = {name: np.full(len(grouped), np.nan) for name in names}
-    reasons = np.array([""] * len(grouped), dtype=object)
+    absent = absence(grouped, readout)
+    reasons = np.array([absent] * len(grouped), dtype=object)
     role, groups = grouped["Metadata_Role"].to_numpy(), grouped["Group"].to_numpy()
     for group in sorted(set(groups)):
         here = groups == group
@@ -107,6 +108,8 @@ def _by_group(
         before = Scale.of(value[negative], value[positive])
         after = Scale.of(corrected.values[negative], corrected.values[positive])
         columns["Count_NegativeWells"][here] = before.n
+        if absent:
+            continue
         if before.n < settings.min_wells:
             reasons[here] = f"{before.n} negative wells with a value, at least {settings.min_wells} needed"
             continue

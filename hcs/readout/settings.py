@@ -45,6 +45,9 @@ class ReadoutSettings:
     """Gates sub-G1 | G1 | S | G2M | above 4N in units of N, for single nuclei; fractions come from a fit."""
     cycle: CycleSettings = field(default_factory=CycleSettings)
     """Single nuclei, when a cell-cycle fit is refused, and CDK2-high."""
+    drop_duplicates: bool = False
+    """Count a nucleus once that two fields of a well show, because they overlap on the stage; positions are those in
+    the plate's metadata. The table of nuclei keeps all, duplicates.parquet lists those left out of the readouts."""
     exclude_flagged: bool = False
     """Leave the nuclei of fields with a flag of image quality out of every readout; a note says which."""
     flag_mads: float = 5.0

@@ -149,6 +149,7 @@ def separate(positive: WellSample, negative: WellSample, *, settings: ReadoutSet
         return undefined(shortage)
     p, n, bp, bn = positive.observed, negative.observed, positive.resampled, negative.resampled
     names = (positive.name, negative.name)
+    alike = _flat(names, (p.mean, p.sd), (n.mean, n.sd), "", "standard deviation")
     return Separation(
         zprime=_statistic(
             zprime(p.mean, p.sd, n.mean, n.sd),
@@ -160,14 +161,14 @@ def separate(positive: WellSample, negative: WellSample, *, settings: ReadoutSet
         robust_zprime=_statistic(
             zprime(p.median, p.mad, n.median, n.mad),
             zprime(bp.median, bp.mad, bn.median, bn.mad),
-            reason=_flat(names, (p.median, p.mad), (n.median, n.mad), "median", "MAD"),
+            reason=alike or _flat(names, (p.median, p.mad), (n.median, n.mad), "median", "MAD"),
             usable=(bp.mad > 0) & (bn.mad > 0),
             settings=settings,
         ),
         ssmd=_statistic(
             ssmd(p.mean, p.sd, n.mean, n.sd),
             ssmd(bp.mean, bp.sd, bn.mean, bn.sd),
-            reason=_flat(names, (p.mean, p.sd), (n.mean, n.sd), "", "standard deviation"),
+            reason=alike,
             usable=(bp.sd > 0) & (bn.sd > 0),
             settings=settings,
         ),
@@ -205,8 +206,10 @@ def _flat(
 ) -> str:
     """Why the statistic is undefined: a spread of 0 or (where ``location`` names it) equal locations."""
     still = [name for name, group in zip(names, (positive, negative), strict=True) if not float(group[1].item()) > 0]
+    if still and spread == "MAD":
+        return f"half or more of the {' and '.join(still)} wells are alike (MAD 0)"
     if still:
-        return f"the {' and '.join(still)} wells do not vary ({spread} 0)"
+        return f"the {' and '.join(still)} wells do not vary"
     if location and positive[0].item() == negative[0].item():
         return f"the {names[0]} and {names[1]} wells have the same {location} ({positive[0].item():.4g})"
     return ""

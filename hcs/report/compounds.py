@@ -10,6 +10,9 @@ import pandas as pd
 from hcs.report.style import number, short
 from hcs.report.tables import PlateTables
 
+HALF_EFFECT = 50.0
+"""Percent of the positive controls' effect from which a dose is said to have half of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompoundRow:
@@ -21,6 +24,10 @@ class CompoundRow:
     """Called as a hit where hits were called, else a dose with Z′ above 0; None where neither can be told."""
     first_dose: float
     """Lowest dose at which it works; NaN for none."""
+    half_dose: float
+    """Lowest of these doses with at least half the effect of the positive controls; NaN for none, or without any."""
+    opposite: bool
+    """Whether most of its hits move the readout away from where the positive controls do."""
     unit: str
     ec50: str
     best_dose: float
@@ -46,12 +53,15 @@ def _compound_row(tables: PlateTables, members: pd.DataFrame) -> CompoundRow:
     compound, group = str(first["Compound"]), str(first["Group"])
     known = members[members["ZPrime"].notna()]
     best = known.sort_values("ZPrime").iloc[-1] if len(known) else first
-    doses, judged = _hit_doses(tables.frame("hits"), members, tables.readouts[0], compound)
+    hits = _hits_of(tables, compound, group)
+    doses = _hit_doses(hits, members)
     return CompoundRow(
         compound=compound,
         group=group,
-        works=bool(doses) if judged or len(known) else None,
+        works=bool(doses) if len(hits) or len(known) else None,
         first_dose=min(doses) if doses and all(map(math.isfinite, doses)) else math.nan,
+        half_dose=_half_dose(hits),
+        opposite=_opposite(hits),
         unit=str(best["Unit"]),
         ec50=_ec50(tables.frame("doses"), tables.readouts[0], compound, group),
         best_dose=float(best["Dose"]),
@@ -61,18 +71,57 @@ def _compound_row(tables: PlateTables, members: pd.DataFrame) -> CompoundRow:
     )
 
 
+def losing_nuclei(tables: PlateTables) -> list[str]:
+    """Compounds of which a dose has at most half the negatives' nuclei a well (medians over wells), in words."""
+    wells = tables.frame("wells")
+    if wells.empty or not {"Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit"} <= set(
+        wells.columns
+    ):
+        return []
+    done = wells[wells["Status"].isin(["ok", "empty"])]
+    usual = float(done.loc[done["Metadata_Role"] == "negative", "Count_Nuclei"].median())
+    treated = done[done["Metadata_Role"].isin(["sample", "positive"]) & (done["Metadata_Compound"] != "")]
+    counts = treated.groupby(["Metadata_Compound", "Metadata_Unit", "Metadata_Dose"])["Count_Nuclei"]
+    medians = counts.median().reset_index()
+    low = medians[medians["Count_Nuclei"] <= usual / 2]
+    return [
+        f"{short(compound, 40)} from {number(own['Metadata_Dose'].min())} {short(unit, 12)} "
+        f"({own['Count_Nuclei'].min():.0f} against {usual:.0f})"
+        for (compound, unit), own in low.groupby(["Metadata_Compound", "Metadata_Unit"])
+    ]
+
+
 def _value(zprime: float) -> float:
     return zprime if math.isfinite(zprime) else -math.inf
 
 
-def _hit_doses(hits: pd.DataFrame, members: pd.DataFrame, readout: str, compound: str) -> tuple[list[float], bool]:
-    """Doses at which the compound is a hit, and whether hits were called for it at all."""
-    if not hits.empty and {"Readout", "Compound", "Dose", "Hit"} <= set(hits.columns):
-        own = hits[(hits["Readout"] == readout) & (hits["Compound"] == compound)]
-        if len(own) and own["Hit"].notna().any():
-            called = own["Hit"].astype("boolean").fillna(False).astype(bool)
-            return [float(dose) for dose in own.loc[called, "Dose"]], True
-    return [float(dose) for dose in members.loc[members["ZPrime"] > 0, "Dose"]], False
+def _hits_of(tables: PlateTables, compound: str, group: str) -> pd.DataFrame:
+    """Rows of the hit table on the first readout in which the compound was decided on; none where it never was."""
+    hits = tables.frame("hits")
+    if hits.empty or not {"Readout", "Compound", "Dose", "Hit"} <= set(hits.columns):
+        return pd.DataFrame()
+    own = hits[(hits["Readout"] == tables.readouts[0]) & (hits["Compound"] == compound) & hits["Hit"].notna()]
+    return own[own["Group"] == group] if "Group" in own and (own["Group"] == group).any() else own
+
+
+def _hit_doses(hits: pd.DataFrame, members: pd.DataFrame) -> list[float]:
+    """Doses at which the compound is a hit; where no hits were called, those of a Z′ above 0."""
+    if hits.empty:
+        return [float(dose) for dose in members.loc[members["ZPrime"] > 0, "Dose"]]
+    return [float(dose) for dose in hits.loc[hits["Hit"].astype(bool), "Dose"]]
+
+
+def _half_dose(hits: pd.DataFrame) -> float:
+    if hits.empty or "PercentEffect" not in hits:
+        return math.nan
+    strong = hits[hits["Hit"].astype(bool) & (hits["PercentEffect"] >= HALF_EFFECT)]
+    return float(strong["Dose"].min())
+
+
+def _opposite(hits: pd.DataFrame) -> bool:
+    if hits.empty or "PercentEffect" not in hits:
+        return False
+    return bool(hits.loc[hits["Hit"].astype(bool), "PercentEffect"].median() < 0)
 
 
 def _ec50(doses: pd.DataFrame, readout: str, compound: str, group: str) -> str:

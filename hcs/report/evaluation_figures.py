@@ -91,7 +91,7 @@ def strata_figure(evaluation: Evaluation) -> Figure:
                 rows = own[own["Threshold"] == threshold].set_index("Level").loc[list(LEVELS)]
                 label = f"{short(name)}, IoU {threshold:g}"
                 axes.plot(LEVELS, rows[column], "o", linestyle=line, color=colour, markersize=4, label=label)
-        axes.set(xlabel=f"{short(evaluation.value, 40)} of the {side} nucleus", ylabel=column.lower(), ylim=(0, 1.02))
+        axes.set(xlabel=f"{short(evaluation.value, 40)}\nof the {side} nucleus", ylabel=column.lower(), ylim=(0, 1.02))
         _finish(axes)
     return figure
 

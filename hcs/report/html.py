@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hcs.report.compounds import CompoundRow, compound_rows
+from hcs.report.compounds import HALF_EFFECT, CompoundRow, compound_rows
 from hcs.report.embed import asset, json_block, script_element
 from hcs.report.findings import dose_text
 from hcs.report.page import provenance_table
@@ -29,6 +29,7 @@ SCRIPTS = (
 _MARKS = {"good": "✓ good", "fair": "! look", "poor": "✗ poor", "none": "– open"}
 _SECTIONS = (
     ("summary", "Summary"),
+    ("notes", "Notes"),
     ("plate", "Plate"),
     ("assay", "Assay quality"),
     ("why", "Why is Z′ not higher"),
@@ -51,6 +52,7 @@ def render_report(
     request and any script but the one it comes with.
     """
     parts = {
+        **({"notes": _notes(notes)} if notes else {}),
         "plate": '<div class="split"><div id="plate-body"></div><div id="well-panel" aria-live="polite"></div></div>',
         "assay": '<div id="assay-body"></div>',
         "why": '<div id="attribution-body"></div>',
@@ -59,7 +61,7 @@ def render_report(
         "cells": '<div id="cells-body"></div>',
         "quality": '<div id="quality-body"></div>',
         "ledger": '<div id="ledger-body"></div>',
-        "made": _notes(notes) + provenance_table(provenance),
+        "made": provenance_table(provenance),
     }
     titles = dict(_SECTIONS)
     body = _summary(tables) + "".join(
@@ -74,7 +76,7 @@ def render_report(
         body=body,
         data=data,
         scripts=SCRIPTS,
-        links=_SECTIONS,
+        links=[(name, title) for name, title in _SECTIONS if name == "summary" or name in parts],
     )
 
 
@@ -146,7 +148,8 @@ def _compound_table(tables: PlateTables) -> str:
         return ""
     called = "hit" if not tables.frame("hits").empty else "Z′ above 0"
     since = f"From dose ({called})"
-    heads = ("Compound", "Works", since, "EC50 (interval)", "Negatives → best dose", "Best dose", "Z′ there")
+    half = f"{HALF_EFFECT:.0f} % of positives from"
+    heads = ("Compound", "Works", since, half, "EC50 (interval)", "Negatives → best dose", "Best dose", "Z′ there")
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(_compound_cells(row))}</tr>" for row in rows[:_MOST_COMPOUNDS])
     more = f'<p class="more">{len(rows) - _MOST_COMPOUNDS} more below.</p>' if len(rows) > _MOST_COMPOUNDS else ""
@@ -162,6 +165,7 @@ def _compound_cells(row: CompoundRow) -> list[str]:
     texts = [
         {True: "✓ yes", False: "no", None: "cannot be told"}[row.works],
         dose_text(row.first_dose, unit),
+        dose_text(row.half_dose, unit),
         row.ec50 or "–",
         row.effect or "–",
         dose_text(row.best_dose, unit),
@@ -173,4 +177,4 @@ def _compound_cells(row: CompoundRow) -> list[str]:
 
 
 def _notes(notes: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(short(note, 600))}</li>' for note in notes)}</ul>" if notes else ""
+    return f"<ul>{''.join(f'<li>{escape(short(note, 600))}</li>' for note in notes)}</ul>"

@@ -18,6 +18,7 @@ _WHOLE = {
 _FEATURES = {
     "Nuclei_Sensor_Ratio": "sensor ratio",
     "Nuclei_Sensor_LogRatio": "log₂ sensor ratio",
+    "Nuclei_Sensor_RatioMixture": "sensor ratio from the mixture",
     "Nuclei_DNA_Content": "DNA content",
     "Nuclei_DNA_ContentN": "DNA content (N)",
     "Nuclei_AreaShape_Area": "nuclear area",

@@ -22,7 +22,7 @@ h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;b
 .scroll{overflow-x:auto;max-height:32rem}table{border-collapse:collapse;font-size:.87rem;width:100%}
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 overflow-wrap:anywhere;min-width:3.5rem}
-th{position:sticky;top:0;background:var(--soft)}
+th{position:sticky;top:0;background:var(--soft);overflow-wrap:normal}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 figure{margin:1rem 0}figure img{max-width:100%;background:#fff;border-radius:4px}
 figcaption{font-size:.85rem;opacity:.8}.lead{font-size:1.05rem}code,pre{font-size:.83rem}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from hcs.report.embed import data_uri, float32_text
 from hcs.report.tables import KEYS, PlateTables
-from hcs.report.thumbnails import CROP_PX, Bytes, Contrast, Image, contrast, crop, field_picture, sheet
+from hcs.report.thumbnails import CROP_PX, Bytes, Contrast, Plane, contrast, crop, field_picture, sheet
 
 MOST_BYTES_A_WELL = 12_000
 _MOST_BYTES = 3_400_000
@@ -21,7 +21,7 @@ _CENTRE = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
 _FIRST = ("Phase", "CDK2 Phase", "CDK2 State", "Gate")
 _NOT_A_COLOUR = frozenset({"Metadata_Plate", "Metadata_Well"})
 
-Reader = Callable[[str, int], "tuple[list[Image], npt.NDArray[np.integer] | None] | None"]
+Reader = Callable[[str, int], "tuple[Sequence[Plane], Plane | None] | None"]
 """Channels (each (Y, X), those that are shown) and labels (Y, X) of well and field; None where they are gone."""
 
 
@@ -106,7 +106,9 @@ def take_pictures(
             "objects": picture.objects,
             **_nucleus_data(own.reindex(picture.objects), colourings),
         }
-        centres = own.loc[by_well[well]["object"], list(_CENTRE)] if well in by_well else own.head(0)[list(_CENTRE)]
+        centres = (
+            own.loc[sorted(by_well[well]["object"]), list(_CENTRE)] if well in by_well else own.head(0)[list(_CENTRE)]
+        )
         for number, y, x in centres.itertuples():
             taken.crops[well, site, int(number)] = len(crops[0])
             for own_crops, image, scale in zip(crops, images, contrasts, strict=True):
@@ -168,7 +170,7 @@ def _contrasts(read: Reader, pictured: Mapping[str, int], n_channels: int) -> li
     """Contrast of each channel from a few fields spread over the plate; none where no field can be read."""
     wells = list(pictured)
     step = max(1, len(wells) // _CONTRAST_FIELDS)
-    images: list[list[Image]] = [[] for _ in range(n_channels)]
+    images: list[list[Plane]] = [[] for _ in range(n_channels)]
     for well in wells[::step]:
         found = read(well, pictured[well])
         for own, image in zip(images, found[0] if found else (), strict=False):

@@ -32,7 +32,8 @@ def plate_figures(
     """Figures by name of file, without ending; those whose table is missing are left out."""
     figures: dict[str, Figure] = {}
     wells = tables.frame("wells")
-    for readout in [name for name in tables.readouts if name in wells][:_MOST_READOUTS]:
+    shown = [name for name in tables.readouts if name in wells and wells[name].notna().any()]
+    for readout in shown[:_MOST_READOUTS]:
         figures[f"plate-{file_name(readout)}"] = plate_heatmap(wells, readout, title=tables.plate)
         if "Metadata_Dose" in wells:
             figures[f"doses-{file_name(readout)}"] = dose_curves(wells, readout, fits=tables.frame("doses"))

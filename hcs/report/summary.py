@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hcs.report.compounds import CompoundRow, compound_rows
+from hcs.report.compounds import CompoundRow, compound_rows, losing_nuclei
 from hcs.report.distrust import distrusted
 from hcs.report.findings import dose_text, status_counts, verdict
 from hcs.report.names import readout_name
@@ -16,6 +16,8 @@ from hcs.report.tables import PlateTables
 
 Mark = Literal["good", "fair", "poor", "none"]
 _MOST_LINES = 8
+_GAIN, _CHANCE = 0.02, 0.05
+"""A cause is named where Z′ would be higher by this without it, and its p value is at most this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def _quality(tables: PlateTables) -> Answer:
     head = f"{word}: {readout_name(first)} separates the controls with Z′ {number(worst)}.{caution}"
     if mark == "poor":
         head = f"No: {readout_name(first)} does not separate the controls, Z′ {number(worst)}."
-    return Answer(question, mark, head, (*lines, *_best_readout(tables)))
+    return Answer(question, mark, head, (*lines, *_largest_cause(tables), *_best_readout(tables)))
 
 
 def _what(row: Mapping[Hashable, Any]) -> str:
@@ -82,6 +84,22 @@ def _best_readout(tables: PlateTables) -> tuple[str, ...]:
     )
 
 
+def _largest_cause(tables: PlateTables) -> tuple[str, ...]:
+    """What lowers Z′ of the first readout over all controls most, where that is more than chance."""
+    table = tables.frame("attribution")
+    if table.empty or not {"Readout", "Group", "Cause", "Delta"} <= set(table.columns):
+        return ()
+    own = table[(table["Readout"] == tables.readouts[0]) & (table["Group"] == "") & (table["Delta"] > _GAIN)]
+    own = own[~(own["PValue"] > _CHANCE)] if "PValue" in own else own
+    if own.empty:
+        return ()
+    row = own.sort_values("Delta", ascending=False).iloc[0]
+    return (
+        f"Most of what it lacks is due to {row['Cause']} ({short(row['Detail'], 120)}): without it Z′ over all "
+        f"controls would be {number(row['ZPrime_Without'])} instead of {number(row['ZPrime'])}.",
+    )
+
+
 def _compounds(tables: PlateTables) -> Answer:
     question = "Which compounds work, and at which dose?"
     rows = compound_rows(tables)
@@ -96,8 +114,30 @@ def _compounds(tables: PlateTables) -> Answer:
         head = f"It cannot be told: {short(rows[0].reason or 'no statistics', 200)}."
     else:
         head = f"None of {len(rows)} compounds stands out from the negatives."
-    lines = [f"{short(row.compound or '(unnamed)', 40)}: EC50 {row.ec50}" for row in working[:_MOST_LINES] if row.ec50]
+    lines = [_of_compound(row) for row in working[:_MOST_LINES]]
+    idle = [short(row.compound or "(unnamed)", 40) for row in rows if row.works is False]
+    if working and idle:
+        more = f" and {len(idle) - _MOST_LINES} more" if len(idle) > _MOST_LINES else ""
+        names = ", ".join(idle[:_MOST_LINES])
+        lines.append(f"Without an effect on {readout_name(tables.readouts[0])}: {names}{more}.")
+    losing = losing_nuclei(tables)
+    if losing:
+        lines.append(f"At most half the negatives' nuclei, a sign of toxicity: {', '.join(losing[:_MOST_LINES])}.")
     return Answer(question, "good" if working else "none", head, tuple(lines))
+
+
+def _of_compound(row: CompoundRow) -> str:
+    """EC50, dose of half the positives' effect, and the dose that stands out most, of one compound."""
+    unit = short(row.unit, 12)
+    parts = [f"EC50 {row.ec50}"] if row.ec50 else []
+    if math.isfinite(row.half_dose):
+        parts.append(f"half the positives' effect or more from {dose_text(row.half_dose, unit)}")
+    if row.opposite:
+        parts.append("opposite to the positives")
+    if math.isfinite(row.zprime[0]):
+        at = f" at {dose_text(row.best_dose, unit)}" if math.isfinite(row.best_dose) else ""
+        parts.append(f"clearest{at}: {row.effect}, Z′ {number(row.zprime[0])}")
+    return f"{short(row.compound or '(unnamed)', 40)}: {'; '.join(parts)}."
 
 
 def _named(rows: list[CompoundRow]) -> str:
@@ -115,7 +155,9 @@ def _distrust(tables: PlateTables) -> Answer:
         return Answer(question, "none", "It cannot be told: there is no well table.")
     states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items())
     bad = distrusted(tables)
-    checked = "" if "Flags" in tables.frame("fields") else " Image quality was not checked."
+    fields = tables.frame("fields")
+    measured = [c for c in fields.columns if str(c).startswith("Quality_") and fields[c].notna().any()]
+    checked = "" if measured else " Image quality was not measured."
     if not bad:
         return Answer(question, "good", f"None stands out: {len(wells)} wells, {states}.{checked}")
     mark: Mark = "fair" if len(bad) <= 0.1 * len(wells) else "poor"

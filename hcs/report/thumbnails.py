@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,11 +18,25 @@ WINDOW_PX = 640
 """Longest side of the part of a field that is shown; larger fields are shown in their middle."""
 
 _MOST_OUTLINES = 400
+_SAMPLED_PX = 1024
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 _REACH = 31
 _QUALITIES = (45, 25, 10)  # few, as encoding takes most of the time of a report
 
 Image = npt.NDArray[np.generic]
+
+
+class Plane(Protocol):
+    """A channel or labels (Y, X), in memory or read as it is sliced."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+
+    def __getitem__(self, window: tuple[slice, slice], /) -> npt.NDArray[Any]:
+        """Some rows and columns."""
+
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -39,11 +55,13 @@ class Contrast:
         return grey
 
 
-def contrast(images: list[Image]) -> Contrast:
+def contrast(images: Sequence[Plane]) -> Contrast:
     """Black at the 2nd percentile of the images' pixels, white at the 99.7th: of a channel, over several fields."""
     if not images:
         return Contrast(0.0, 1.0)
-    pixels = np.concatenate([np.nan_to_num(image[::4, ::4].astype(np.float32)).ravel() for image in images])
+    steps = [slice(None, None, max(4, max(image.shape) // _SAMPLED_PX)) for image in images]
+    sampled = [image[step, step].astype(np.float32) for image, step in zip(images, steps, strict=True)]
+    pixels = np.concatenate([np.nan_to_num(sample).ravel() for sample in sampled])
     low, high = np.percentile(pixels, [2, 99.7])
     return Contrast(float(low), float(high))
 
@@ -65,7 +83,7 @@ class FieldPicture:
 
 
 def field_picture(
-    channels: list[Image], labels: npt.NDArray[np.integer] | None, contrasts: list[Contrast], *, most_bytes: int
+    channels: Sequence[Plane], labels: Plane | None, contrasts: list[Contrast], *, most_bytes: int
 ) -> FieldPicture:
     """Pictures of the channels (Y, X) of one field, together at most ``most_bytes``, and its nuclei's outlines.
 
@@ -90,7 +108,7 @@ def field_picture(
     return picture
 
 
-def crop(image: Image, contrast: Contrast, *, y: float, x: float, side_px: int) -> Bytes:
+def crop(image: Plane, contrast: Contrast, *, y: float, x: float, side_px: int) -> Bytes:
     """The square of ``side_px`` around (y, x) as 40 × 40 grey pixels; black beyond the field's border."""
     top, left = round(y) - side_px // 2, round(x) - side_px // 2
     height, width = image.shape

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hcs.plate.keys import FieldKey
-from hcs.run.blocks import Task, find_block, finish_field, measure_cell, settle_owners, settle_statistics
-from hcs.run.blocks import take_statistics as take
+from hcs.run.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
+from hcs.run.cells import finish_field, measure_cell
 from hcs.run.job import Job
 from hcs.run.large import LargeField
 
@@ -27,7 +27,7 @@ def submit_blocks(client: Client, job: Job, key: FieldKey, large: LargeField, *,
         name = f"{group}-{key.well}-{key.field}-{function.__name__}"
         return client.submit(function, task, *arguments, pure=False, key=(name, i))
 
-    windows = [submit(take, i, i=i) for i in range(len(large.windows))]
+    windows = [submit(take_statistics, i, i=i) for i in range(len(large.windows))]
     known = submit(settle_statistics, windows)
     blocks = [submit(find_block, known, i, i=i) for i in range(len(large.blocks))]
     owners = submit(settle_owners, blocks)

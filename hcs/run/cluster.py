@@ -28,6 +28,10 @@ ENVIRONMENT = {
 }
 
 
+_FIRST_WORKER_S = 60.0
+"""A scheduler's workers may still be on their way: pods that start, jobs of an adaptive cluster."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
     """Who does the work: ``scheduler`` (an address), jobs of ``cluster`` (``slurm``, as ``jobs`` says) or ``count``
@@ -67,6 +71,25 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
         return os.cpu_count() or 1
+
+
+def crowding(client: Client) -> tuple[str, ...]:
+    """A sentence for every host whose workers have more threads than it lets them use cores; none where all is well."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    available = client.run(cores)
+    hosts: dict[str, list[str]] = {}
+    for address, worker in workers.items():
+        if address in available:
+            hosts.setdefault(worker["host"], []).append(address)
+    sentences = []
+    for host, addresses in hosts.items():
+        threads, most = sum(workers[a]["nthreads"] for a in addresses), max(available[a] for a in addresses)
+        if threads > most:
+            sentences.append(
+                f"{len(addresses)} workers with {threads} threads share {most} cores of {host}: they take turns and "
+                f"memory for no gain; {most} workers with one thread each are as fast."
+            )
+    return tuple(sentences)
 
 
 @contextlib.contextmanager
@@ -109,6 +132,7 @@ def _local(workers: Workers) -> Iterator[Client]:
             processes=True,
             memory_limit=0,
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its other pages: any port, for none but us
             silence_logs=50,
         ) as cluster,
         Client(cluster) as client,
@@ -140,6 +164,14 @@ def require_cuda() -> None:
         ) from error
 
 
+def count_gpus() -> int:
+    """CUDA devices that this machine has; ConfigError where none can be used."""
+    require_cuda()
+    from dask_cuda.utils import get_n_gpus  # noqa: PLC0415
+
+    return int(get_n_gpus())
+
+
 @contextlib.contextmanager
 def _remote(address: str) -> Iterator[Client]:
     from distributed import Client  # noqa: PLC0415
@@ -152,8 +184,11 @@ def _remote(address: str) -> Iterator[Client]:
             "scheduler` and give the address it prints"
         ) from error
     with client:
-        if not client.scheduler_info(n_workers=-1)["workers"]:
+        try:
+            client.wait_for_workers(1, timeout=_FIRST_WORKER_S)
+        except TimeoutError as error:
             raise ConfigError(
-                f"--scheduler {address}: it has no workers; start some with `dask worker {address} --nthreads 1`"
-            )
+                f"--scheduler {address}: it has had no workers for {_FIRST_WORKER_S:g} s; start some with `dask worker "
+                f"{address} --nthreads 1`"
+            ) from error
         yield client

@@ -13,14 +13,17 @@ from hcs.measure.columns import Column, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
 from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
+from hcs.readout.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.features import ByWell, single_columns
 from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
 from hcs.readout.flags import apply_flags, flag_wells
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen import SCREEN_COLUMNS
+from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
-from hcs.run.report import write_report
-from hcs.store.atomic import replacing
+from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.run.report import READOUT_RECORD, write_report
+from hcs.store.atomic import replacing, write_json
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
 from hcs.store.phases import write_phases
@@ -43,8 +46,8 @@ _CONTENT_N = Column(
 
 
 def finish(out: Location, settings: ReadoutSettings | None = None, *, exclude_flagged: bool = False) -> Readouts:
-    """Make wells, compounds, plate and fields tables, columns.csv and report.html of a results folder, which for one
-    in a store happens in a copy on disk.
+    """Make the readout tables, columns.csv, readout.json, report.html and figures/ of a results folder; for one in a
+    store this happens in a copy on disk.
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
     of image quality out, whatever they say. Works on a run that is still going on or was
@@ -61,20 +64,22 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
     flagged = apply_flags(_nuclei(results), results.ledger(), chosen)
+    seen_twice = find_seen_twice(results, flagged.used, chosen)
+    nuclei = seen_twice.without(flagged.nuclei)
     map_path = out / "platemap.csv"
     plate_map = read_plate_map(map_path).frame if map_path.exists() else None
     readouts = make_readouts(
-        flagged.nuclei,
+        nuclei,
         _for_readout(flagged.used),
         plate_map,
         chosen,
         plate=results.record["identity"]["plate"]["name"],
         dna=results.record["channels"]["dna"],
-        tables=_tables(results, flagged.used),
+        tables=_tables(results, flagged.used, seen_twice),
         quality=flagged.used,
     )
-    wells = flag_wells(readouts.wells, flagged.fields)
-    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes)
+    wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
+    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes)
     write_frame(out / "fields.parquet", flagged.fields)
     write_frame(out / "quality.parquet", flagged.thresholds)
     write_frame(out / "wells.parquet", readouts.wells)
@@ -82,9 +87,12 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     write_frame(out / "plate.parquet", readouts.plate)
     for name, frame in readouts.screen.frames().items():
         write_frame(out / f"{name}.parquet", frame)
-    _write_cycle(out, readouts, flagged.nuclei, results.record["identity"]["plate"]["name"])
+    if seen_twice.wanted:
+        write_frame(out / "duplicates.parquet", seen_twice.table)
+    _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
     _write_columns(out, results.record["channels"], readouts, flagged.fields)
-    write_report(out, notes=readouts.notes)
+    write_json(out / READOUT_RECORD, {"settings": asdict(chosen), "notes": list(readouts.notes)})
+    write_report(out)
     return readouts
 
 
@@ -103,13 +111,14 @@ def _nuclei(results: Results) -> pd.DataFrame:
     return empty_nuclei(tuple(channels["names"]), channels["dna"], channels["sensor"])
 
 
-def _tables(results: Results, used: pd.DataFrame) -> ByWell | None:
-    """All columns of the nuclei well by well, so that a plate of any size fits, without those of excluded fields."""
+def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWell | None:
+    """All columns of the nuclei well by well, so that a plate of any size fits, without those of excluded fields and
+    those that another field shows too."""
     if not (results.folder / "nuclei").is_dir():
         return None
     excluded = used[used["Status"] == "excluded"].groupby("Metadata_Well")["Metadata_Site"].agg(list).to_dict()
     return (
-        (well, nuclei[~nuclei["Metadata_Site"].isin(excluded.get(well, []))])
+        (well, seen_twice.without(nuclei[~nuclei["Metadata_Site"].isin(excluded.get(well, []))]))
         for well, nuclei in results.nuclei_by_well(results.stored_columns())
     )
 
@@ -146,6 +155,8 @@ def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts, fiel
         "sensor": SENSOR_COLUMNS,
         "fields": field_columns(fields, tuple(channels["names"])),
         "quality": THRESHOLD_COLUMNS,
+        "seams": SEAM_COLUMNS,
+        "duplicates": DUPLICATE_COLUMNS,
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     with replacing(out / "columns.csv") as temporary:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from hcs.errors import FieldError, HcsError
 from hcs.plate.keys import FieldKey
 from hcs.run.blockflow import refusal, submit_blocks
+from hcs.run.fields import process_fields_here
 from hcs.run.job import Job
 from hcs.run.large import LargeField
-from hcs.run.worker import enter_failure, process_field
+from hcs.run.portions import Portions, Task
+from hcs.run.worker import enter_failure
 from hcs.store.ledger import LedgerEntry, write_entry
 from hcs.store.location import location
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 _IN_FLIGHT_PER_WORKER = 4
 _COUNT_WORKERS_EVERY_S = 1.0
-
-Task = tuple[Job, FieldKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,75 +47,73 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
     from distributed import KilledWorker  # noqa: PLC0415
 
     suspects: list[Task] = []
-    for task, future in _completed(client, tasks, attempt=1):
+    for portion, future in _completed(client, tasks, attempt=1):
         if isinstance(future.exception(), KilledWorker):
-            suspects.append(task)
+            suspects += portion
         else:
-            yield _outcome(*task, future)
+            yield from _outcomes(portion, future)
     for suspect in suspects:
-        for task, future in _completed(client, [suspect], attempt=2):
-            yield _outcome(*task, future)
+        for portion, future in _completed(client, [suspect], attempt=2):
+            yield from _outcomes(portion, future)
 
 
-def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterator[tuple[Task, Any]]:
-    """Finished futures with their tasks; only a few fields a worker are in flight, so that any number of fields costs
+def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterator[tuple[list[Task], Any]]:
+    """Finished futures with their fields; only a few tasks a worker are in flight, so that any number of fields costs
     client and scheduler the same."""
     from distributed import as_completed  # noqa: PLC0415
 
-    waiting = iter(tasks)
-    running: dict[Any, Task] = {}
+    waiting = Portions(tasks)
+    running: dict[Any, list[Task]] = {}
     completed = as_completed()
     width = _Width(client)
 
+    def watch(future: Any, portion: list[Task]) -> None:
+        running[future] = portion
+        completed.add(future)
+
     def fill() -> None:
         while len(running) < width.now():
-            task = next(waiting, None)
-            if task is None:
+            portion = waiting.take(workers=width.workers)
+            if not portion:
                 return
-            future = _submit(client, *task, attempt=attempt)
-            running[future] = task
-            completed.add(future)
+            watch(_submit(client, portion, attempt=attempt), portion)
 
     fill()
     for future in completed:
-        task = running.pop(future)
-        large = _large(future)
-        if large is not None:
-            in_blocks = _submit_large(client, *task, large, attempt=attempt)
-            running[in_blocks] = task
-            completed.add(in_blocks)
-            continue
-        yield task, future
+        portion = running.pop(future)
+        found = future.result() if future.status == "finished" else []
+        for (job, key), large in zip(portion, found, strict=False) if isinstance(found, list) else ():
+            if isinstance(large, LargeField):
+                watch(_submit_large(client, job, key, large, attempt=attempt), [(job, key)])
+            else:
+                waiting.learn(large)
+        yield portion, future
         fill()
 
 
 class _Width:
-    """How many fields may be in flight; workers are counted anew every second, for they come and go."""
+    """How many tasks may be in flight; workers are counted anew every second, for they come and go."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._counted = -_COUNT_WORKERS_EVERY_S
-        self._width = _IN_FLIGHT_PER_WORKER
+        self.workers = 1
 
     def now(self) -> int:
         if time.monotonic() - self._counted >= _COUNT_WORKERS_EVERY_S:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            self._width = _IN_FLIGHT_PER_WORKER * max(1, sum(worker["nthreads"] for worker in workers))
+            self.workers = max(1, sum(worker["nthreads"] for worker in workers))
             self._counted = time.monotonic()
-        return self._width
+        return _IN_FLIGHT_PER_WORKER * self.workers
 
 
-def _submit(client: Client, job: Job, key: FieldKey, *, attempt: int) -> Any:
+def _submit(client: Client, portion: list[Task], *, attempt: int) -> Any:
     # Plates of one name may run together: the folder tells them apart. Keys of one group let the scheduler hold back
     # what workers have no hands for, so that a worker that dies takes few fields with it.
+    job, keys = portion[0][0], [key for _, key in portion]
     run = hashlib.sha256(job.out.encode()).hexdigest()[:12]
-    return client.submit(process_field, job.for_field(key), key, pure=False, key=(f"hcs-{run}-{attempt}", str(key)))
-
-
-def _large(future: Any) -> LargeField | None:
-    """How the field is to be cut, where that is what the worker found."""
-    result = future.result() if future.status == "finished" else None
-    return result if isinstance(result, LargeField) else None
+    name = (f"hcs-{run}-{attempt}", str(keys[0]))
+    return client.submit(process_fields_here, job.for_fields(keys), keys, pure=False, key=name)
 
 
 def _submit_large(client: Client, job: Job, key: FieldKey, large: LargeField, *, attempt: int) -> Any:
@@ -127,13 +125,24 @@ def _submit_large(client: Client, job: Job, key: FieldKey, large: LargeField, *,
     return client.submit(enter_failure, job.out, key, reason, pure=False, key=(f"{run}-refused", str(key)))
 
 
-def _outcome(job: Job, key: FieldKey, future: Any) -> Outcome:
-    """What the worker returned, or a failed entry where the field took its worker down."""
+def _outcomes(portion: list[Task], future: Any) -> Iterator[Outcome]:
+    """What the worker returned, or failed entries where the fields took their worker down; nothing for a field that
+    goes on in blocks."""
+    error = future.exception()
+    if error is not None:
+        for job, key in portion:
+            yield _failure(job, key, error)
+        return
+    found = future.result()
+    for (job, _), entry in zip(portion, found if isinstance(found, list) else [found], strict=True):
+        if isinstance(entry, LedgerEntry):
+            yield Outcome(job, entry)
+
+
+def _failure(job: Job, key: FieldKey, error: BaseException) -> Outcome:
+    """A field that an error, or the death of its worker, kept from being done."""
     from distributed import KilledWorker  # noqa: PLC0415
 
-    error = future.exception()
-    if error is None:
-        return Outcome(job, future.result())
     if isinstance(error, HcsError) and not isinstance(error, FieldError):
         return Outcome(job, LedgerEntry(field=str(key), status="failed", reason=str(error)), error)
     reason = "its worker died repeatedly, most likely out of memory; use fewer workers or smaller tiles.size_px"

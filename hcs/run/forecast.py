@@ -52,14 +52,23 @@ class Forecast:
     nuclei: int
 
 
-def forecast(probe: Probe, *, fields: int, workers: int, gpu: bool) -> Forecast:
-    """The probe for ``fields`` fields on ``workers`` workers, each with one field at a time.
+def one_field_s(seconds: float, *, fields: int, workers: int) -> float:
+    """Seconds that one field takes a worker, where ``workers`` workers did ``fields`` fields in ``seconds``."""
+    return seconds / _rounds(fields, workers) if fields else 0.0
+
+
+def _rounds(fields: int, workers: int) -> float:
+    """How many fields' times a number of fields takes.
 
     Fields are dealt out as workers become free: on average the last ones leave half a field's time in which some
     workers wait.
     """
-    working = fields * probe.field_s / workers + (probe.field_s / 2 if fields % workers or fields < workers else 0.0)
-    busy_s = max(working, probe.field_s if fields else 0.0)
+    return max(fields / workers + (0.5 if fields % workers else 0.0), min(fields, 1))
+
+
+def forecast(probe: Probe, *, fields: int, workers: int, gpu: bool) -> Forecast:
+    """The probe for ``fields`` fields on ``workers`` workers, each with one field at a time."""
+    busy_s = probe.field_s * _rounds(fields, workers)
     seconds = probe.start_s + probe.settle_s + busy_s + probe.finish_s
     worker = max(probe.worker_bytes, probe.projected_bytes)
     return Forecast(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -33,4 +34,8 @@ class Job:
 
     def for_field(self, key: FieldKey) -> Job:
         """The same job with a plate that lists this field alone: what travels with every field stays small."""
-        return replace(self, plate=self.plate.only(key))
+        return self.for_fields((key,))
+
+    def for_fields(self, keys: Sequence[FieldKey]) -> Job:
+        """The same job with a plate that lists these fields alone."""
+        return replace(self, plate=self.plate.only(*keys))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class LargeField:
     """Memory that a worker needs."""
     machine_bytes: int
     """Memory of the machine that found this."""
+    began: float
+    """When it was found, seconds since 1970."""
 
     @property
     def windows(self) -> tuple[Box, ...]:
@@ -102,6 +105,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         statistics_unit_px=_statistics_unit(info, config),
         projected_bytes=projected,
         machine_bytes=int(MEMORY_LIMIT),
+        began=round(time.time(), 4),
     )
 
 

@@ -17,8 +17,9 @@ import pandas as pd
 from hcs.config import Config
 from hcs.errors import ConfigError, HcsError, PlateError
 from hcs.run.cluster import Workers, connect
-from hcs.run.flow import Task, process_fields
+from hcs.run.flow import process_fields
 from hcs.run.plan import control_wells
+from hcs.run.portions import Task
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
 from hcs.run.run import RunSummary, conclude

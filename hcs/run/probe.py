@@ -6,42 +6,40 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from hcs.config import Config
 from hcs.errors import FieldError, PlateError
 from hcs.plate.keys import FieldKey
-from hcs.run.cluster import Workers, connect, cores
-from hcs.run.finish import finish
+from hcs.run.cluster import Workers, connect, cores, count_gpus
 from hcs.run.flow import process_fields
-from hcs.run.forecast import Forecast, Probe, forecast
+from hcs.run.forecast import Forecast, Probe, forecast, one_field_s
 from hcs.run.job import Job
 from hcs.run.large import is_large, look_at
 from hcs.run.prepare import Prepared, open_run, prepare
+from hcs.run.rehearsal import time_finish
 from hcs.run.storage import storage_advice
 from hcs.run.worker import segmenter_of
 from hcs.store.field import FieldInfo
-from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.ledger import LedgerEntry
 from hcs.store.location import Location, location
 from hcs.store.nodes import METADATA_FILES
-from hcs.store.parts import read_parts
 from hcs.store.plate import read_info
-from hcs.store.table import part_path, write_part
+from hcs.store.table import part_path
 from hcs.tiles.memory import field_bytes
 
 if TYPE_CHECKING:
     from distributed import Client
 
-_FIELDS_PER_WORKER = 3
-_MOST_REPEATED = 2000
-_PARTITION_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
+_FEWEST_PER_WORKER, _MOST_PER_WORKER = 3, 40
+_ENOUGH_S = 10.0
+"""Fields are timed for this long, within the numbers above: small ones are many, so that their mean is known."""
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,27 +60,47 @@ def plan_plate(
     plate_map_path: Location | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    launch_s: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> PlatePlan:
     """Check everything about a run that can be checked, process a few fields, and project to the whole plate.
 
-    Labels and tables go to a temporary folder. More workers than this machine has cores are measured with as many as
-    it has. Raises as `hcs run` would, and PlateError where none of the fields tried can be processed.
+    Labels and tables go to a temporary folder. More workers than this machine has cores or GPUs are measured with as
+    many as it has. ``launch_s`` is the time from a command's start to here, which a run takes as well. Raises as
+    `hcs run` would, and PlateError where none of the fields tried can be processed.
     """
     workers = workers or Workers()
-    count = workers.local_count
-    probing = replace(workers, count=min(count, cores())) if workers.scheduler is None else workers
     probed = config if config.labels == "none" else config.override(labels="out")
     with tempfile.TemporaryDirectory(prefix="hcs-plan-") as folder:
         out = Path(folder) / "results"
+        began = time.perf_counter()
         prepared = prepare(plate_path, out, probed, plate_map_path=plate_map_path, wells=wells, device=workers.device)
+        launch_s += time.perf_counter() - began
         infos, faults = _read_infos(prepared)
         names = ", ".join(prepared.job.channels.names)
         say(f"{prepared.job.plate.name}: {len(prepared.keys):,} fields, channels {names}")
-        probe = _probe(prepared, infos, probing)
+        probe = _probe(prepared, infos, _at_hand(workers))
+        probe = replace(probe, start_s=probe.start_s + launch_s)
         notes = (*prepared.notes, *_mixed(infos), *faults, *storage_advice(infos.values()))
-    found = forecast(probe, fields=len(prepared.keys), workers=count, gpu=workers.device == "cuda")
+    found = forecast(
+        probe, fields=len(prepared.keys), workers=workers.count or probe.workers, gpu=workers.device == "cuda"
+    )
     return PlatePlan(name=prepared.job.plate.name, forecast=found, probe=probe, notes=notes)
+
+
+def process_age_s() -> float:
+    """Seconds since this process began."""
+    import psutil  # noqa: PLC0415
+
+    return time.time() - float(psutil.Process().create_time())
+
+
+def _at_hand(workers: Workers) -> Workers:
+    """The workers asked for, as far as this machine has cores or GPUs for them."""
+    if workers.scheduler is not None:
+        return workers
+    most = cores() if workers.device == "cpu" else count_gpus()
+    return replace(workers, count=min(workers.count or most, most))
 
 
 def _read_infos(prepared: Prepared) -> tuple[dict[FieldKey, FieldInfo], tuple[str, ...]]:
@@ -122,21 +140,21 @@ def _probe(prepared: Prepared, infos: dict[FieldKey, FieldInfo], workers: Worker
         began = time.perf_counter()
         prepared = open_run(prepared, client)
         settle_s = time.perf_counter() - began
-        keys = _spread(tuple(infos), count * (1 + _FIELDS_PER_WORKER))
-        warm, timed = keys[:count], keys[count:] or keys
+        keys = _spread(tuple(infos), count * (1 + _MOST_PER_WORKER))
+        warm, rest = keys[:count], keys[count:] or keys
         first, warm_s = _timed(client, prepared.job, warm)
-        entries, timed_s = _timed(client, prepared.job, timed)
+        entries, timed_s = _timed(client, prepared.job, _for_a_while(rest, at_least=count * _FEWEST_PER_WORKER))
         peak = max(client.run(peak_bytes).values())
-        projected = client.submit(projected_bytes, prepared.job, timed[0], pure=False).result()
+        projected = client.submit(projected_bytes, prepared.job, rest[0], pure=False).result()
     done = [entry for entry in (*first, *entries) if entry.done]
     if not done:
         raise PlateError(f"{prepared.job.plate.path}: of the fields tried none can be processed ({first[0].reason})")
-    field_s = timed_s * count / len(timed)
+    field_s = one_field_s(timed_s, fields=len(entries), workers=count)
     sizes, files = _written(prepared, [FieldKey.parse(entry.field) for entry in done])
-    finish_s, fixed_files = _time_finish(prepared, done)
+    finish_s, fixed_files = time_finish(prepared, done)
     return Probe(
         workers=count,
-        start_s=connected_s + max(warm_s - field_s * -(-len(warm) // count), 0.0),
+        start_s=connected_s + max(warm_s - field_s, 0.0),
         settle_s=settle_s,
         field_s=field_s,
         finish_s=finish_s,
@@ -151,9 +169,17 @@ def _probe(prepared: Prepared, infos: dict[FieldKey, FieldInfo], workers: Worker
 
 
 def _spread(keys: tuple[FieldKey, ...], count: int) -> tuple[FieldKey, ...]:
-    """Up to ``count`` keys, evenly spread, in an order that mixes early and late ones."""
-    chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, min(count, len(keys))).round().astype(int))]
-    return (*chosen[::2], *chosen[1::2])
+    """Up to ``count`` keys, in an order whose every beginning is evenly spread over the plate."""
+    return tuple(keys[i] for i in sorted(range(len(keys)), key=lambda i: i * _GOLDEN % 1.0)[:count])
+
+
+def _for_a_while(keys: tuple[FieldKey, ...], *, at_least: int) -> Iterator[FieldKey]:
+    """Keys until `_ENOUGH_S` have passed, and at least so many."""
+    began = time.perf_counter()
+    for i, key in enumerate(keys):
+        if i >= at_least and time.perf_counter() - began > _ENOUGH_S:
+            return
+        yield key
 
 
 def _timed(client: Client, job: Job, keys: Iterable[FieldKey]) -> tuple[list[LedgerEntry], float]:
@@ -205,44 +231,3 @@ def _written(prepared: Prepared, keys: list[FieldKey]) -> tuple[float, float]:
         folder = out / "labels.zarr" / key.well.row_name / key.well.column_name / str(key.field)
         paths += [path for path in folder.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in paths) / len(keys), len(paths) / len(keys)
-
-
-def _time_finish(prepared: Prepared, done: list[LedgerEntry]) -> tuple[float, int]:
-    """Seconds for the readouts of the whole plate, made of the fields that were processed, repeated with a little
-    noise; and the number of files that readouts and report make."""
-    out = prepared.out
-    nuclei = read_parts(out / "nuclei")
-    tables = {
-        entry.field: {
-            str(name): nuclei.loc[_rows(nuclei, FieldKey.parse(entry.field)), name].to_numpy()
-            for name in nuclei.columns
-            if name not in _PARTITION_COLUMNS
-        }
-        for entry in done
-    }
-    present = {entry.field for entry in done}
-    repeated = [key for key in prepared.keys if str(key) not in present][:_MOST_REPEATED]
-    noise = np.random.default_rng(0)
-    for i, key in enumerate(repeated):
-        like = done[i % len(done)]
-        write_part(out, prepared.job.plate.name, key, _noisy(tables[like.field], noise))
-        write_entry(out, replace(like, field=str(key)))
-    folder = Path(str(out))
-    before = sum(path.is_file() for path in folder.rglob("*"))
-    began = time.perf_counter()
-    finish(out)
-    seconds = (time.perf_counter() - began) * len(prepared.keys) / (len(repeated) + len(done))
-    return seconds, sum(path.is_file() for path in folder.rglob("*")) - before + 1
-
-
-def _rows(nuclei: pd.DataFrame, key: FieldKey) -> NDArray[np.bool_]:
-    return np.asarray((nuclei["Metadata_Well"] == str(key.well)) & (nuclei["Metadata_Site"] == key.field))
-
-
-def _noisy(columns: dict[str, NDArray[Any]], noise: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """The columns, real numbers all multiplied by one factor near 1: wells are alike, not equal."""
-    factor = float(np.exp(noise.normal(0.0, 0.05)))
-    return {
-        name: (values * values.dtype.type(factor)).astype(values.dtype) if values.dtype.kind == "f" else values
-        for name, values in columns.items()
-    }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hcs.errors import HcsError
+from hcs.errors import HcsError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.report.cells import measured, scatter_cells
 from hcs.report.conditions import dna_histograms
@@ -22,33 +22,38 @@ from hcs.report.html import render_report
 from hcs.report.pictures import Pictures, Reader, pictured_fields, take_pictures
 from hcs.report.plots import plate_figures
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
-from hcs.report.thumbnails import Image
+from hcs.report.thumbnails import Plane
 from hcs.store.atomic import cannot_write, write_text
+from hcs.store.lazy import open_channels, open_labels
 from hcs.store.plate import open_plate, read_field
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.table import read_frame
 
+READOUT_RECORD = "readout.json"
+"""Settings and notes of the readouts that the tables hold, which need not be the run's."""
 
-def write_report(folder: Path, *, notes: Sequence[str] = (), pictures: bool = True, figures: bool = False) -> Path:
-    """Write ``report.html`` of a results folder; with ``figures`` also its charts as PNG and SVG; return the page.
 
-    ``notes`` are sentences about the readouts for the end of the page. Everything else comes from the folder's tables.
-    Pictures of wells and nuclei are read from the plate, where it is still within reach and ``pictures`` is set; the
-    numbers do not need them. Raises ResultsError where the folder holds no results or the page cannot be written.
+def write_report(folder: Path, *, pictures: bool = True) -> Path:
+    """Write ``report.html`` of a results folder, and its charts as PNG and SVG to ``figures/``; return the page.
+
+    All comes from the folder's tables and records. Pictures of wells and nuclei are read from the plate, where it is
+    still within reach and ``pictures`` is set; the numbers do not need them. Raises ResultsError where the folder holds
+    no results or the page cannot be written.
     """
     results = open_results(folder)
     tables = read_tables(folder, results)
     record = tables.record
-    nuclei = measured(tables.nuclei, exclude_border=_exclude_border(record))
+    readout = readout_record(folder, record)
+    nuclei = measured(tables.nuclei, exclude_border=bool(readout["settings"].get("exclude_border", True)))
     pictured = pictured_fields(tables.frame("fields")) if pictures else {}
     cells = scatter_cells(tables, nuclei, pictured=pictured)
     histograms = dna_histograms(tables, nuclei)
     taken = _pictures(results, tables, pictured, None if cells is None else cells.shown) if pictured else None
     data = page_data(tables, histograms=histograms, cells=cells, pictures=taken)
-    page = render_report(tables, data, notes=notes, provenance=provenance_texts(record, folder))
+    provenance = provenance_texts(record, folder) | {"Readout settings": readout["settings"]}
+    page = render_report(tables, data, notes=readout["notes"], provenance=provenance)
     write_text(folder / "report.html", page)
-    if figures:
-        _write_figures(folder / "figures", plate_figures(tables, histograms=histograms, cells=cells))
+    _write_figures(folder / "figures", plate_figures(tables, histograms=histograms, cells=cells))
     return folder / "report.html"
 
 
@@ -87,8 +92,16 @@ def _phases(folder: Path) -> pd.DataFrame:
     return table[[*KEYS, *(c for c in texts if c != "Metadata_Plate")]].drop_duplicates(list(KEYS))
 
 
-def _exclude_border(record: Mapping[str, Any]) -> bool:
-    return bool(record["identity"]["config"].get("readout", {}).get("exclude_border", True))
+def readout_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings and notes of the readouts as they were last made; those of the run where the folder does not say."""
+    path = folder / READOUT_RECORD
+    if not path.exists():
+        return {"settings": record["identity"]["config"].get("readout", {}), "notes": []}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {"settings": dict(found["settings"]), "notes": [str(note) for note in found["notes"]]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{path} cannot be read ({error}); `hcs readout {folder}` makes it again") from error
 
 
 def _pictures(
@@ -105,18 +118,24 @@ def _pictures(
 
 
 def _reader(results: Results, channels: tuple[int, ...]) -> Reader:
-    """Reads the channels and labels of one field from the run's plate; PlateError where there is no such plate."""
+    """Reads the channels and labels of one field from the run's plate, those of a field in blocks piece by piece;
+    PlateError where there is no such plate."""
     plate = open_plate(results.record["plate_path"])
-    z = results.record["identity"]["config"]["z"]
-    labelled = results.record["identity"]["labels"] != "none"
+    config = results.record["identity"]["config"]
+    target = results.record["identity"]["labels"]
+    labelled = target != "none"
 
-    def read(well: str, field: int) -> tuple[list[Image], npt.NDArray[np.integer] | None] | None:
+    def read(well: str, field: int) -> tuple[Sequence[Plane], Plane | None] | None:
         key = FieldKey(WellId.parse(well), field)
         try:
-            images = list(read_field(plate, key, channels=channels, z=z))
+            planes = open_channels(plate, key, channels, z=config["z"])
+            large = planes[0].shape[0] * planes[0].shape[1] > config["tiles"].get("max_field_px", math.inf)
+            images = planes if large else list(read_field(plate, key, channels=channels, z=config["z"]))
         except HcsError:
             return None
         try:
+            if large and labelled:
+                return images, open_labels(plate.path if target == "plate" else f"{results.folder}/labels.zarr", key)
             return images, results.labels(well, field) if labelled else None
         except HcsError:
             return images, None
@@ -154,4 +173,5 @@ def provenance_texts(record: Mapping[str, Any], folder: Path) -> dict[str, objec
     if "times" in record:
         texts["Time"] = f"{record['times']['started']}, {record['times']['wall_s']} s"
     hashes = {k: v for k, v in record["identity"].items() if k.endswith("sha256") and v}
-    return texts | {"Hashes": hashes, "Configuration": record["identity"]["config"]}
+    config = {name: value for name, value in record["identity"]["config"].items() if name != "readout"}
+    return texts | {"Hashes": hashes, "Configuration of the run": config}

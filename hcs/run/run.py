@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
-from hcs.run.cluster import Workers, connect
+from hcs.run.account import account_line, plain_account
+from hcs.run.cluster import Workers, connect, crowding
 from hcs.run.finish import finish
 from hcs.run.flow import process_fields
 from hcs.run.prepare import Prepared, open_run, prepare
@@ -58,6 +59,7 @@ def run_plate(
     if prepared.pending:
         with connect(workers) as client:
             prepared = open_run(prepared, client)
+            prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
             _process_all(client, prepared)
     return conclude(prepared, started)
 
@@ -66,10 +68,14 @@ def conclude(prepared: Prepared, started: float) -> RunSummary:
     """Complete the run's record, and make its tables and report; ``started`` is the time this session began."""
     out = prepared.out
     entries = read_ledger(out, prepared.keys)
+    pending = frozenset(map(str, prepared.pending))
+    done_now = [entry for entry in entries if entry.field in pending]
     times = _times(started, entries, n_fields=len(prepared.pending))
-    write_json(out / "run.json", prepared.record | {"times": times})
+    account = plain_account(done_now, since=started)
+    write_json(out / "run.json", prepared.record | {"times": times, "account": account})
     remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
-    return RunSummary(out, entries, finish(out), prepared.notes + remarks)
+    time_line = account_line(done_now, since=started)
+    return RunSummary(out, entries, finish(out), (*prepared.notes, *remarks, *([time_line] if time_line else ())))
 
 
 def _process_all(client: Client, prepared: Prepared) -> None:

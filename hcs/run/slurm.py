@@ -13,6 +13,11 @@ from hcs.run.settings import ClusterSettings
 if TYPE_CHECKING:
     from distributed import Client
 
+# Only a few fields a worker are with the scheduler at a time. Dask would take that for all there is, work for less than
+# its target of 5 s, and never grow: with a short target every field that waits counts. A job that has nothing to do is
+# kept for half a minute, because the next one would have to queue.
+ADAPTING: dict[str, Any] = {"target_duration": "50ms", "interval": "2s", "wait_count": 15}
+
 
 @contextlib.contextmanager
 def slurm(settings: ClusterSettings, *, device: str, environment: Mapping[str, str]) -> Iterator[Client]:
@@ -33,7 +38,7 @@ def slurm(settings: ClusterSettings, *, device: str, environment: Mapping[str, s
         if settings.min_jobs is None:
             cluster.scale(jobs=settings.jobs)
         else:
-            cluster.adapt(minimum_jobs=settings.min_jobs, maximum_jobs=settings.jobs)
+            cluster.adapt(minimum_jobs=settings.min_jobs, maximum_jobs=settings.jobs, **ADAPTING)
         with Client(cluster) as client:
             if settings.min_jobs != 0:
                 _await_worker(client, settings)
@@ -63,7 +68,7 @@ def job_options(settings: ClusterSettings, *, device: str, environment: Mapping[
         "job_extra_directives": [*gpus, *settings.directives],
         "job_script_prologue": [*exports, f"export DASK_INTERNAL_INHERIT_CONFIG={inherited}", *settings.prologue],
         "worker_extra_args": ["--no-dashboard"],
-        "scheduler_options": {"dashboard_address": None},
+        "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
         "log_directory": settings.logs,
     }
     if settings.interface is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _SAMPLE_PX = 250_000
 _BLOCK_PX = 8
-_COMPRESSION = 4.0
+COMPRESSION = 4.0
 
 STATISTICS_UNIT_PX = _BLOCK_PX
 """Parts of a field whose statistics are put together start at multiples of this."""
@@ -30,9 +30,9 @@ class Normalisation:
         if not np.isfinite(self.scale) or self.scale <= 0.0:
             return np.zeros(pixels.shape, np.float32)
         pixels = np.subtract(pixels, np.float32(self.low), order="C")
-        pixels *= np.float32(_COMPRESSION / self.scale)
+        pixels *= np.float32(COMPRESSION / self.scale)
         np.arcsinh(pixels, out=pixels)
-        pixels *= np.float32(1.0 / np.arcsinh(_COMPRESSION))
+        pixels *= np.float32(1.0 / np.arcsinh(COMPRESSION))
         return pixels
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,19 +42,27 @@ class Pace:
 
     def run(self, network: Network, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Tiles (B, y, x) → probabilities (B, classes, y, x); torch.OutOfMemoryError where not even one fits."""
-        found: list[NDArray[np.float32]] = []
+        found = [part.cpu().numpy() for part in self._parts(network, torch.from_numpy(np.ascontiguousarray(batch)))]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def run_on_device(self, network: Network, batch: Tensor) -> Tensor:
+        """As `run`, of tiles that are on the device and of probabilities that stay there."""
+        return torch.cat(list(self._parts(network, batch)))
+
+    def _parts(self, network: Network, batch: Tensor) -> Iterator[Tensor]:
+        """Probabilities of as many tiles at a time as the device has memory for."""
         start = 0
         while start < len(batch):
             size = min(self.most or len(batch), len(batch) - start)
             try:
-                found.append(self._infer(network, batch[start : start + size]))
+                found = self._infer(network, batch[start : start + size])
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
                 self._halve(size)
             else:
                 start += size
-        return found[0] if len(found) == 1 else np.concatenate(found)
+                yield found
 
     def take_remarks(self) -> tuple[str, ...]:
         """What happened since the last call, as sentences for the ledger."""
@@ -66,14 +75,13 @@ class Pace:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _infer(self, network: Network, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        x = torch.from_numpy(np.ascontiguousarray(batch))[:, None]
-        if self.device.type == "cuda":
+    def _infer(self, network: Network, batch: Tensor) -> Tensor:
+        x = batch[:, None]
+        if self.device.type == "cuda" and x.device.type == "cpu":
             x = x.pin_memory().to(self.device, non_blocking=True)
         with torch.inference_mode(), self._precision():
             logits: Tensor = network(x.contiguous(memory_format=torch.channels_last))
-            probabilities = torch.softmax(logits.float(), dim=1)
-        return np.asarray(probabilities.cpu().numpy())
+            return torch.softmax(logits.float(), dim=1)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.dtype == torch.float32:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import sys
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,6 +30,8 @@ def find_device(name: str) -> torch.device:
 def tune_cpu(threads: int) -> None:
     """Set the CPU threads of torch and OpenCV, and keep freed tensors in the process: returning them to the system
     costs a third of the time."""
+    import cv2  # noqa: PLC0415  not needed to predict
+
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     if sys.platform == "linux":

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
@@ -89,4 +90,7 @@ def build_segmenter(
             f"models {names} cannot be averaged: they differ in size of nuclei, input or output; take models of a kind"
         )
     place = find_device(device)
-    return Segmenter(tuple(build_network(card, weights, place) for card, weights in models), recipes[0], flips)
+    # A GPU multiplies half-precision numbers as exactly as it does float32 by default (TF32), in half the memory.
+    pace = Pace(device=place, dtype=torch.float16 if place.type == "cuda" else torch.float32)
+    networks = tuple(build_network(card, weights, place) for card, weights in models)
+    return Segmenter(networks, recipes[0], flips, pace)

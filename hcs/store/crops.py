@@ -59,10 +59,9 @@ def nucleus_key(nucleus: Any) -> tuple[str, int, int]:
     A row may be a Series (``iloc``, ``iterrows``) or a tuple of ``itertuples``. ResultsError for anything else.
     """
     try:
-        if hasattr(nucleus, WELL):
-            well, field, number = (getattr(nucleus, name) for name in KEYS)
-        else:
-            well, field, number = nucleus
+        well, field, number = (getattr(nucleus, name) for name in KEYS) if hasattr(nucleus, WELL) else tuple(nucleus)
+        if isinstance(nucleus, str):
+            raise TypeError("a text of three letters is no triple")
         return str(well), int(field), int(number)
     except (AttributeError, TypeError, ValueError) as error:
         raise ResultsError(

@@ -17,6 +17,7 @@ from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey
 from hcs.store.location import Location, Url, as_os_errors, zarr_store
 from hcs.store.metadata import ImageMetadata, explain
+from hcs.store.meter import Meter
 from hcs.store.nodes import chunk_files, read_node
 
 
@@ -38,10 +39,15 @@ class FieldInfo:
     level_path: str
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None
+    origin_um: tuple[float, float] | None = None
+    """Where the first pixel lies on the stage, (y, x); None where the metadata do not tell it."""
 
 
-def open_image(root: Location, path: str, key: FieldKey | str) -> tuple[FieldInfo, zarr.Array[Any]]:
-    """Metadata and the full-resolution array of the image at ``path`` below ``root``; no pixel is read.
+def open_image(
+    root: Location, path: str, key: FieldKey | str, meter: Meter | None = None
+) -> tuple[FieldInfo, zarr.Array[Any]]:
+    """Metadata and the full-resolution array of the image at ``path`` below ``root``; no pixel is read. ``meter``
+    counts what is read of the array from then on.
 
     Raises FieldError, naming ``key``, where the group, its metadata or the array is missing or broken.
     """
@@ -49,7 +55,7 @@ def open_image(root: Location, path: str, key: FieldKey | str) -> tuple[FieldInf
     multiscale = metadata.multiscales[0]
     level_path = f"{path}/{multiscale.datasets[0].path}".strip("/")
     try:
-        array = _open_array(root / level_path, zarr_format)
+        array = _open_array(root / level_path, zarr_format, meter)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FieldError(
             key,
@@ -71,6 +77,7 @@ def open_image(root: Location, path: str, key: FieldKey | str) -> tuple[FieldInf
         level_path=level_path,
         chunks=array.chunks,
         shards=array.shards,
+        origin_um=multiscale.origin_um(),
     )
     return info, array
 
@@ -127,9 +134,9 @@ def missing_chunks(root: Location, info: FieldInfo) -> tuple[int, int]:
     return max(expected - sum(1 for _ in chunk_files(folder, keys)), 0), expected
 
 
-def _open_array(folder: Location, zarr_format: Literal[2, 3] | None) -> zarr.Array[Any]:
+def _open_array(folder: Location, zarr_format: Literal[2, 3] | None, meter: Meter | None = None) -> zarr.Array[Any]:
     """The array, read-only; whatever a client of a store raises comes as OSError."""
-    store = zarr_store(folder, read_only=True)
+    store = zarr_store(folder, read_only=True, meter=meter)
     if isinstance(folder, Path):
         return zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
     with as_os_errors(str(folder)):

@@ -70,16 +70,19 @@ def write_labels(
     ngff: Ngff,
     pixel_size_um: float | None,
     name: str = "nuclei",
-) -> None:
+    path: str | None = None,
+) -> int:
     """Write labels (Y, X) of a field as the multiscale image ``labels/{name}`` of the plate or label store ``target``.
 
     Other labels of the field stay; labels of the same name are replaced. An interrupted write leaves the old labels or
     none, and writing again ends right. Each field has one writer. In a label store the field itself shows the labels
-    too, so that viewers open the store as a plate. Raises ResultsError where ``target`` cannot be written.
+    too, so that viewers open the store as a plate. ``path`` is the field's in ``target``, where that is known; it saves
+    reading the plate's metadata. Returns the bytes of all files. Raises ResultsError where ``target`` cannot be
+    written.
     """
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
         raise FieldError(key, f"labels of shape {labels.shape} and type {labels.dtype} are not (y, x) integers")
-    field = location(target) / locate(target, key).path
+    field = location(target) / (path or locate(target, key).path)
     options = LabelImage(ngff, pixel_size_um, name)
     try:
         with replacing_folder(field / "labels" / name) as folder:
@@ -87,9 +90,11 @@ def write_labels(
                 folder, labels.astype(np.uint32, copy=False), axes="yx", ngff=ngff, halve=nearest_halved
             )
             options.describe(folder, n_levels)
+            written = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         options.enlist(field, n_levels)
     except OSError as error:
         raise cannot_write_labels(target, error) from error
+    return written
 
 
 def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.uint32]:

@@ -31,6 +31,13 @@ class LedgerEntry:
     input_crc32: str = ""
     """Checksum of the pixels the field was processed from."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    bytes: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Bytes that stages handed on: as stored for ``read``, decoded, files for ``write``."""
+    worker: str = ""
+    """Process that did it, host:pid; empty where several did."""
+    began: float = 0.0
+    """When, seconds since 1970 by that host's clock."""
+    ended: float = 0.0
     background: dict[str, float] = dataclasses.field(default_factory=dict)
     quality: dict[str, float | None] = dataclasses.field(default_factory=dict)
     """Quality_ columns of the field table; None where a number has no meaning."""

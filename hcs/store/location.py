@@ -15,6 +15,8 @@ from hcs.errors import ConfigError, HcsError, ResultsError
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+    from hcs.store.meter import Meter
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -166,8 +168,12 @@ def location(place: str | Location) -> Location:
     return Url(place.rstrip("/")) if _URL.fullmatch(place) else Path(place)
 
 
-def zarr_store(place: Location, *, read_only: bool = False) -> Any:
-    """What zarr opens to get at ``place``: the path itself, or a store of objects."""
+def zarr_store(place: Location, *, read_only: bool = False, meter: Meter | None = None) -> Any:
+    """What zarr opens to get at ``place``: the path itself, or a store of objects; ``meter`` counts what is read."""
+    if meter is not None:
+        from hcs.store.meter import metered  # noqa: PLC0415
+
+        return metered(zarr_store(place, read_only=True), meter)
     if isinstance(place, Path):
         return place
     from zarr.storage import FsspecStore  # noqa: PLC0415

@@ -93,6 +93,7 @@ def _axis(value: Any) -> Any:
 
 class _Transformation(_Lenient):
     scale: tuple[float, ...] | None = None
+    translation: tuple[float, ...] | None = None
 
 
 class Dataset(_Lenient):
@@ -131,6 +132,28 @@ class Multiscale(_Lenient):
                 size[letter] *= scale[i]
         square = abs(size["y"] - size["x"]) <= 1e-3 * abs(size["x"])
         return size["x"] if scales and square and size["x"] > 0 else None
+
+    def origin_um(self) -> tuple[float, float] | None:
+        """Where the first pixel of level 0 lies, (y, x) in µm, by the translations; None without any, or where a unit
+        is unknown."""
+        steps = [*self.datasets[0].transformations, *self.transformations]
+        if not any(step.translation for step in steps):
+            return None
+        units = {axis.letter: UM_PER_UNIT.get((axis.unit or "").lower()) for axis in self.axes}
+        place = {"y": 0.0, "x": 0.0}
+        for i, letter in enumerate(self.letters):
+            unit = units.get(letter)
+            if letter not in place:
+                continue
+            if unit is None or any(
+                i >= len(given) for step in steps for given in (step.scale, step.translation) if given
+            ):
+                return None
+            for step in steps:
+                place[letter] = place[letter] * (step.scale[i] if step.scale else 1.0)
+                place[letter] += step.translation[i] if step.translation else 0.0
+            place[letter] *= unit
+        return place["y"], place["x"]
 
 
 class _Channel(_Lenient):

@@ -64,7 +64,8 @@ class Pictures:
             )
         entry = read_entry(self.folder, key)
         if not entry.done:
-            raise FieldError(key, f"it has no labels, it is {entry.status} {entry.reason}".rstrip())
+            why = f" ({entry.reason})" if entry.reason else ""
+            raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
         if self.record["identity"]["labels"] == "plate":
             self._path(key)
             return read_labels(self.plate, key)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.field import FieldInfo, open_image, read_pixels
+from hcs.store.field import FieldInfo, missing_chunks, open_image, read_pixels
 from hcs.store.location import Location, Url, location, map_at
 from hcs.store.metadata import ImageReference, PlateMetadata, WellMetadata, explain
+from hcs.store.meter import Meter
 from hcs.store.nodes import Ngff, Node, read_node
 
 _KNOWN_VERSIONS = frozenset({"0.1", "0.2", "0.3", "0.4", "0.5"})
@@ -55,9 +56,10 @@ class Plate:
             raise FieldError(key, f"plate {self.path} lists no such field; check well and field number")
         return found[0]
 
-    def only(self, key: FieldKey) -> Plate:
-        """The same plate as if it listed one field, or none where it lists no such field."""
-        return replace(self, wells=(key.well,), fields=self._entries(key), absent_wells=())
+    def only(self, *keys: FieldKey) -> Plate:
+        """The same plate as if it listed some fields alone; a field that it does not list is not listed then."""
+        fields = tuple(entry for key in sorted(keys) for entry in self._entries(key))
+        return replace(self, wells=tuple(sorted({key.well for key in keys})), fields=fields, absent_wells=())
 
     def _entries(self, key: FieldKey) -> tuple[FieldEntry, ...]:
         place = bisect_left(self.fields, key, key=lambda entry: entry.key)
@@ -106,6 +108,33 @@ def read_field(
     root = location(plate.path)
     info, array = open_image(root, _sound(plate.entry(key)).path, key)
     return read_pixels(array, info, root, key, channels=channels, z=z, window=window)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenField:
+    """A field whose metadata are read, and whose pixels can be."""
+
+    key: FieldKey
+    root: Location
+    info: FieldInfo
+    array: Any
+    meter: Meter
+
+    def read(self, *, z: Literal["refuse", "max"]) -> NDArray[Any]:
+        """Pixels (C, Y, X) of all channels; raises as `read_field` does."""
+        channels = tuple(range(self.info.shape[0]))
+        return read_pixels(self.array, self.info, self.root, self.key, channels=channels, z=z)
+
+    def missing_chunks(self) -> tuple[int, int]:
+        """How many chunk files are missing, and how many there should be."""
+        return missing_chunks(self.root, self.info)
+
+
+def open_field(plate: Plate, key: FieldKey) -> OpenField:
+    """A field of the plate, opened once for metadata and pixels; FieldError where it is missing or broken."""
+    root, meter = location(plate.path), Meter()
+    info, array = open_image(root, _sound(plate.entry(key)).path, key, meter)
+    return OpenField(key, root, info, array, meter)
 
 
 def locate(path: str, key: FieldKey) -> FieldEntry:

@@ -82,7 +82,7 @@ class RunTables:
         return self.table("sensor")
 
     def quality(self) -> pd.DataFrame:
-        """One row per flag of image quality: its threshold, learned from the plate."""
+        """One row per measure of image quality: thresholds beyond which fields are flagged, learned from the plate."""
         return self.table("quality")
 
     def cycles(self) -> pd.DataFrame:

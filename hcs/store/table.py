@@ -30,8 +30,9 @@ def part_path(out: Location, plate: str, key: FieldKey) -> Location:
     return out / "nuclei" / f"plate={quote(plate, safe='')}" / f"well={key.well}" / f"field-{key.field:04d}.parquet"
 
 
-def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]]) -> None:
+def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]]) -> int:
     """Write one field's nuclei (columns of equal length, possibly 0) as its part; the same input gives the same bytes.
+    Returns how many bytes.
 
     The keys are columns of the file as well as partition folders: readers infer types from folder names, and a plate
     called 007 must stay a text.
@@ -45,6 +46,7 @@ def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDAr
     table = pa.table(keys | {name: pa.array(values) for name, values in columns.items()})
     with replacing(part_path(out, plate, key)) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=list(_KEYS))
+        return temporary.stat().st_size
 
 
 def _constant(text: str, rows: int) -> pa.Array:

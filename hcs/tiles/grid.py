@@ -127,10 +127,11 @@ def map_batches(
     if shape != field.shape:
         padded = np.pad(field, ((0, shape[0] - height), (0, shape[1] - width)), mode="edge")
     stitched = np.empty((channels, *shape), np.float32)
-    for waiting in _alike(tiles(shape, size_px=size_px, halo_px=halo_px, stride_px=stride_px)):
-        while waiting:
-            count = max(at_once(waiting[0].read_shape), 1)
-            batch, waiting = waiting[:count], waiting[count:]
+    for group in _alike(tiles(shape, size_px=size_px, halo_px=halo_px, stride_px=stride_px)):
+        done = 0
+        while done < len(group):
+            batch = group[done : done + max(at_once(group[0].read_shape), 1)]
+            done += len(batch)
             found = function(np.stack([padded[tile.read] for tile in batch]))
             for tile, planes in zip(batch, found, strict=True):
                 stitched[(slice(None), *tile.core)] = planes[(slice(None), *tile.core_in_read)]

@@ -20,7 +20,6 @@ _MEASURE_BYTES = 26
 """Per pixel while nuclei are measured: labels, their dense copy, keys, owners and zones."""
 _TILE_BYTES = 330
 """Per pixel of a tile, the network's layers, at 16 channels."""
-_PER_STATISTICS_PX = 4.0
 _STATISTICS_COPIES = 4
 
 

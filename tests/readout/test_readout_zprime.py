@@ -91,7 +91,7 @@ def test_equal_means_are_nan_for_zprime_but_zero_for_ssmd() -> None:
 def test_half_of_the_wells_alike_makes_only_the_robust_one_nan() -> None:
     result = compare_wells([5.0, 5.0, 5.0, 9.0], NEGATIVE, settings=SETTINGS)
     assert not math.isnan(result.zprime.value)
-    assert result.robust_zprime.reason == "the positive wells do not vary (MAD 0)"
+    assert result.robust_zprime.reason == "half or more of the positive wells are alike (MAD 0)"
 
 
 @given(

@@ -12,6 +12,7 @@ import pytest
 from report_browser import Browser, Tab
 from report_helpers import FAILED
 
+from hcs.report.style import number
 from hcs.run.overview import report_results
 
 
@@ -82,8 +83,8 @@ def test_hover_says_well_compound_dose_value_and_n(tab: Tab, results: Path) -> N
     text = tab.run("document.querySelector('#tip').innerText")
     row = pd.read_parquet(results / "wells.parquet").set_index("Metadata_Well").loc["C02"]
     assert text.startswith("C02, sample")
-    assert f"{row['Metadata_Dose']:.2f} uM" in text
-    assert f"Mean sensor ratio: {row['Mean_Nuclei_Sensor_Ratio']:.3f}" in text
+    assert f"{number(row['Metadata_Dose'])} uM" in text
+    assert f"Mean sensor ratio: {number(row['Mean_Nuclei_Sensor_Ratio'], 4)}" in text
     assert f"n = {row['Count_Nuclei_Measured']}" in text
 
 

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import math
-from html.parser import HTMLParser
+import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from report_helpers import Page
 
 from hcs.errors import ConfigError, ResultsError
 from hcs.plate.keys import WellId
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
+from hcs.report.compounds import compound_rows, losing_nuclei
+from hcs.report.data import page_data
+from hcs.report.distrust import distrusted
 from hcs.report.figures import (
     dna_histogram,
     dose_curves,
     figure_bytes,
-    overlay_figure,
     plate_heatmap,
     readme_figure,
     save_figure,
 )
 from hcs.report.heatmap import plate_shape
-from hcs.report.html import render_report, write_report
+from hcs.report.html import render_report
 from hcs.report.overlay import outlined
+from hcs.report.summary import answers
+from hcs.report.tables import PlateTables
+from hcs.run.report import write_report
+from hcs.store.atomic import write_json
 
 PNG = b"\x89PNG"
 HOSTILE = "<script>alert(\"1\")</script><img src=x onerror='y'> $\\frac{ \n\x00 \u202e漢" + "x" * 10_000
 RATIO = "Mean_Nuclei_Sensor_Ratio"
 
 
+@cache
 def plate(*, text: str = "drug", usable: bool = True, lost: bool = False, mapped: bool = True) -> Readouts:
     """Rows A to D: two negative wells, two doses of a compound, one positive well, one well that failed."""
     rng = np.random.default_rng(0)
@@ -64,63 +73,64 @@ def plate(*, text: str = "drug", usable: bool = True, lost: bool = False, mapped
     return make_readouts(nuclei, pd.DataFrame(fields), plate_map, ReadoutSettings(bootstrap=100), plate=text)
 
 
-class Page(HTMLParser):
-    """Tags, attributes and text of a page; fails on tags that are not closed."""
-
-    void = frozenset({"meta", "img", "!doctype"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+def tables_of(readouts: Readouts, name: str = "P1", **frames: pd.DataFrame) -> PlateTables:
+    """The tables that a folder of these readouts would hold."""
+    own = {"wells": readouts.wells, "compounds": readouts.compounds, "plate": readouts.plate}
+    return PlateTables(
+        plate=name,
+        frames=own | readouts.screen.frames() | frames,
+        nuclei=pd.DataFrame(),
+        record={},
+        dictionary=pd.DataFrame(),
+    )
 
 
 def page_of(readouts: Readouts, name: str = "P1", **provenance: object) -> Page:
-    return Page(render_report(readouts, plate=name, provenance=provenance))
+    tables = tables_of(readouts, name)
+    return Page(render_report(tables, page_data(tables), notes=readouts.notes, provenance=provenance))
 
 
 def test_report_holds_the_numbers_and_the_wells() -> None:
     readouts = plate()
     page = page_of(readouts, model="sha256:abc", config={"measure": {"ring_width_px": 5}})
     first = readouts.plate.iloc[0]
-    assert f"{first['ZPrime']:.2f} ({first['ZPrime_Low']:.2f} to {first['ZPrime_High']:.2f})" in page.text
-    assert "24 wells: 20 ok, 4 failed" in page.text
-    assert "A06failed0 of 1field 0: drug" in page.text
+    assert f"Z′ {first['ZPrime']:.2f} ({first['ZPrime_Low']:.2f} to {first['ZPrime_High']:.2f})" in page.text
+    assert "4 of 24 wells (20 ok, 4 failed) have a reason to look twice" in page.text
+    assert "A06failed: field 0: drug" in page.text
     assert "sha256:abc" in page.text
     assert '"ring_width_px": 5' in page.text
 
 
-def test_report_is_self_contained() -> None:
+def test_the_data_of_the_page_are_the_tables() -> None:
+    readouts = plate()
+    shown = page_of(readouts).data["tables"]
+    frames = {"wells": readouts.wells, "compounds": readouts.compounds, "plate": readouts.plate}
+    for name, frame in (frames | readouts.screen.frames()).items():
+        assert shown[name]["rows"] == len(frame)
+        for column in frame.select_dtypes("number"):
+            values = [math.nan if v is None else float(v) for v in shown[name]["columns"][column]]
+            np.testing.assert_array_equal(values, frame[column].to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def test_report_asks_for_nothing() -> None:
     page = page_of(plate())
-    sources = [value for name, value in page.attributes if name in ("src", "href")]
-    assert len(sources) == 3  # heat map, curves, DNA
-    assert all(source and source.startswith("data:image/png;base64,") for source in sources)
-    assert len([1 for name, value in page.attributes if name == "alt" and value]) == 3
+    sources = [value or "" for name, value in page.attributes if name in ("src", "href")]
+    assert sources
+    assert all(source.startswith(("#", "data:")) for source in sources)
+    policy = next(
+        value or "" for name, value in page.attributes if name == "content" and "default-src" in (value or "")
+    )
+    assert "default-src 'none'" in policy
+    targets = {source[1:] for source in sources if source.startswith("#")}
+    assert targets <= {value for name, value in page.attributes if name == "id"}
 
 
 def test_hostile_text_stays_text() -> None:
     page = page_of(plate(text=HOSTILE), HOSTILE, **{HOSTILE: HOSTILE, "config": {HOSTILE: [HOSTILE]}})
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 2  # the data and the program
+    assert "img" not in page.tags
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert '<script>alert("1")</script>' in page.text
-    assert page.tags.count("img") == 3
 
 
 @pytest.mark.parametrize(
@@ -131,18 +141,107 @@ def test_report_of_a_plate_with_something_missing(options: dict[str, bool]) -> N
     page = page_of(readouts)
     for note in readouts.notes:
         assert note in page.text
+    if not options.get("mapped", True):
+        assert "Is the plate good?– openIt cannot be told: " in page.text
+        assert "No plate map was given" in page.text
     if options.get("lost") or not options.get("usable", True):
-        assert "No cell-cycle fractions" in page.text
+        assert "Can the cell cycle be read?– openNo: " in page.text
 
 
-def test_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "report.html"
-    overlay = overlay_figure(np.zeros((20, 30)), np.zeros((20, 30), dtype=np.uint32))
-    write_report(target, plate(), plate="P1", provenance={}, overlay=overlay)
-    assert Page(target.read_text(encoding="utf-8")).tags.count("img") == 4
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    with pytest.raises(ResultsError, match="cannot be written"):
-        write_report(tmp_path / "missing" / "report.html", plate(), plate="P1", provenance={})
+def test_a_compound_in_one_row_by_hand() -> None:
+    readouts = plate()
+    hits = pd.DataFrame(
+        {
+            "Readout": RATIO,
+            "Compound": "drug",
+            "Group": "drug",
+            "Dose": [1.0, 5.0, 10.0],
+            "Hit": pd.array([True, None, True], dtype="boolean"),
+            "PercentEffect": [30.0, 99.0, 60.0],
+        }
+    )
+    doses = pd.DataFrame(
+        {"Readout": RATIO, "Compound": "drug", "Group": "drug", "EC50": 2.0, "EC50_Low": 0.0, "EC50_High": [4.0]}
+    ).assign(Unit="nM", Reason="")
+    row = compound_rows(tables_of(readouts, hits=hits, doses=doses))[0]
+    assert (row.compound, row.works, row.first_dose, row.half_dose) == ("drug", True, 1.0, 10.0)
+    assert row.ec50 == "2.00 (at most 4.00) nM"
+    none = hits.assign(Hit=pd.array([False] * 3, dtype="boolean"))
+    row = compound_rows(tables_of(readouts, hits=none))[0]
+    assert row.works is False
+    assert math.isnan(row.first_dose)
+    assert math.isnan(row.half_dose)
+
+
+def test_toxicity_and_direction_are_said() -> None:
+    readouts = plate()
+    toxic = (readouts.wells["Metadata_Dose"] == 10.0) & (readouts.wells["Status"] == "ok")
+    wells = readouts.wells.assign(Count_Nuclei=np.where(toxic, 29, 60))
+    hits = pd.DataFrame({"Readout": RATIO, "Compound": "drug", "Dose": [1.0, 10.0], "PercentEffect": [-30.0, -60.0]})
+    tables = tables_of(readouts, wells=wells, hits=hits.assign(Hit=pd.array([True, True], dtype="boolean")))
+    assert losing_nuclei(tables) == ["drug from 10.0 drug (29 against 60)"]
+    lines = answers(tables)[1].lines
+    assert "opposite to the positives" in lines[0]
+    assert lines[-1].endswith("a sign of toxicity: drug from 10.0 drug (29 against 60).")
+    assert losing_nuclei(tables_of(readouts)) == []
+
+
+def test_the_largest_cause_is_named_only_beyond_chance() -> None:
+    readouts = plate()
+    cause = pd.DataFrame(
+        {
+            "Readout": RATIO,
+            "Group": "",
+            "Cause": ["edge", "gradient", "well"],
+            "Detail": ["all round", "down", "A05, positive"],
+            "ZPrime": 0.4,
+            "ZPrime_Without": [0.9, 0.6, 0.5],
+            "Delta": [0.5, 0.2, 0.1],
+            "PValue": [0.3, 0.001, 0.001],
+        }
+    )
+    tables = tables_of(readouts, attribution=cause)
+    text = " ".join(line for answer in answers(tables) for line in answer.lines)
+    assert "due to gradient (down): without it Z′ over all controls would be 0.600 instead of 0.400" in text
+    assert distrusted(tables)["A05"] == "without it Z′ would be 0.500 instead of 0.400"
+    lucky = tables_of(readouts, attribution=cause.assign(PValue=0.3))
+    assert "due to" not in " ".join(line for answer in answers(lucky) for line in answer.lines)
+
+
+def test_wells_to_look_at_twice_by_hand() -> None:
+    readouts = plate()
+    counts = np.where(readouts.wells["Metadata_Well"] == "B01", 5, 400)
+    wells = readouts.wells.assign(Count_Nuclei=counts, Status="ok")
+    wells.loc[wells["Metadata_Well"] == "C03", ["Status", "Reason"]] = ["excluded", "flagged blurred_DNA"]
+    wells.loc[wells["Metadata_Well"] == "D06", ["Status", "Metadata_Role"]] = ["empty", "empty"]
+    fields = pd.DataFrame({"Metadata_Well": ["A03", "A03", "A04"], "Flags": ["stain_DNA;debris_DNA", "stain_DNA", ""]})
+    found = distrusted(tables_of(readouts, wells=wells, fields=fields, attribution=pd.DataFrame()))
+    assert found == {
+        "A03": "image flagged: stain_DNA, debris_DNA (2 fields)",
+        "B01": "5 nuclei, negative controls have 400 in the median",
+        "C03": "excluded: flagged blurred_DNA",
+    }
+
+
+def test_a_folder_gets_its_page_and_every_figure_twice(results: Path) -> None:
+    files = {path.name for path in (results / "figures").iterdir()}
+    stems = {name.rpartition(".")[0] for name in files}
+    assert {"zprime", "dna", "nuclei", "quality", f"plate-{RATIO}", f"doses-{RATIO}"} <= stems
+    assert files == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
+    assert Page((results / "report.html").read_text(encoding="utf-8")).tags.count("script") == 2
+
+
+def test_notes_and_settings_are_those_of_the_last_readouts(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    shutil.copytree(results, out, ignore=shutil.ignore_patterns("figures"))
+    write_json(out / "readout.json", {"settings": {"bootstrap": 7}, "notes": ["3 fields were left out <b>."]})
+    write_report(out, pictures=False)
+    page = Page((out / "report.html").read_text(encoding="utf-8"))
+    assert "3 fields were left out <b>." in page.text
+    assert '"bootstrap": 7' in page.text
+    (out / "readout.json").write_text("[]")
+    with pytest.raises(ResultsError, match=r"readout.json cannot be read"):
+        write_report(out, pictures=False)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def call_hcs(*arguments: object, cwd: Path | None = None) -> Shown:
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     return Shown(done.returncode, done.stdout, done.stderr)

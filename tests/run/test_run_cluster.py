@@ -19,7 +19,7 @@ from hcs.config import Config, parse_config
 from hcs.errors import ConfigError
 from hcs.run.cluster import ENVIRONMENT, Workers
 from hcs.run.settings import ClusterSettings
-from hcs.run.slurm import job_options
+from hcs.run.slurm import ADAPTING, job_options
 from hcs.store.config import read_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -132,6 +132,28 @@ def test_cluster_settings_that_cannot_work(data: object, message: str) -> None:
         parse_config({"cluster": data}, source="x")
 
 
+def test_an_adaptive_cluster_grows_for_short_fields() -> None:
+    from distributed import Client, LocalCluster, as_completed
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": ":0"}, silence_logs=50,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        cluster.adapt(minimum=1, maximum=3, **ADAPTING)
+        fields = as_completed([client.submit(time.sleep, 0.05, pure=False) for _ in range(4)])
+        deadline = time.monotonic() + 60
+        for _ in fields:  # a few in flight for every worker, as a run has
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            if workers == 3:
+                return
+            assert time.monotonic() < deadline, f"still {workers} worker(s)"
+            while fields.count() < 4 * workers:
+                fields.add(client.submit(time.sleep, 0.05, pure=False))
+
+
 def test_options_that_exclude_each_other() -> None:
     with pytest.raises(ConfigError, match="neither --workers nor --scheduler"):
         Workers(cluster="slurm", count=2)
@@ -159,12 +181,15 @@ def test_workers_that_are_killed_again_and_again_change_nothing(finished: Finish
         "--plate-map", str(finished.files.plate_map),
     ]  # fmt: skip
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": ":0"}, silence_logs=50,
+        ) as cluster,
         Client(cluster) as client,
-    ):
+    ):  # fmt: skip
         run = subprocess.Popen([*command, "--scheduler", cluster.scheduler_address], stderr=subprocess.PIPE, text=True)
         kills = 0
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 900
         while run.poll() is None:
             assert time.monotonic() < deadline
             done = len(list((out / "ledger").glob("[A-Z]*.json")))

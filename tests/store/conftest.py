@@ -1,7 +1,9 @@
-"""A small plate of each NGFF version."""
+"""A small plate of each NGFF version, and the results of a run."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hcs.plate.keys import FieldKey, WellId
+from hcs.run.simulation import write_simulation
+from hcs.simulate.settings import SimulationSettings
 from hcs.store.write import PlateSpec, create_plate, write_field
 
 WELLS = (WellId(1, 2), WellId(0, 0))
@@ -47,3 +51,22 @@ def small_plate(tmp_path: Path, ngff: str) -> SmallPlate:
     for key in keys:
         write_field(plate.path, spec, key, plate.image(key))
     return plate
+
+
+@pytest.fixture(scope="session")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``plate.zarr`` of 48 simulated wells and ``results`` of ``hcs run`` on it; not to be changed."""
+    folder = tmp_path_factory.mktemp("screen")
+    settings = SimulationSettings(wells=48, size_px=208, nucleus_diameter_px=16, density=1100, seed=1)
+    files = write_simulation(folder / "plate.zarr", settings)
+    config = folder / "settings.yaml"
+    config.write_text(
+        "channels: {dna: DNA, sensor: CDK2}\nlabels: out\nreadout: {min_nuclei_peak: 100, bootstrap: 200}\n"
+    )
+    command = [
+        *(sys.executable, "-m", "hcs", "run", files.plate, "--out", folder / "results"),
+        *("--plate-map", files.plate_map, "--config", config, "--workers", "1"),
+    ]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -21,14 +21,16 @@ function drawAssay(host, name, group) {
   rows.sort((a, b) => compare(rank[a], rank[b], true) || compare(value[a], value[b], false));
   const statistic = (key, title) => [key, title, { text: (v, row) => withInterval(name, key, row) }];
   host.append(makeTable(rows, [
-    ...tableColumns(name, [["Rank", "Rank"], ["Readout", "Readout", { text: (v) => readoutName(v), wide: true }]]),
+    ...tableColumns(name, [["Rank", "Rank"], ["Readout", "Readout", { text: (v, row) => onScale(v, cellOf(name, "Transform", row)), wide: true }]]),
     { title: "Z′ (0 to 1)", draw: (row) => intervalBar(cellOf(name, "ZPrime", row), cellOf(name, "ZPrime_Low", row), cellOf(name, "ZPrime_High", row)) },
-    ...tableColumns(name, [statistic("ZPrime", "Z′ (interval)"), statistic("RobustZPrime", "Robust Z′"), statistic("OneSidedZPrime", "One-sided Z′"), ["Transform", "Scale"], statistic("SSMD", "SSMD"), ["SSMD_Class", "SSMD class"],
+    ...tableColumns(name, [statistic("ZPrime", "Z′ (interval)"), statistic("RobustZPrime", "Robust Z′"), statistic("OneSidedZPrime", "One-sided Z′"), statistic("SSMD", "SSMD"), ["SSMD_Class", "SSMD class"],
       ["VFactor", "V"], ["SignalToBackground", "S/B"], ["SignalWindow", "Signal window"], ["CV_Positive", "CV pos.", { text: (v) => percent(v, 1) }], ["CV_Negative", "CV neg.", { text: (v) => percent(v, 1) }],
       ["Count_Positive", "n pos."], ["Count_Negative", "n neg."], ["Count_Wells", "n"], ["Count_NegativeWells", "n neg."], ["Mean", "Mean"], ["NegativeMean", "Mean neg."], ["Reason", "Remarks", { wide: true }]]),
   ], { table: name, limit: 12, caption: "Readouts by Z′, best first; intervals are bootstrapped over wells" }));
   host.append(el("p", { class: "note" }, "Bars: green from 0.5 (dashed; excellent after Zhang et al. 1999), brown below, red below 0; the thin line is the interval. n counts wells, never fields or nuclei."));
 }
+
+const onScale = (readout, scale) => `${readoutName(readout)}${scale && scale !== "none" ? `, ${scale} scale` : ""}`;
 
 function withInterval(name, key, row) {
   const [value, low, high] = [key, `${key}_Low`, `${key}_High`].map((k) => cellOf(name, k, row));
@@ -55,9 +57,11 @@ function drawDiscriminant(host, group) {
   const rows = rowNumbers("discriminant", (r) => !hasColumn("discriminant", "Group") || cellOf("discriminant", "Group", r) === group);
   const skip = /^(Metadata_Plate|Group)$|_(Low|High)$/;
   const keys = Object.keys(DATA.tables.discriminant.columns).filter((k) => !skip.test(k));
-  host.append(makeTable(rows, tableColumns("discriminant", keys.map((k) => [k, k.replace(/_/g, " "), { text: hasColumn("discriminant", `${k}_Low`) ? (v, r) => withInterval("discriminant", k, r) : null, wide: k === "Readouts" || k === "Leading" || k === "Reason" }])),
-    { table: "discriminant", caption: "Linear discriminant of the controls, cross-validated by well" }));
+  const named = (text) => (text ? String(text).split(";").map(readoutName).join(", ") : "–");
+  const columns = tableColumns("discriminant", keys.map((k) => [k, DISCRIMINANT_WORDS[k] || k.replace(/_/g, " "), { text: hasColumn("discriminant", `${k}_Low`) ? (v, r) => withInterval("discriminant", k, r) : k === "Readouts" || k === "Leading" ? named : null, wide: k === "Readouts" || k === "Leading" || k === "Reason" }]));
+  host.append(uprightTable("discriminant", rows, columns, "Linear discriminant of the controls, cross-validated by well: no well is judged by a rule that it helped to make"));
 }
+const DISCRIMINANT_WORDS = { ZPrime: "Z′ (interval)", RobustZPrime: "Robust Z′", SSMD: "SSMD", Count_Positive: "n positive", Count_Negative: "n negative", Count_Readouts: "Readouts used", Leading: "Of most weight", Readouts: "All readouts used", Reason: "Remarks" };
 
 function attributionSection(host) {
   if (!rowsOf("attribution")) return absent(host, "attribution");

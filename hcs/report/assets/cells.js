@@ -43,12 +43,21 @@ function cellsSection(host) {
   asTable(host, "Density as a table", regionTable);
 }
 
-// The region of most pictures, as [column, row].
+// The region of most nuclei among those that have pictures, as [column, row].
 function fullestRegion() {
-  const counts = new Map();
-  CELLS.shown.region.forEach((r) => counts.set(r, (counts.get(r) || 0) + 1));
-  const best = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0])[0];
-  return best ? [best[0] % CELLS.regions[0], Math.floor(best[0] / CELLS.regions[0])] : [0, 0];
+  const counts = regionCounts();
+  const best = [...new Set(CELLS.shown.region)].sort((a, b) => counts[b] - counts[a])[0] || 0;
+  return [best % CELLS.regions[0], Math.floor(best / CELLS.regions[0])];
+}
+
+function regionCounts() {
+  const [columns, rows] = CELLS.regions;
+  const counts = new Array(columns * rows).fill(0);
+  CELLS.density.forEach((n, i) => {
+    const c = Math.floor(((i % CELLS.bins[0]) / CELLS.bins[0]) * columns), r = Math.floor((Math.floor(i / CELLS.bins[0]) / CELLS.bins[1]) * rows);
+    counts[r * columns + c] += n;
+  });
+  return counts;
 }
 
 function cellsFrame(canvas) {
@@ -149,12 +158,8 @@ function drawGallery(gallery, state) {
 }
 
 function regionTable() {
-  const [columns, rows] = CELLS.regions;
-  const counts = new Array(columns * rows).fill(0);
-  CELLS.density.forEach((n, i) => {
-    const c = Math.floor(((i % CELLS.bins[0]) / CELLS.bins[0]) * columns), r = Math.floor((Math.floor(i / CELLS.bins[0]) / CELLS.bins[1]) * rows);
-    counts[r * columns + c] += n;
-  });
+  const columns = CELLS.regions[0];
+  const counts = regionCounts();
   const found = [...counts.keys()].filter((i) => counts[i]).sort((a, b) => counts[b] - counts[a]);
   return makeTable(found, [{ title: "Region", wide: true, value: (i) => regionWords([i % columns, Math.floor(i / columns)]) }, { title: "Nuclei", number: true, value: (i) => counts[i] }], { table: "density", limit: 30, caption: "Nuclei by region of the plot" });
 }

@@ -161,6 +161,13 @@ function tableColumns(name, keys) {
   });
 }
 
+// Few rows with many columns, stood up: a line a column, a cell a row.
+function uprightTable(name, rows, columns, caption) {
+  const body = el("tbody");
+  for (const c of columns) body.append(el("tr", null, el("th", { scope: "row", title: definitionOf(c) }, c.title), ...rows.map((row) => tableCell(c, row, {}))));
+  return el("div", { class: "scroll upright", tabindex: "0", role: "region", "aria-label": caption }, el("table", { "data-table": name }, el("caption", null, caption), body));
+}
+
 // Chart as a table, made when it is opened.
 function asTable(host, title, make) {
   const details = el("details", { class: "as-table" }, el("summary", null, title));

@@ -95,5 +95,7 @@ function cyclesTable(host) {
     { table: "cycles", limit: reasons.size === 1 && [...reasons][0] ? 2 : 10, caption: "Fitted models: the plate first, then wells; a refused fit says why" }));
   if (!rowsOf("sensor")) return;
   const keys = Object.keys(DATA.tables.sensor.columns).filter((k) => k !== "Metadata_Plate");
-  host.append(el("h3", null, "Sensor high and low"), makeTable(rowNumbers("sensor"), tableColumns("sensor", keys.map((k) => [k, k.replace(/_/g, " "), { wide: k === "Reason" }])), { table: "sensor", caption: "What separates nuclei of a high from those of a low sensor ratio" }));
+  const columns = tableColumns("sensor", keys.map((k) => [k, SENSOR_WORDS[k] || k.replace(/_/g, " "), { wide: k === "Reason" }]));
+  host.append(el("h3", null, "Sensor high and low"), uprightTable("sensor", rowNumbers("sensor"), columns, "What separates nuclei of a high from those of a low sensor ratio"));
 }
+const SENSOR_WORDS = { Threshold: "Threshold used", Threshold_Mixture: "Threshold of the mixture", Threshold_Fixed: "Fixed threshold", Ratio_Low: "Ratio of the low ones", Ratio_High: "Ratio of the high ones", Share_High: "Share of the high ones", Separation: "Separation (Ashman's D)", Count_Nuclei: "Nuclei", SourceWells: "Found in", Reason: "Remarks" };

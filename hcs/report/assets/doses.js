@@ -48,7 +48,8 @@ function dosePanel(compound, readout) {
   for (const band of bands) {
     chart.add(svg("rect", { x: chart.left, width: chart.right - chart.left, y: chart.y(band.high), height: Math.max(1, chart.y(band.low) - chart.y(band.high)), class: `band ${band.role}` }));
     chart.add(svg("line", { x1: chart.left, x2: chart.right, y1: chart.y(band.mean), y2: chart.y(band.mean), class: `mean ${band.role}` }));
-    chart.add(svg("text", { x: chart.right - 2, y: chart.y(band.mean) - 3, class: "tick", "text-anchor": "end" }, `${band.role === "negative" ? "○" : "△"} n = ${band.n}`));
+    const home = band.role === "negative" ? { x: chart.right - 2, "text-anchor": "end" } : { x: chart.left + 3 }; // where the curve has left the band
+    chart.add(svg("text", { ...home, y: chart.y(band.mean) - 3, class: "tick" }, `${band.role === "negative" ? "○" : "△"} n = ${band.n}`));
   }
   if (fit !== undefined) drawFit(chart, fit);
   own.forEach((r) => {
@@ -123,7 +124,16 @@ function doseTables(host, readout) {
 function hitsPart(host) {
   host.append(el("h3", null, "Hits"));
   if (!rowsOf("hits")) return absent(host, "hits");
-  const rows = rowNumbers("hits");
-  rows.sort((a, b) => Number(cellOf("hits", "Hit", b) === true) - Number(cellOf("hits", "Hit", a) === true) || compare(Math.abs(cellOf("hits", "SSMD", a)), Math.abs(cellOf("hits", "SSMD", b)), false));
-  host.append(makeTable(rows, tableColumns("hits", [["Compound", "Compound", { wide: true }], ["Dose", "Dose"], ["Unit", "Unit"], ["Readout", "Readout", { text: (v) => readoutName(v), wide: true }], ["Hit", "Hit"], ["RobustZ", "Robust z"], ["SSMD", "SSMD"], ["PercentEffect", "% effect"], ["PValue", "p"], ["QValue", "q"], ["Count_Wells", "n"], ["Reason", "Remarks", { wide: true }]]), { table: "hits", limit: 15, caption: "Compounds and doses against the negatives, hits first; q holds the false-discovery rate" }));
+  const readouts = [...new Set(column("hits", "Readout"))];
+  const place = el("div");
+  const draw = (readout) => {
+    const rows = rowNumbers("hits", (r) => !readout || cellOf("hits", "Readout", r) === readout);
+    const rank = (r) => [Number(cellOf("hits", "Hit", r) === true), Math.abs(cellOf("hits", "SSMD", r) || 0)];
+    rows.sort((a, b) => rank(b)[0] - rank(a)[0] || rank(b)[1] - rank(a)[1]);
+    const columns = [["Compound", "Compound", { wide: true }], ["Dose", "Dose"], ["Unit", "Unit"], ["Readout", "Readout", { text: (v) => readoutName(v), wide: true }], ["Hit", "Hit"], ["RobustZ", "Robust z"], ["SSMD", "SSMD"], ["PercentEffect", "% effect"], ["PValue", "p"], ["QValue", "q"], ["Count_Wells", "n"], ["Reason", "Remarks", { wide: true }]];
+    clear(place).append(makeTable(rows, tableColumns("hits", columns), { table: "hits", limit: 15, caption: "Compounds and doses against the negatives, hits first; % effect: 0 as negatives, 100 as positives; q holds the false-discovery rate" }));
+  };
+  const first = readouts.includes(DATA.readouts[0]) ? DATA.readouts[0] : readouts[0];
+  host.append(el("div", { class: "controls" }, choice("Readout", [...readouts.map((r) => ({ value: r, text: readoutName(r) })), { value: "", text: "all readouts" }], first, draw)), place);
+  draw(first);
 }

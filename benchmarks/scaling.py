@@ -1,0 +1,128 @@
+"""How a run grows: with fields, with workers, and what the scheduler costs where there is nothing to compute.
+
+Three parts, each of which can be left out: time and memory over 8 to 2,000 small simulated fields; one and two workers;
+and 100,000 fields whose tasks return at once, which is what client and scheduler have to do for forty plates.
+
+Run: python benchmarks/scaling.py [--fields 8 32 128 500 2000] [--size 128] [--tasks 100000] [--folder DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import psutil
+from plates import make_plate
+from runs import machine_line, watch_run
+
+from hcs.config import Config
+from hcs.plate.keys import FieldKey, WellId
+from hcs.run import flow
+from hcs.run.cluster import Workers, connect
+from hcs.run.job import Job
+from hcs.run.prepare import prepare
+from hcs.store.ledger import LedgerEntry
+from hcs.store.plate import FieldEntry
+
+
+def over_fields(folder: Path, counts: Sequence[int], size_px: int) -> None:
+    """Seconds a field, and memory of a worker, for plates of more and more fields."""
+    print("| fields | s in fields | ms a field | start-up, s | largest memory of a worker, MB |\n|---|---|---|---|---|")
+    taken = []
+    for count in counts:
+        plate = make_plate(folder / f"n{count}.zarr", fields=count, size_px=size_px, density=400.0)
+        run = watch_run(plate, folder / "results", workers=2, options=("--labels", "none"))
+        taken.append(run.fields_s)
+        print(
+            f"| {count} | {run.fields_s:.2f} | {1e3 * run.fields_s / count:.1f} | {run.startup_s:.1f} | "
+            f"{run.peak_bytes / 1e6:.0f} |",
+            flush=True,
+        )
+    large = [(n, s) for n, s in zip(counts, taken, strict=True) if n >= 100]
+    if len(large) > 1:
+        per_field = [s / n for n, s in large]
+        middle = statistics.median(per_field)
+        worst = max(abs(value / middle - 1) for value in per_field)
+        print(f"from {large[0][0]} fields on, a field's time stays within {worst:.1%} of the median\n")
+
+
+def over_workers(folder: Path, count: int, size_px: int, repeats: int) -> None:
+    """Fields a second of one and two workers, by turns."""
+    plate = make_plate(folder / f"n{count}.zarr", fields=count, size_px=size_px, density=400.0)
+    ratios = []
+    for _ in range(repeats):
+        one, two = (
+            watch_run(plate, folder / "results", workers=n, options=("--labels", "none")).fields_s for n in (1, 2)
+        )
+        ratios.append(one / two)
+    print(f"{count} fields of {size_px} × {size_px}: two workers {statistics.median(ratios):.2f} times as fast as one "
+          f"(median of {repeats}, {min(ratios):.2f} to {max(ratios):.2f})\n")  # fmt: skip
+
+
+def without_pixels(seconds: float) -> Callable[[Job, Sequence[FieldKey]], list[LedgerEntry]]:
+    """A task that returns entries at once, as of fields that took ``seconds``; so many go into one task."""
+
+    def process(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry]:
+        return [LedgerEntry(field=str(key), status="ok", nuclei=100, seconds={"infer": seconds}) for key in keys]
+
+    return process
+
+
+def scheduler_load(folder: Path, count: int, size_px: int, field_s: float) -> None:
+    """Client and scheduler with ``count`` fields that need nothing computed, though they say they took ``field_s``."""
+    plate = make_plate(folder / "n8.zarr", fields=8, size_px=size_px, density=400.0)
+    config = Config(labels="none")
+    prepared = prepare(plate, folder / "load", config, plate_map_path=None, wells=None, device="cpu")
+    wells = [WellId(row, column) for row in range(16) for column in range(24)]
+    keys = [FieldKey(well, field) for well in wells for field in range(-(-count // len(wells)))][:count]
+    entries = tuple(FieldEntry(key, f"{key.well.row_name}/{key.well.column_name}/{key.field}") for key in keys)
+    job = replace(prepared.job, plate=replace(prepared.job.plate, wells=tuple(wells), fields=entries))
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with (
+        connect(Workers(count=2)) as client,
+        mock.patch.object(flow, "process_fields_here", without_pixels(field_s)),
+    ):
+        cpu, began = process.cpu_times(), time.perf_counter()
+        done = sum(1 for _ in flow.process_fields(client, ((job, key) for key in keys)))
+        wall_s, after = time.perf_counter() - began, process.cpu_times()
+        peak = process.memory_info().rss
+    assert done == count
+    used = after.user + after.system - cpu.user - cpu.system
+    print(
+        f"{count:,} fields of no pixels that count as {field_s:g} s each, 2 workers: {wall_s:.1f} s, "
+        f"{1e3 * wall_s / count:.3f} ms a field; client and scheduler (one process) used {1e3 * used / count:.3f} ms "
+        f"of processor time a field and {peak / 1e6:.0f} MB, {(peak - before) / 1e6:.0f} MB more than before",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """All parts, one after another."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fields", type=int, nargs="*", default=[8, 32, 125, 500, 2000])
+    parser.add_argument("--size", type=int, default=128, help="side of the fields, px")
+    parser.add_argument("--repeats", type=int, default=3, help="of one and two workers; 0 leaves that out")
+    parser.add_argument("--tasks", type=int, default=100_000, help="fields without pixels; 0 leaves that out")
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="hcs-scaling-"))
+    print(machine_line(), end="\n\n")
+    if options.tasks:
+        for field_s in (0.3, 5.0):
+            scheduler_load(folder, options.tasks, options.size, field_s)
+    if options.fields:
+        over_fields(folder, options.fields, options.size)
+    if options.repeats:
+        over_workers(folder, 500, options.size, options.repeats)
+    print(machine_line())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""`hcs audit-seams`: does it show where fields were cut?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hcs.cli.common import PLACE
+
+if TYPE_CHECKING:
+    from hcs.store.location import Location
+
+
+@click.command(name="audit-seams")
+@click.argument("plate", type=str)
+@click.argument("results", type=PLACE, metavar="DIR")
+@click.option("--sample", type=click.IntRange(min=1), default=4, show_default=True, help="Places to process again.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="For the network.")
+def audit_seams(plate: str, results: Location, sample: int, device: str) -> int:
+    """Process a sample of PLATE again, cut elsewhere, and compare with the nuclei of the run in DIR.
+
+    Shows how many nuclei at seams, and elsewhere, come out otherwise: lost, gained, or with other pixels, and how much
+    areas and DNA contents differ. Also written to DIR/seams.parquet.
+    """
+    from hcs.report.seams import seams_text
+    from hcs.run.audit import audit_seams as run_audit
+    from hcs.store.results import open_results
+
+    found = run_audit(plate, open_results(results), sample=sample, device=device, say=click.echo)
+    click.echo("\n" + seams_text(found.table))
+    return 0

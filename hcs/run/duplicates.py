@@ -1,0 +1,77 @@
+"""Nuclei of a run that two overlapping fields show, found from the plate's metadata and the nucleus table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hcs.errors import HcsError
+from hcs.plate.keys import FieldKey, WellId
+from hcs.readout.duplicates import NEEDED, Place, find_duplicates, without
+from hcs.readout.settings import ReadoutSettings
+from hcs.store.location import location, map_at
+from hcs.store.plate import open_plate, read_info
+from hcs.store.results import Results
+
+NONE = find_duplicates(pd.DataFrame(columns=list(NEEDED)), {})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenTwice:
+    """What is left out of the readouts: ``table`` with `hcs.readout.duplicates.DUPLICATE_COLUMNS`; sentences on it."""
+
+    wanted: bool
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def without(self, nuclei: pd.DataFrame) -> pd.DataFrame:
+        """``nuclei`` that count."""
+        return without(nuclei, self.table)
+
+    def counted(self, wells: pd.DataFrame) -> pd.DataFrame:
+        """The well table with Count_Duplicates, where duplicates were looked for."""
+        if not self.wanted:
+            return wells
+        counts = self.table["Metadata_Well"].value_counts().reindex(wells["Metadata_Well"]).fillna(0).astype("int64")
+        place = list(wells.columns).index("Count_Nuclei") + 1
+        counted = wells.copy()
+        counted.insert(place, "Count_Duplicates", counts.to_numpy())
+        return counted
+
+
+def find_seen_twice(results: Results, used: pd.DataFrame, settings: ReadoutSettings) -> SeenTwice:
+    """Duplicates among the fields that are ``used`` (rows of the field table), well by well; none where the settings do
+    not ask for it. A note says how many, or why none can be found."""
+    if not settings.drop_duplicates:
+        return SeenTwice(wanted=False, table=NONE)
+    fields = used[used["Status"] == "ok"]
+    keys = [
+        FieldKey(WellId.parse(str(well)), int(site))
+        for well, site in zip(fields["Metadata_Well"], fields["Metadata_Site"], strict=True)
+    ]
+    try:
+        places = _places(results.plate_path, keys)
+    except HcsError as error:
+        return SeenTwice(True, NONE, (f"Nuclei in two fields cannot be told: {error}.",))
+    if not places:
+        why = "the plate's metadata give no positions of fields (translations with a unit, and a pixel size)"
+        return SeenTwice(True, NONE, (f"Nuclei in two fields cannot be told: {why}.",))
+    tables = [
+        find_duplicates(nuclei.reset_index(drop=True), places)
+        for _, nuclei in results.nuclei_by_well(list(NEEDED), wells=sorted({well for well, _ in places}))
+    ]
+    found = pd.concat([NONE, *(table for table in tables if len(table))], ignore_index=True).astype(NONE.dtypes)
+    note = f"{len(found):,} nuclei that another field shows too are left out; duplicates.parquet lists them."
+    return SeenTwice(True, found, (note,))
+
+
+def _places(plate_path: str, keys: list[FieldKey]) -> dict[tuple[str, int], Place]:
+    """Places of the fields whose position and pixel size are known."""
+    plate = open_plate(plate_path)
+    places = {}
+    for key, info in zip(keys, map_at(location(plate_path), lambda key: read_info(plate, key), keys), strict=True):
+        if info.origin_um is not None and info.pixel_size_um is not None:
+            y, x = (value / info.pixel_size_um for value in info.origin_um)
+            places[str(key.well), key.field] = Place(origin_px=(y, x), shape=(info.shape[1], info.shape[2]))
+    return places

@@ -1,0 +1,188 @@
+"""What a worker does with some fields: read, analyse, write labels, part and ledger entry, the three overlapping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.clock import Stopwatch
+from hcs.errors import FieldError, HcsError
+from hcs.measure.quality_columns import quality_values
+from hcs.pipeline import FieldResult, analyse_field
+from hcs.plate.keys import FieldKey
+from hcs.run.job import Job
+from hcs.run.large import LargeField, is_large, look_at
+from hcs.run.worker import lights_of, process_name, segmenter_of, tune_worker
+from hcs.segment.segmenter import Segmenter
+from hcs.store.labels import write_labels
+from hcs.store.ledger import LedgerEntry, is_finished, pixel_hash, read_entry, write_entry
+from hcs.store.location import location
+from hcs.store.plate import OpenField, open_field
+from hcs.store.table import write_part
+from hcs.store.write import field_path
+
+_WAITING_TO_BE_WRITTEN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A field as it was read."""
+
+    field: OpenField
+    image: NDArray[Any]
+    crc32: str
+    clock: Stopwatch
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What was found in a field."""
+
+    loaded: Loaded
+    result: FieldResult
+    remarks: tuple[str, ...]
+
+
+def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry | LargeField]:
+    """Process some fields from the plate to their ledger entries; doing it twice gives the same files. A field too
+    large for memory is only looked at: how it is to be cut comes back.
+
+    While one field is computed, a thread reads the next and another writes the last. Whatever is wrong with a field
+    itself (missing, corrupt, out of memory) ends as a ``failed`` entry with the reason; only results that cannot be
+    written (ResultsError) or a run that cannot work at all (ConfigError) raise.
+    """
+    clock = Stopwatch()
+    tune_worker()
+    segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
+    clock.lap("start")
+    several = len(keys) > 1  # a worker that died may have finished some of them
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        ahead = reader.submit(_load, job, keys[0], segmenter, several)
+        written: list[Future[LedgerEntry | LargeField]] = []
+        for i, key in enumerate(keys):
+            began = time.time()
+            loaded = _result(ahead, key)
+            if i + 1 < len(keys):
+                ahead = reader.submit(_load, job, keys[i + 1], segmenter, several)
+            if isinstance(loaded, Loaded):
+                loaded.clock.add(clock)
+                clock = Stopwatch()
+            found = _analyse(job, key, loaded, segmenter) if isinstance(loaded, Loaded) else loaded
+            if len(written) >= _WAITING_TO_BE_WRITTEN:
+                written[-_WAITING_TO_BE_WRITTEN].result()  # memory holds a few results, not all
+            written.append(writer.submit(_finish, job, key, found, began))
+        return [future.result() for future in written]
+
+
+def _failed(key: FieldKey, error: Exception) -> LedgerEntry:
+    """The entry of a field that something is wrong with; what concerns the whole run is raised again."""
+    if isinstance(error, HcsError) and not isinstance(error, FieldError):
+        raise error
+    reason = error.reason if isinstance(error, FieldError) else f"{type(error).__name__}: {error}"
+    return LedgerEntry(field=str(key), status="failed", reason=reason)
+
+
+def _load(job: Job, key: FieldKey, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
+    """Read a field; where it is one of several and finished already, its entry comes back."""
+    if several and is_finished(location(job.out), job.plate.name, key):
+        return read_entry(location(job.out), key)
+    clock = Stopwatch()
+    field = open_field(job.plate, key)
+    if field.info.channels != job.channels.names:
+        raise FieldError(key, f"its channels {field.info.channels} are not those of the plate, {job.channels.names}")
+    if is_large(field.info, job.config):
+        return look_at(field.info, job, key, segmenter)
+    clock.lap("read")
+    waited_s = field.meter.seconds
+    image = field.read(z=job.config.z)
+    waited_s = field.meter.seconds - waited_s
+    clock.lap("decode", image.nbytes)
+    clock.book("decode", -waited_s)
+    clock.book("read", waited_s, field.meter.bytes)
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise FieldError(key, "it holds NaN or infinite pixels; write it again from the raw images")
+    return Loaded(field, image, pixel_hash(image), clock)
+
+
+def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> Loaded | LedgerEntry | LargeField:
+    """What reading came to."""
+    try:
+        return ahead.result()
+    except Exception as error:  # whatever one field does, the plate goes on
+        return _failed(key, error)
+
+
+def _analyse(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter) -> Analysed | LedgerEntry:
+    """Find and measure the nuclei."""
+    try:
+        result = analyse_field(
+            loaded.image,
+            segmenter,
+            job.channels,
+            job.config,
+            scale=job.scale,
+            pixel_size_um=loaded.field.info.pixel_size_um,
+            lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
+        )
+    except Exception as error:  # whatever one field does, the plate goes on
+        return _failed(key, error)
+    return Analysed(loaded, result, segmenter.pace.take_remarks())
+
+
+def _finish(
+    job: Job, key: FieldKey, found: Analysed | LedgerEntry | LargeField, began: float
+) -> LedgerEntry | LargeField:
+    """Write what was found and enter it; what was entered before stays."""
+    if isinstance(found, LargeField) or (isinstance(found, LedgerEntry) and found.done):
+        return found
+    if isinstance(found, Analysed):
+        try:
+            found = _write(job, key, found)
+        except Exception as error:  # whatever one field does, the plate goes on
+            found = _failed(key, error)
+    entry = replace(found, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
+    write_entry(location(job.out), entry)
+    return entry
+
+
+def _write(job: Job, key: FieldKey, found: Analysed) -> LedgerEntry:
+    """Labels and part of a field; its entry, not written yet."""
+    loaded, result, clock = found.loaded, found.result, Stopwatch()
+    if job.labels != "none":
+        clock.lap("write labels", _write_labels(job, key, found))
+    clock.lap("write table", write_part(location(job.out), job.plate.name, key, result.nuclei.columns))
+    for other in (result.clock, loaded.clock):
+        clock.add(other)
+    n = int(result.labels.max(initial=0))
+    missing, chunks = loaded.field.missing_chunks()
+    gaps = (f"{missing} of {chunks} chunks are missing and were read as the fill value",) if missing else ()
+    return LedgerEntry(
+        field=str(key),
+        status="ok" if n else "empty",
+        reason="; ".join((*gaps, *found.remarks)),
+        nuclei=n,
+        input_crc32=loaded.crc32,
+        seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
+        bytes=clock.bytes,
+        background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
+        quality={name: None if np.isnan(value) else value for name, value in quality_values(result.quality).items()},
+    )
+
+
+def _write_labels(job: Job, key: FieldKey, found: Analysed) -> int:
+    """Write the labels where the run wants them; bytes of the files."""
+    in_plate = job.labels == "plate"
+    return write_labels(
+        job.plate.path if in_plate else f"{job.out}/labels.zarr",
+        key,
+        found.result.labels,
+        ngff=job.plate.ngff,
+        pixel_size_um=found.loaded.field.info.pixel_size_um,
+        path=job.plate.entry(key).path if in_plate else field_path(key),
+    )

@@ -1,0 +1,55 @@
+"""How many fields a task has: enough that reading and writing overlap computing, few enough that no worker is left
+waiting at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from hcs.plate.keys import FieldKey
+from hcs.run.job import Job
+from hcs.store.ledger import LedgerEntry
+
+Task = tuple[Job, FieldKey]
+
+_TASK_S = 4.0
+"""A task of small fields takes about so long: thousands of times the scheduler's part in it, and little to lose."""
+_LEAST, _MOST = 2, 64
+_PORTIONS_LEFT = 3
+"""Each worker should have this many portions to come: they become smaller towards the end."""
+_MEMORY = 0.9
+
+
+class Portions:
+    """Takes fields off an iterable, as many at a time as their speed so far and what is left suggest."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._source = iter(tasks)
+        self._ahead: deque[Task] = deque()
+        self._field_s: float | None = None
+
+    def learn(self, entry: LedgerEntry) -> None:
+        """Take note of how long a field took, without what its worker needed once."""
+        seconds = sum(entry.seconds.values()) - entry.seconds.get("start", 0.0)
+        if entry.done and seconds > 0:
+            known = self._field_s
+            self._field_s = seconds if known is None else _MEMORY * known + (1 - _MEMORY) * seconds
+
+    def take(self, *, workers: int) -> list[Task]:
+        """The next fields of one plate, one of them as long as no field's time is known; empty at the end."""
+        wanted = self._wanted()
+        while len(self._ahead) < wanted * _PORTIONS_LEFT * workers:
+            task = next(self._source, None)
+            if task is None:
+                break
+            self._ahead.append(task)
+        count = max(1, min(wanted, len(self._ahead) // (_PORTIONS_LEFT * workers)))
+        portion: list[Task] = []
+        while self._ahead and len(portion) < count and (not portion or self._ahead[0][0] is portion[0][0]):
+            portion.append(self._ahead.popleft())
+        return portion
+
+    def _wanted(self) -> int:
+        if self._field_s is None:
+            return 1
+        return min(max(round(_TASK_S / self._field_s), _LEAST), _MOST)

@@ -1,0 +1,83 @@
+"""One field on its device from recorded pixels to labels: pixels go up once as they are stored, labels come down."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hcs.clock import Stopwatch
+from hcs.segment.network import Network
+from hcs.segment.normalise import COMPRESSION, Normalisation
+from hcs.segment.pace import Pace
+from hcs.segment.settings import InstanceSettings
+from hcs.segment.torch_instances import instances_on_device
+from hcs.tiles.grid import Tile, padded_length, tiles
+from hcs.tiles.settings import TileSettings
+
+
+def segment_on_device(
+    pixels: NDArray[np.generic],
+    normalisation: Normalisation,
+    network: Network,
+    pace: Pace,
+    *,
+    cut: TileSettings,
+    settings: InstanceSettings,
+    clock: Stopwatch | None = None,
+) -> Tensor:
+    """Recorded pixels (Y, X) → labels (Y, X) int64 on the device of ``pace``, where ``network`` is too; the same as
+    normalising, predicting and finding nuclei on the CPU, but for the precision of ``pace``.
+
+    ``clock`` books upload, normalise, infer and instances, and then waits for the device between them.
+    """
+    on_device = torch.from_numpy(np.ascontiguousarray(pixels)).to(pace.device, non_blocking=True)
+    _lap(clock, pace.device, "upload", pixels.nbytes)
+    prepared = normalised(on_device, normalisation)
+    _lap(clock, pace.device, "normalise", prepared.nbytes)
+    probabilities = probabilities_on_device(prepared, network, pace, cut)
+    _lap(clock, pace.device, "infer", probabilities.nbytes)
+    labels = instances_on_device(probabilities, settings)
+    _lap(clock, pace.device, "instances", labels.nbytes)
+    return labels
+
+
+def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
+    """`Normalisation.apply` of a field (Y, X) of any real type on its device → (Y, X) float32."""
+    wide = pixels.float()
+    if not np.isfinite(normalisation.scale) or normalisation.scale <= 0.0:
+        return torch.zeros_like(wide)
+    wide = (wide - np.float32(normalisation.low).item()) * np.float32(COMPRESSION / normalisation.scale).item()
+    return torch.arcsinh(wide) * np.float32(1.0 / np.arcsinh(COMPRESSION)).item()
+
+
+def probabilities_on_device(prepared: Tensor, network: Network, pace: Pace, cut: TileSettings) -> Tensor:
+    """Prepared field (Y, X) on its device → probabilities (classes, Y, X) there, tiles of one shape at a time."""
+    spec = network.spec
+    height, width = prepared.shape
+    shape = padded_length(height, spec.stride_px), padded_length(width, spec.stride_px)
+    padded = F.pad(prepared[None, None], (0, shape[1] - width, 0, shape[0] - height), mode="replicate")[0, 0]
+    stitched = torch.empty((spec.classes, *shape), device=prepared.device)
+    groups: dict[tuple[int, int], list[Tile]] = {}
+    for tile in tiles(shape, size_px=cut.size_px, halo_px=spec.receptive_radius_px, stride_px=spec.stride_px):
+        groups.setdefault(tile.read_shape, []).append(tile)
+    for read_shape, group in groups.items():
+        done = 0
+        while done < len(group):
+            batch = group[done : done + max(pace.at_once(read_shape), 1)]
+            done += len(batch)
+            found = pace.run_on_device(network, torch.stack([padded[tile.read] for tile in batch]))
+            for tile, planes in zip(batch, found, strict=True):
+                stitched[(slice(None), *tile.core)] = planes[(slice(None), *tile.core_in_read)]
+    return stitched[:, :height, :width]
+
+
+def _lap(clock: Stopwatch | None, device: torch.device, stage: str, nbytes: int) -> None:
+    """Book a stage where there is a clock, after the device has done what was asked of it."""
+    if clock is None:
+        return
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    clock.lap(stage, nbytes)

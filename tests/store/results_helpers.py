@@ -1,0 +1,75 @@
+"""A results folder small enough to know every number in it, made without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.config import Config
+from hcs.plate.keys import FieldKey
+from hcs.store.atomic import write_json
+from hcs.store.labels import prepare_label_plate, write_labels
+from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.plate import open_plate
+from hcs.store.table import write_part
+from hcs.store.write import PlateSpec, create_plate, write_field
+
+KEYS = tuple(map(FieldKey.parse, ("A01/0", "A01/1", "B03/0", "C05/0")))
+DONE = KEYS[:3]
+CENTERS = {1: (20, 30), 2: (2, 75)}
+"""Object number → centre (y, x) of the nuclei of every field; the second reaches the upper edge."""
+
+
+def labels_of(key: FieldKey) -> NDArray[Any]:
+    labels = np.zeros((64, 80), np.uint32)
+    for number, (y, x) in CENTERS.items():
+        labels[max(y - 3, 0) : y + 4, x - 3 : x + 4] = number
+    return labels
+
+
+def image_of(key: FieldKey) -> NDArray[Any]:
+    seed = [key.well.row, key.well.column, key.field]
+    return np.random.default_rng(seed).integers(100, 4000, (2, 64, 80), dtype=np.uint16)
+
+
+def make_results(folder: Path, *, labels: str = "plate") -> Path:
+    """``folder/results`` of two nuclei in each of three fields, the fourth failed; the plate is beside it."""
+    plate, out = folder / "plate.zarr", folder / "results"
+    wells = tuple(dict.fromkeys(key.well for key in KEYS))
+    fields = {well: tuple(k.field for k in KEYS if k.well == well) for well in wells}
+    spec = PlateSpec(
+        name="007", wells=wells, fields_per_well=2, channels=("DNA", "GFP"), ngff="0.5", pixel_size_um=0.65
+    )
+    create_plate(str(plate), spec, fields=fields)
+    target = str(plate if labels == "plate" else out / "labels.zarr")
+    for key in KEYS:
+        write_field(str(plate), spec, key, image_of(key))
+    if labels == "out":
+        prepare_label_plate(target, open_plate(str(plate)))
+    for n, key in enumerate(DONE):
+        centers = np.array(list(CENTERS.values()), np.float64)
+        columns = {
+            "Metadata_ObjectNumber": np.array([1, 2]),
+            "Nuclei_AreaShape_Center_Y": centers[:, 0],
+            "Nuclei_AreaShape_Center_X": centers[:, 1],
+            "Nuclei_AreaShape_Area": np.array([49.0, 42.0]),
+            "Nuclei_DNA_Content": np.array([1000.0, 2000.0]) + n,
+        }
+        write_part(out, "007", key, columns)
+        write_entry(out, LedgerEntry(field=str(key), status="ok", nuclei=2))
+        if labels != "none":
+            write_labels(target, key, labels_of(key), ngff="0.5", pixel_size_um=0.65)
+    write_entry(out, LedgerEntry(field=str(KEYS[3]), status="failed", reason="its chunk is damaged"))
+    config = Config().model_dump(mode="json")
+    record = {
+        "identity": {"plate": {"name": "007"}, "config": config, "labels": labels},
+        "plate_path": str(plate),
+        "labels_path": target,
+        "channels": {"names": ["DNA", "GFP"], "dna": "DNA", "sensor": None, "nuclei": "DNA"},
+        "fields": [str(key) for key in KEYS],
+    }
+    write_json(out / "run.json", record)
+    return out
