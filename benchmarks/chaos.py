@@ -86,7 +86,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--wells", type=int, default=384)
     options.add_argument("--size", type=int, default=200)
-    options.add_argument("--every", type=float, default=4.0, help="seconds between kills, on average")
+    options.add_argument("--every", type=float, default=6.0, help="seconds between kills, on average")
     options.add_argument("--workers", type=int, default=cores())
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--folder", type=Path)

@@ -47,6 +47,11 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 AHEAD_PER_READER = 2
 
 
+def precisions_of(device: torch.device) -> dict[str, torch.dtype]:
+    """Precisions worth trying: CPUs lose by half precision."""
+    return PRECISIONS if device.type == "cuda" else {"float32": torch.float32}
+
+
 def make_field(size: int, seed: int) -> NDArray[np.uint16]:
     """Two channels (2, size, size): blurred ellipses, about 320 a megapixel, shot noise."""
     rng = np.random.default_rng(seed)
@@ -112,7 +117,7 @@ def agreement(image: NDArray[np.uint16], device: torch.device, cut: TileSettings
 
         labels = instances_on_device(expected, SETTINGS).numpy()
     network = load(device)
-    for name, dtype in PRECISIONS.items():
+    for name, dtype in precisions_of(device).items():
         pace = Pace(device=device, dtype=dtype)
         on_device = normalised(torch.from_numpy(plane).to(device), known)
         found = probabilities_on_device(on_device, network, pace, cut).cpu()
@@ -278,9 +283,8 @@ def main() -> None:
     images = [make_field(options.size, seed) for seed in range(min(options.fields, 4))]
     print(*agreement(images[0], device, TileSettings(size_px=options.tile[0])), sep="\n", end="\n\n")
     network, times = load(device), {}
-    precisions = PRECISIONS if device.type == "cuda" else {"float32": torch.float32}
     for size_px in options.tile:
-        for name, dtype in precisions.items():
+        for name, dtype in precisions_of(device).items():
             cut = TileSettings(size_px=size_px)
             times[size_px, name] = stages(images[0], network, Pace(device=device, dtype=dtype), cut)
             text = ", ".join(f"{stage} {ms:.1f}" for stage, ms in times[size_px, name].items())

@@ -6,17 +6,21 @@ disk and codec; that of the network its operations over the measured rate of thi
 thread. The page cache is warm.
 
 Run: python benchmarks/stages.py [--large N] [--small N] [--repeats N] [--folder DIR] [--figure docs/stages.png]
+     python benchmarks/stages.py --processor
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -26,10 +30,15 @@ from plates import make_plate
 from runs import Run, machine_line, watch_run
 from torch import nn
 
+from hcs.config import Config
 from hcs.report.figures import save_figure
-from hcs.run.account import BESIDE, STAGES
+from hcs.run.account import BESIDE, STAGES, Account, by_worker, together
 from hcs.run.diameter import load_segmenter
+from hcs.run.fields import process_fields_here
+from hcs.run.prepare import prepare
 from hcs.segment.predict import tune_cpu
+from hcs.store.labels import prepare_label_plate
+from hcs.store.ledger import LedgerEntry
 from hcs.store.models import find_model
 from hcs.store.plate import open_field, open_plate
 from hcs.tiles.grid import tiles
@@ -112,6 +121,33 @@ def floor_of(plate: Path, size_px: int) -> Floor:
     )
 
 
+def processor_run(plate: Path, out: Path) -> Run:
+    """The fields one after another in this process, one thread, in seconds of processor time instead of the clock's:
+    what to look at on a machine that others use too. Nothing overlaps, so there is nothing to wait for."""
+    shutil.rmtree(out, ignore_errors=True)
+    config = Config(labels="out")
+    prepared = prepare(plate, out, config, plate_map_path=None, wells=None, device="cpu")
+    prepare_label_plate(str(out / "labels.zarr"), prepared.job.plate)
+    began, entries = time.process_time(), []
+    patches = (mock.patch(f"hcs.{module}.perf_counter", time.process_time) for module in ("clock", "store.meter"))
+    with next(patches), next(patches):
+        for key in (prepared.keys[0], *prepared.keys):  # the first one loads the model and the kernels
+            (entry,) = process_fields_here(prepared.job.for_field(key), [key])
+            assert isinstance(entry, LedgerEntry)
+            assert entry.done, entry.reason
+            entries.append(entry)
+    wall_s = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    account = together({"": Account()} | by_worker(replace(entry, worker="") for entry in entries[1:])).plain()
+    return Run(
+        wall_s=wall_s,
+        startup_s=0.0,
+        peak_bytes=peak,
+        entries=tuple(entries[1:]),
+        account={"all": account, "workers": {}},
+    )
+
+
 def table(title: str, run: Run, floor: Floor) -> list[str]:
     """Lines of one run: every stage per field, its share of the network's time, the floor and the ratio."""
     total = run.account["all"]
@@ -126,13 +162,17 @@ def table(title: str, run: Run, floor: Floor) -> list[str]:
         beside = " (beside)" if stage in BESIDE else ""
         lines.append(f"| {stage}{beside} | {1e3 * s:.1f} | {mb:.2f} | {s * fields / infer_s:.1%} | {known} |")
     rest = sum(v["s"] for k, v in stages.items() if k not in ("infer", "start", "wait"))
-    idle, moving = stages["wait"]["s"], sum(stages[k]["s"] for k in BESIDE if k in stages)
+    idle, moving = stages.get("wait", {"s": 0.0})["s"], sum(stages[k]["s"] for k in BESIDE if k in stages)
+    speed = (
+        f"{len(run.account['workers'])} worker(s), {fields / run.fields_s:.2f} fields/s, waiting "
+        f"{1e3 * idle / fields:.1f} ms a field, first field after {run.startup_s:.1f} s"
+        if run.account["workers"]
+        else f"{run.wall_s / fields:.2f} s of processor time a field"
+    )
     lines += [
         "",
-        f"{fields} fields, {len(run.account['workers'])} worker(s): {fields / run.fields_s:.2f} fields/s; all but the "
-        f"network {rest / infer_s:.1%} of the network's time; waiting {1e3 * idle / fields:.1f} ms a field, reading "
-        f"and writing {1e3 * moving / fields:.1f} ms a field; first field after {run.startup_s:.1f} s; a worker's "
-        f"largest memory {run.peak_bytes / 1e9:.2f} GB.",
+        f"{fields} fields, {speed}; all but the network {rest / infer_s:.1%} of the network's time; reading and "
+        f"writing {1e3 * moving / fields:.1f} ms a field; largest memory {run.peak_bytes / 1e9:.2f} GB.",
         "",
     ]
     return lines
@@ -167,13 +207,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="runs of each kind; that of median speed is shown")
     parser.add_argument("--folder", type=Path, help="where plates and results go, and plates are found again")
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--processor", action="store_true", help="processor time in this process; see `processor_run`")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="hcs-stages-"))
     drawn: dict[str, tuple[Run, Floor]] = {}
     print(machine_line(), end="\n\n")
-    for name, size_px, density, fields in (("large", 2160, 321.5, options.large), ("small", 640, 300.0, options.small)):
+    for name, size_px, density, fields in (("small", 640, 300.0, options.small), ("large", 2160, 321.5, options.large)):
         plate = make_plate(folder / f"{name}-{fields}.zarr", fields=fields, size_px=size_px, density=density)
         floor = floor_of(plate, size_px)
+        if options.processor:
+            run = processor_run(plate, folder / "results")
+            print("\n".join(table(f"{fields} fields of {size_px} × {size_px}, processor time", run, floor)), flush=True)
+            print(f"Floor: {floor.rates}.\n", flush=True)
+            continue
         rates: dict[int, float] = {}
         for workers in (1, 2):
             repeats = [watch_run(plate, folder / "results", workers=workers) for _ in range(options.repeats)]
@@ -186,7 +232,7 @@ def main() -> None:
                 drawn[title] = run, floor
         print(f"Two workers do {rates[2] / rates[1]:.2f} times what one does. Floor: {floor.rates}.\n", flush=True)
     print(machine_line())
-    if options.figure is not None:
+    if options.figure is not None and drawn:
         save_figure(figure(drawn), options.figure)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 
 
 class Stopwatch:
@@ -11,11 +11,11 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.bytes: dict[str, int] = {}
-        self._last = time.perf_counter()
+        self._last = perf_counter()
 
     def lap(self, stage: str, nbytes: int = 0) -> None:
         """Book the time since the last lap under ``stage``."""
-        now = time.perf_counter()
+        now = perf_counter()
         self.book(stage, now - self._last, nbytes)
         self._last = now
 

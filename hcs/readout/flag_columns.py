@@ -31,7 +31,8 @@ THRESHOLD_COLUMNS: tuple[Column, ...] = (
     number_column(
         "Low",
         "threshold below which a field is flagged: flag_mads robust standard deviations (1.4826 MAD, of the logarithm "
-        "for Count_Nuclei, Background, SNR and Stain) from the median, or further where a floor says so; NaN for none",
+        "for Count_Nuclei, Background, SNR and Stain) from the median, or further where a floor says so; of Background "
+        "and Gradient the grey levels must differ from their median by 5 % of the median Stain too; NaN for none",
         unit=_OWN,
     ),
     number_column("High", "threshold above which a field is flagged, likewise", unit=_OWN),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from hcs.readout.settings import ReadoutSettings
 
 _SD_OF_MAD = 1.4826
 _MOST_NAMED = 5
+_OF_STAIN = 0.05
 _DONE = ("ok", "empty")
 
 
@@ -32,6 +33,15 @@ class _Rule:
     excludes: bool = True
     """Whether --exclude-flagged leaves such fields out. Not for the number of cells: a toxic compound would go with
     them."""
+    of_cells: bool = False
+    """Whether the measure depends on the brightness of nuclei. In other channels than that of the nuclei a compound
+    changes it, so that such a flag excludes no field there."""
+    specks: bool = False
+    """Whether the measure counts what is as bright as nuclei: it says nothing where cytoplasm may be, in other channels
+    than that of the nuclei, and is not looked at there."""
+    of_stain: Literal["", "level", "range"] = ""
+    """Whether the background's level, or its range over the field, in grey levels must also differ from the median by 5
+    % of the plate's median Stain: one grey level of background instead of two is no fault."""
 
 
 _FIELD_RULES: Final = (
@@ -41,12 +51,20 @@ _FIELD_RULES: Final = (
 _CHANNEL_RULES: Final = (
     _Rule(flag="blurred", measure="Focus", low=True, floor=0.15),
     _Rule(flag="saturated", measure="Saturated", high=True, floor=0.001),
-    _Rule(flag="background", measure="Background", low=True, high=True, floor=float(np.log2(1.5)), log=True),
-    _Rule(flag="gradient", measure="Gradient", high=True, floor=0.25),
-    _Rule(flag="low_snr", measure="SNR", low=True, floor=1.0, log=True),
-    _Rule(flag="stain", measure="Stain", low=True, high=True, floor=1.0, log=True),
-    _Rule(flag="debris", measure="Debris", high=True, floor=50.0),
-    _Rule(flag="confluence", measure="Confluence", low=True, high=True, floor=0.3, excludes=False),
+    _Rule(
+        flag="background",
+        measure="Background",
+        low=True,
+        high=True,
+        floor=float(np.log2(1.5)),
+        log=True,
+        of_stain="level",
+    ),
+    _Rule(flag="gradient", measure="Gradient", high=True, floor=0.25, of_stain="range"),
+    _Rule(flag="low_snr", measure="SNR", low=True, floor=1.0, log=True, of_cells=True),
+    _Rule(flag="stain", measure="Stain", low=True, high=True, floor=1.0, log=True, of_cells=True),
+    _Rule(flag="debris", measure="Debris", high=True, floor=50.0, specks=True),
+    _Rule(flag="confluence", measure="Confluence", low=True, high=True, floor=0.3, excludes=False, specks=True),
 )
 
 
@@ -63,18 +81,19 @@ class Flagging:
     notes: tuple[str, ...]
 
 
-def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings) -> Flagging:
+def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str | None = None) -> Flagging:
     """Flag the fields of one plate (rows, with Status, Count_Nuclei and Quality_ columns) that look unlike the rest.
 
     A threshold lies ``flag_mads`` robust standard deviations (1.4826 · MAD) from the median over the fields with
     nuclei, and never nearer than a floor of its own. A measure that fewer than ``flag_min_fields`` of them have raises
-    no flag, and a note says so. Fields that are not done have no flags.
+    no flag, and a note says so. Fields that are not done have no flags. ``nuclear`` is the ending of the columns of
+    the channel that nuclei are found in; without it every channel is taken for such.
     """
     channels = [str(c).removeprefix("Quality_Focus_") for c in fields.columns if str(c).startswith("Quality_Focus_")]
     rules = [(rule, rule.measure, rule.flag) for rule in _FIELD_RULES] + [
         (rule, f"Quality_{rule.measure}_{channel}", f"{rule.flag}_{channel}")
         for channel in channels
-        for rule in _CHANNEL_RULES
+        for rule in (_CHANNEL_RULES if nuclear in (None, channel) else _elsewhere())
     ]
     done = fields["Status"].isin(_DONE).to_numpy()
     learn = (fields["Status"] == "ok").to_numpy()
@@ -84,6 +103,8 @@ def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings) -> Flagging:
     for rule, column, flag in rules:
         row, hit = _apply(rule, fields[column].to_numpy(dtype=np.float64), learn=learn, done=done, settings=settings)
         rows.append({"Measure": column, "Flag": flag, **row})
+        hit &= _matters(rule, fields, column, learn)
+        row["Count_Flagged"] = int(hit.sum())
         for i in np.flatnonzero(hit):
             found[i].append(flag)
             if rule.excludes:
@@ -92,6 +113,26 @@ def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings) -> Flagging:
     return Flagging(
         flags, _joined(excluding, fields), pd.DataFrame(rows), _notes(fields, flags, int(learn.sum()), settings)
     )
+
+
+def _elsewhere() -> tuple[_Rule, ...]:
+    """The rules for channels that nuclei are not found in."""
+    return tuple(replace(r, excludes=r.excludes and not r.of_cells) for r in _CHANNEL_RULES if not r.specks)
+
+
+def _matters(rule: _Rule, fields: pd.DataFrame, column: str, learn: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Fields whose distance from the median, in grey levels, is worth a word beside the plate's stain."""
+    channel = column.removeprefix(f"Quality_{rule.measure}_")
+    if not rule.of_stain or f"Quality_Stain_{channel}" not in fields:
+        return np.ones(len(fields), bool)
+    grey = fields[f"Quality_Background_{channel}"].to_numpy(dtype=np.float64)
+    if rule.of_stain == "range":
+        grey = grey * fields[column].to_numpy(dtype=np.float64)
+    stain = fields[f"Quality_Stain_{channel}"].to_numpy(dtype=np.float64)[learn]
+    stain, known = stain[np.isfinite(stain)], grey[learn & np.isfinite(grey)]
+    if not (len(stain) and len(known)):
+        return np.ones(len(fields), bool)
+    return np.asarray(np.abs(grey - np.median(known)) >= _OF_STAIN * np.median(stain))
 
 
 def _apply(
@@ -165,12 +206,15 @@ class Flagged:
     notes: tuple[str, ...]
 
 
-def apply_flags(nuclei: pd.DataFrame, fields: pd.DataFrame, settings: ReadoutSettings) -> Flagged:
+def apply_flags(
+    nuclei: pd.DataFrame, fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str | None = None
+) -> Flagged:
     """Flag the fields of a plate and, where ``exclude_flagged`` is set, leave out those whose flags say so.
 
-    A note says how many fields, wells and nuclei are missing then, and for which flags.
+    A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear`` as in
+    ``flag_fields``.
     """
-    found = flag_fields(fields, settings)
+    found = flag_fields(fields, settings, nuclear=nuclear)
     flagged = fields.assign(Flags=found.flags)
     if not settings.exclude_flagged:
         return Flagged(nuclei, flagged, flagged, found.thresholds, found.notes)

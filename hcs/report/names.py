@@ -12,6 +12,7 @@ _WHOLE = {
     "Fraction_Above4N": "Fraction above 4N",
     "Fraction_4N": "4N fraction",
     "Fraction_SensorHigh": "Fraction with a high sensor ratio",
+    "Fraction_SensorHighMixture": "Fraction with a high sensor ratio, from the mixture",
     "Count_Nuclei": "Nuclei",
     "Count_Nuclei_Measured": "Nuclei measured",
 }
@@ -19,6 +20,7 @@ _FEATURES = {
     "Nuclei_Sensor_Ratio": "sensor ratio",
     "Nuclei_Sensor_LogRatio": "log₂ sensor ratio",
     "Nuclei_Sensor_RatioMixture": "sensor ratio from the mixture",
+    "Nuclei_Sensor_CytoplasmShare": "share of ring pixels in the cytoplasm",
     "Nuclei_DNA_Content": "DNA content",
     "Nuclei_DNA_ContentN": "DNA content (N)",
     "Nuclei_AreaShape_Area": "nuclear area",

@@ -76,7 +76,7 @@ def cores() -> int:
 def crowding(client: Client) -> tuple[str, ...]:
     """A sentence for every host whose workers have more threads than it lets them use cores; none where all is well."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
-    available = client.run(cores)
+    available = client.run(cores, on_error="ignore")  # one may be gone by now
     hosts: dict[str, list[str]] = {}
     for address, worker in workers.items():
         if address in available:
@@ -124,9 +124,8 @@ def _local(workers: Workers) -> Iterator[Client]:
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
-        LocalCluster(
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+        cluster = LocalCluster(
             n_workers=workers.local_count,
             threads_per_worker=1,
             processes=True,
@@ -134,10 +133,14 @@ def _local(workers: Workers) -> Iterator[Client]:
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its other pages: any port, for none but us
             silence_logs=50,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+        )
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            # On a busy machine workers take longer to go than dask waits; what is left of them goes with this process.
+            with contextlib.suppress(TimeoutError):
+                cluster.close()
 
 
 @contextlib.contextmanager

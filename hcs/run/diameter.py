@@ -16,7 +16,6 @@ from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey
 from hcs.run.large import is_large
 from hcs.segment.diameter import FEWEST, Diameter, given_diameter, nucleus_diameters, plate_diameter
-from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter, build_segmenter
 from hcs.store.field import FieldInfo
 from hcs.store.models import ModelFile, read_model, wanted_diameter
@@ -78,6 +77,8 @@ def _spread(keys: tuple[FieldKey, ...]) -> list[list[FieldKey]]:
 
 def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:
     """Diameters of the nuclei in the middle of one field; none where it cannot be read. Runs in a worker."""
+    from hcs.run.worker import segmenter_of, tune_worker  # noqa: PLC0415  which imports this module
+
     try:
         info = read_info(job.plate, key)
         window = _middle(info) if is_large(info, job.config) else None
@@ -85,8 +86,8 @@ def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:
     except FieldError as error:
         logging.getLogger(__name__).info("no nucleus size from %s", error)  # its own task will enter the failure
         return np.empty(0)
-    tune_cpu(threads=1)
-    segmenter = load_segmenter(job.model, job.device, flips=False)
+    tune_worker()
+    segmenter = segmenter_of(job.model, job.device, flips=False)
     return nucleus_diameters(segmenter.prepare(image), segmenter, job.config.tiles, job.config.instances)
 
 

@@ -42,9 +42,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """What was found in a field."""
+    """What was found in a field; its pixels are let go."""
 
-    loaded: Loaded
+    field: OpenField
+    crc32: str
+    clock: Stopwatch
     result: FieldResult
     remarks: tuple[str, ...]
 
@@ -74,6 +76,7 @@ def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry 
                 loaded.clock.add(clock)
                 clock = Stopwatch()
             found = _analyse(job, key, loaded, segmenter) if isinstance(loaded, Loaded) else loaded
+            del loaded
             if len(written) >= _WAITING_TO_BE_WRITTEN:
                 written[-_WAITING_TO_BE_WRITTEN].result()  # memory holds a few results, not all
             written.append(writer.submit(_finish, job, key, found, began))
@@ -132,7 +135,7 @@ def _analyse(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter) -> A
         )
     except Exception as error:  # whatever one field does, the plate goes on
         return _failed(key, error)
-    return Analysed(loaded, result, segmenter.pace.take_remarks())
+    return Analysed(loaded.field, loaded.crc32, loaded.clock, result, segmenter.pace.take_remarks())
 
 
 def _finish(
@@ -153,21 +156,21 @@ def _finish(
 
 def _write(job: Job, key: FieldKey, found: Analysed) -> LedgerEntry:
     """Labels and part of a field; its entry, not written yet."""
-    loaded, result, clock = found.loaded, found.result, Stopwatch()
+    result, clock = found.result, Stopwatch()
     if job.labels != "none":
         clock.lap("write labels", _write_labels(job, key, found))
     clock.lap("write table", write_part(location(job.out), job.plate.name, key, result.nuclei.columns))
-    for other in (result.clock, loaded.clock):
+    for other in (result.clock, found.clock):
         clock.add(other)
     n = int(result.labels.max(initial=0))
-    missing, chunks = loaded.field.missing_chunks()
+    missing, chunks = found.field.missing_chunks()
     gaps = (f"{missing} of {chunks} chunks are missing and were read as the fill value",) if missing else ()
     return LedgerEntry(
         field=str(key),
         status="ok" if n else "empty",
         reason="; ".join((*gaps, *found.remarks)),
         nuclei=n,
-        input_crc32=loaded.crc32,
+        input_crc32=found.crc32,
         seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
         bytes=clock.bytes,
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
@@ -183,6 +186,6 @@ def _write_labels(job: Job, key: FieldKey, found: Analysed) -> int:
         key,
         found.result.labels,
         ngff=job.plate.ngff,
-        pixel_size_um=found.loaded.field.info.pixel_size_um,
+        pixel_size_um=found.field.info.pixel_size_um,
         path=job.plate.entry(key).path if in_plate else field_path(key),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hcs.config import parse_config
-from hcs.measure.columns import Column, column_dictionary
+from hcs.measure.columns import Column, channel_suffixes, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
 from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
@@ -63,7 +63,9 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     chosen = settings or config.readout
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
-    flagged = apply_flags(_nuclei(results), results.ledger(), chosen)
+    channels = results.record["channels"]
+    nuclear = channel_suffixes(tuple(channels["names"]))[channels["nuclei"]]
+    flagged = apply_flags(_nuclei(results), results.ledger(), chosen, nuclear=nuclear)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
     map_path = out / "platemap.csv"
@@ -74,7 +76,7 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
         plate_map,
         chosen,
         plate=results.record["identity"]["plate"]["name"],
-        dna=results.record["channels"]["dna"],
+        dna=channels["dna"],
         tables=_tables(results, flagged.used, seen_twice),
         quality=flagged.used,
     )
@@ -90,7 +92,7 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     if seen_twice.wanted:
         write_frame(out / "duplicates.parquet", seen_twice.table)
     _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
-    _write_columns(out, results.record["channels"], readouts, flagged.fields)
+    _write_columns(out, channels, readouts, flagged.fields)
     write_json(out / READOUT_RECORD, {"settings": asdict(chosen), "notes": list(readouts.notes)})
     write_report(out)
     return readouts

@@ -16,6 +16,9 @@ from hcs.segment.pace import Pace
 from hcs.tiles.grid import map_batches
 from hcs.tiles.settings import TileSettings
 
+_TRIM_PX = 2_000_000
+"""From this size on a field's network pass is so long that getting its memory anew afterwards costs nothing beside."""
+
 
 def find_device(name: str) -> torch.device:
     """The device called ``cpu`` or ``cuda``; ConfigError where there is no CUDA device: never a silent fall-back."""
@@ -41,6 +44,12 @@ def tune_cpu(threads: int) -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def give_back_memory() -> None:
+    """Return freed memory to the system: what is allocated next would otherwise come on top of the network's layers."""
+    if sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def predict(
     network: Network,
     image: NDArray[np.float32],
@@ -64,7 +73,7 @@ def predict(
         clock.lap("infer", probabilities.nbytes)
         return probabilities
 
-    return map_batches(
+    found = map_batches(
         infer,
         image,
         at_once=pace.at_once,
@@ -73,3 +82,6 @@ def predict(
         halo_px=spec.receptive_radius_px,
         stride_px=spec.stride_px,
     )
+    if image.size >= _TRIM_PX:
+        give_back_memory()
+    return found

@@ -11,19 +11,19 @@ from hcs.errors import ConfigError
 class InstanceSettings:
     """How probabilities become nuclei."""
 
-    foreground: float = 0.5
-    """A pixel belongs to some nucleus where interior + boundary probability exceeds this."""
+    foreground: float = 0.55
+    """A pixel belongs to some nucleus where interior + boundary probability exceeds this; chosen on training images."""
     interior: float = 0.35
     """A pixel is a nucleus' core where the interior probability exceeds this; one core, one nucleus. Lower, fewer
-    nuclei are split and more are merged; chosen on training images, where 0.3 to 0.35 give the highest F1."""
+    nuclei are split and more are merged; chosen on training images, where 0.35 to 0.4 give the highest F1."""
     min_area_px: int = 20
     """Nuclei of fewer pixels are dropped."""
     min_area_um2: float | None = None
     """The same in µm², instead of ``min_area_px``; needs images that state their pixel size."""
-    min_confidence: float = 0.6
+    min_confidence: float = 0.55
     """Nuclei of less confidence are dropped: mean over their pixels of the likelier nucleus class' probability. Haze
-    and debris end up below; chosen on training images, where 0.6 gives the highest F1."""
-    min_core_px: int = 4
+    and debris end up below; chosen on training images, where 0.55 gives the highest F1."""
+    min_core_px: int = 8
     """Cores of fewer pixels start no nucleus of their own."""
     max_hole_px: int = 64
     """Holes inside a nucleus of up to this many pixels are filled."""

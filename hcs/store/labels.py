@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from errno import EACCES
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +124,8 @@ class LabelImage:
 
     def describe(self, folder: Location, n_levels: int) -> None:
         """Write the metadata of the label image in ``folder``."""
-        self._write(folder, n_levels)
-        source = {"source": {"image": "../../"}, "version": self.ngff}
-        add_metadata(open_group(folder, self.ngff), {"image-label": source}, fmt=ome_format(self.ngff))
+        for file, text in _image_documents(self, n_levels).items():
+            (folder / file).write_bytes(text)
 
     def enlist(self, field: Location, n_levels: int) -> None:
         """Name the label image in the list of its field; a field without an image of its own shows it as one."""
@@ -145,8 +147,35 @@ class LabelImage:
         )
 
 
+@lru_cache(maxsize=64)
+def _image_documents(image: LabelImage, n_levels: int) -> dict[str, bytes]:
+    """Metadata files of a label image, which are the same for all fields of a plate: made once, written many times."""
+    source = {"source": {"image": "../../"}, "version": image.ngff}
+    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
+        image._write(Path(folder), n_levels)
+        add_metadata(open_group(Path(folder), image.ngff), {"image-label": source}, fmt=ome_format(image.ngff))
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+@lru_cache(maxsize=64)
+def _list_documents(name: str, ngff: Ngff) -> dict[str, bytes]:
+    """Metadata files of a ``labels`` group that lists one name."""
+    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
+        _add_to_list(Path(folder), name, ngff)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
 def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
     """Add ``name`` to the labels that a ``labels`` group lists; others stay."""
+    node = read_node(folder)
+    if node is None:
+        for file, text in _list_documents(name, ngff).items():
+            (folder / file).write_bytes(text)
+    elif name not in node.ome.get("labels", ()):
+        _add_to_list(folder, name, ngff)
+
+
+def _add_to_list(folder: Location, name: str, ngff: Ngff) -> None:
     group = open_group(folder, ngff)
     listed = get_metadata(group).get("labels", [])
     if name not in listed:

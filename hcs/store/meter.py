@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from zarr.storage import LocalStore, WrapperStore
@@ -22,7 +22,7 @@ class Meter:
     def start(self) -> None:
         """A request begins. All requests are made by zarr's one event loop."""
         if self._open == 0:
-            self._since = time.perf_counter()
+            self._since = perf_counter()
         self._open += 1
 
     def stop(self, nbytes: int) -> None:
@@ -30,7 +30,7 @@ class Meter:
         self._open -= 1
         self.bytes += nbytes
         if self._open == 0:
-            self.seconds += time.perf_counter() - self._since
+            self.seconds += perf_counter() - self._since
 
 
 class _Metered(WrapperStore[Any]):

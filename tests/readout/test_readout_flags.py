@@ -121,6 +121,31 @@ def test_a_plate_without_quality_is_judged_by_its_nuclei() -> None:
     assert (flag_fields(pending, SETTINGS).flags == "").all()
 
 
+def two_channels(**columns: Any) -> pd.DataFrame:
+    """The plate with the same measures in a sensor channel; ``columns`` replace values."""
+    table = plate(**columns)
+    sensor = {c.replace("_DNA", "_GFP"): table[c] for c in table.columns if c.endswith("_DNA")}
+    return plate().assign(**sensor)
+
+
+def test_what_a_compound_does_to_the_sensor_excludes_no_field() -> None:
+    table = two_channels(Quality_Stain_DNA={3: 5000.0}, Quality_Debris_DNA={4: 900.0}, Quality_Focus_DNA={5: 0.1})
+    found = flag_fields(table, SETTINGS, nuclear="DNA")
+    assert found.flags[[3, 4, 5]].tolist() == ["stain_GFP", "", "blurred_GFP"]
+    assert found.excluding[[3, 4, 5]].tolist() == ["", "", "blurred_GFP"]
+    assert "debris_GFP" not in set(found.thresholds["Flag"])
+    alike = flag_fields(table, SETTINGS)
+    assert alike.flags[4] == "debris_GFP"
+    assert alike.excluding[3] == "stain_GFP"
+
+
+def test_a_grey_level_of_background_beside_a_bright_stain_is_no_fault() -> None:
+    table = plate().assign(Quality_Background_DNA=np.where(np.arange(24) == 3, 4.0, 1.0))
+    assert flag_fields(table, SETTINGS).flags[3] == ""
+    dim = table.assign(Quality_Stain_DNA=20.0, Quality_SNR_DNA=20.0)
+    assert flag_fields(dim, SETTINGS).flags[3] == "background_DNA"
+
+
 def nuclei_of(fields: pd.DataFrame) -> pd.DataFrame:
     """Three nuclei a field, whose value is the field's row."""
     rows = np.repeat(np.arange(len(fields)), 3)

@@ -46,6 +46,7 @@ def screen(seed: int, *, replicates: int = 2, hits: int = 5, effect: float = 8.0
     return well_table(wells, roles, values, compounds=compounds, doses=doses).sort_values("Metadata_Well")
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_false_discovery_is_scipys(p: list[float]) -> None:
     np.testing.assert_allclose(false_discovery(p), scipy.stats.false_discovery_control(p), rtol=1e-12)

@@ -126,8 +126,8 @@ class Tab:
         return result["result"].get("value")
 
     def wait(self, condition: str) -> None:
-        """Until the expression is true; AssertionError after 20 s."""
-        until = time.monotonic() + 20
+        """Until the expression is true; AssertionError after 60 s."""
+        until = time.monotonic() + 60
         while not self.run(condition):
             assert time.monotonic() < until, f"never true: {condition}"
             time.sleep(0.02)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import pytest
+from run_helpers import Finished
 
+import hcs
 from hcs.clock import Stopwatch
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.account import account_line, by_worker, plain_account, together
+from hcs.run.account import STAGES, account_line, by_worker, plain_account, together
+from hcs.run.cluster import crowding
 from hcs.run.job import Job
 from hcs.run.portions import Portions, Task
 from hcs.store.ledger import LedgerEntry
@@ -126,3 +129,37 @@ def test_a_portion_is_of_one_plate() -> None:
         assert len({id(job) for job, _ in portion}) == 1
         taken += portion
     assert taken == both
+
+
+def test_a_run_keeps_its_account_and_says_it_in_one_line(finished: Finished) -> None:
+    account = hcs.open_results(finished.out).record["account"]
+    assert account["all"]["fields"] == 6
+    assert sum(worker["fields"] for worker in account["workers"].values()) == 6
+    assert set(account["all"]["stages"]) == set(STAGES) - {"correct"}
+    for stage in ("read", "decode", "infer", "write labels", "write table"):
+        assert account["all"]["stages"][stage]["s"] > 0
+        assert account["all"]["stages"][stage]["mb"] > 0
+    assert "Time of " in finished.shown.out
+    assert "MB written." in finished.shown.out
+
+
+class TwoHosts:
+    """A stand-in for a client: one host of four cores with three workers, one of two cores with two of two threads."""
+
+    workers: ClassVar = {
+        **{f"tcp://a:{i}": {"host": "a", "nthreads": 1} for i in range(3)},
+        **{f"tcp://b:{i}": {"host": "b", "nthreads": 2} for i in range(2)},
+    }
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        assert n_workers == -1  # all of them, not the first five
+        return {"workers": self.workers}
+
+    def run(self, _: object, on_error: str) -> dict[str, int]:
+        assert on_error == "ignore"
+        return {address: 4 if worker["host"] == "a" else 2 for address, worker in self.workers.items()}
+
+
+def test_more_threads_than_cores_are_told() -> None:
+    (sentence,) = crowding(cast(Any, TwoHosts()))
+    assert sentence.startswith("2 workers with 4 threads share 2 cores of b:")

@@ -105,7 +105,7 @@ class Killed(BaseException):
     """Stands for a kill: no handler for errors sees it."""
 
 
-@pytest.mark.parametrize("step", ["write_levels", "add_metadata", "_enlist"])
+@pytest.mark.parametrize("step", ["write_levels", "_image_documents", "_enlist"])
 @pytest.mark.parametrize("existing", [False, True])
 def test_a_kill_at_any_step_then_a_rerun_ends_right(
     small_plate: Any, target: str, monkeypatch: pytest.MonkeyPatch, step: str, existing: bool
