@@ -76,7 +76,7 @@ def main() -> None:
         said = segmenter.probabilities(field, config.tiles, scale)
         cores, foreground = parts(said, config.instances)
         pixels += truth.size
-        found = match(truth.astype(np.int32), instances(said, config.instances).astype(np.int32))
+        found = match(truth.astype(np.int32), instances(said, config.instances.for_field(None, scale)).astype(np.int32))
         complete.append(float(np.mean([found.f1(t) for t in CAICEDO])))
         for name, share in ways.items():
             share(cores, foreground, said)

@@ -29,7 +29,6 @@ from hcs.run.cluster import Workers, connect
 from hcs.run.large import is_large, look_at
 from hcs.run.plan import processor_name
 from hcs.run.prepare import prepare
-from hcs.run.probe import peak_bytes
 from hcs.run.run import run_plate
 from hcs.run.worker import segmenter_of
 from hcs.store.images import read_image
@@ -74,6 +73,12 @@ def write_plate(path: Path, field: NDArray[np.uint16]) -> None:
     spec = PlateSpec(name="mosaic", wells=(WELL,), fields_per_well=1, channels=("DNA",), pixel_size_um=0.65)
     create_plate(str(path), spec)
     write_field(str(path), spec, KEY, field[None])
+
+
+def peak_bytes() -> int:
+    """Most memory that this process had itself; what getrusage tells counts that of the process which started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def process(plate: Path, out: Path, config: Config, *, workers: int) -> tuple[float, int, int]:

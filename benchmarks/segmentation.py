@@ -80,7 +80,7 @@ def confidences(image: NDArray[Any], segmenter: Segmenter, config: Config) -> tu
     field = segmenter.prepare(image)
     scale = image_diameter(field, segmenter, config).scale
     probabilities = segmenter.probabilities(field, config.tiles, scale)
-    labels = segmenter.labels(probabilities, config.instances)
+    labels = segmenter.labels(probabilities, config.instances.for_field(None, scale))
     sure = segmenter.recipe.confidence(probabilities)
     areas = np.bincount(labels.ravel())[1:]
     return labels.astype(np.int32), np.bincount(labels.ravel(), weights=sure.ravel())[1:] / np.maximum(areas, 1)

@@ -64,7 +64,7 @@ def analyse_field(
     clock.lap("normalise", found_in.nbytes)
     probabilities = segmenter.probabilities(found_in, config.tiles, scale, clock)
     clock.lap("stitch", probabilities.nbytes)
-    labels = segmenter.labels(probabilities, config.instances.in_pixels(pixel_size_um))
+    labels = segmenter.labels(probabilities, config.instances.for_field(pixel_size_um, scale))
     clock.lap("instances", labels.nbytes)
     table = measure_nuclei(
         labels,

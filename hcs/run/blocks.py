@@ -143,7 +143,7 @@ def labels_of_block(
     probabilities = np.ascontiguousarray(said[(slice(None), *block.seen.within(block.read))])
     del said
     clock.lap("stitch", probabilities.nbytes)
-    labels = segmenter.labels(probabilities, job.config.instances.in_pixels(task.large.pixel_size_um))
+    labels = segmenter.labels(probabilities, job.config.instances.for_field(task.large.pixel_size_um, job.scale))
     confidence = segmenter.recipe.confidence(probabilities)
     clock.lap("instances", labels.nbytes)
     return labels, confidence

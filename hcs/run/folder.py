@@ -88,4 +88,5 @@ def segment_image(image: NDArray[Any], segmenter: Segmenter, config: Config) -> 
     """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it."""
     field = segmenter.prepare(image)
     scale = image_diameter(field, segmenter, config).scale
-    return segmenter.labels(segmenter.probabilities(field, config.tiles, scale), config.instances.in_pixels(None))
+    probabilities = segmenter.probabilities(field, config.tiles, scale)
+    return segmenter.labels(probabilities, config.instances.for_field(None, scale))

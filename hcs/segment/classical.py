@@ -74,4 +74,4 @@ def _above_otsu(image: NDArray[Any]) -> NDArray[np.bool_]:
 def _nuclei(foreground: NDArray[np.bool_], *, apart_px: int = 5, smooth_px: float = 1.0) -> NDArray[np.uint32]:
     """Foreground (Y, X) → labels: holes filled, parted by distance, small pieces dropped."""
     labels = split_by_distance(ndimage.binary_fill_holes(foreground), apart_px=apart_px, smooth_px=smooth_px)
-    return keep_nuclei(labels, np.ones(foreground.shape, np.float32), _MIN_AREA_PX, 0.0)
+    return keep_nuclei(labels, np.ones(foreground.shape, np.float32), _MIN_AREA_PX, 0, np.zeros(2))

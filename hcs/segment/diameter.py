@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +18,8 @@ _SEEN_PX = 320
 """Side, at the network, of the middle of a field that is looked at."""
 _ENOUGH = 5
 """Nuclei in one field that make its median worth following to another scale."""
+_COVERED = 0.0025
+"""Share of the field that fewer nuclei must cover to tell a size: two of 24 px in 600 × 600 px."""
 FEWEST = 20
 """Nuclei over all fields below which no size is estimated."""
 
@@ -50,7 +52,8 @@ def nucleus_diameters(
 
     The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole; where that finds
     few, or nuclei that the networks would rather see at a scale more than twice as large or small, it is seen again
-    there. Of several looks at a field of few nuclei, the one in which they cover most counts.
+    there. Of several looks at a field of few nuclei, the one in which they cover most counts; where they cover next to
+    nothing, the field tells no size: they may be specks.
     """
     target = segmenter.diameter_px
     if target is None:
@@ -63,7 +66,8 @@ def nucleus_diameters(
             return found
         looks.append((covered, found))
         scale = wanted
-    return max(looks, key=lambda look: look[0])[1]
+    covered, found = max(looks, key=lambda look: look[0])
+    return found if found.size >= _ENOUGH or covered >= _COVERED else np.empty(0)
 
 
 def _seen(
@@ -73,7 +77,8 @@ def _seen(
     side = int(_SEEN_PX / scale)
     top, left = (max(0, (length - side) // 2) for length in image.shape)
     middle = image[top : top + side, left : left + side]
-    labels = segmenter.labels(segmenter.probabilities(middle, tiles, scale), settings)
+    pixels = replace(settings, min_area_um2=None).for_field(None, scale)
+    labels = segmenter.labels(segmenter.probabilities(middle, tiles, scale), pixels)
     return diameters_px(labels), float(np.count_nonzero(labels)) / labels.size
 
 

@@ -28,7 +28,7 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
     coreless = foreground & (labels == 0)
     _, extra = cv2.connectedComponents(coreless.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     labels += np.where(extra > 0, extra + keep.size, 0).astype(np.int32)
-    return keep_nuclei(labels, confidence(probabilities), settings.min_area_px, settings.min_confidence)
+    return keep_sure(labels, confidence(probabilities), settings)
 
 
 def confidence(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,11 +96,27 @@ def grow(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
         size = found
 
 
+def keep_sure(
+    labels: NDArray[np.int32], sureness: NDArray[np.float32], settings: InstanceSettings
+) -> NDArray[np.uint32]:
+    """Labels (Y, X) of sizes and of mean ``sureness`` (Y, X) that the settings allow, numbered 1..n in raster order."""
+    small_confidence = max(settings.small_confidence, settings.min_confidence)
+    limits = np.array([settings.min_confidence, small_confidence])
+    return keep_nuclei(labels, sureness, settings.min_area_px, settings.small_px, limits)
+
+
 @numba.njit(cache=True, nogil=True)
 def keep_nuclei(
-    labels: NDArray[np.int32], sureness: NDArray[np.float32], min_area_px: int, min_confidence: float
+    labels: NDArray[np.int32],
+    sureness: NDArray[np.float32],
+    min_area_px: int,
+    small_px: int,
+    min_confidence: NDArray[np.float64],
 ) -> NDArray[np.uint32]:
-    """Drop labels of too few pixels or too low a mean ``sureness`` (Y, X); number the rest 1..n in raster order."""
+    """Drop labels of too few pixels or too low a mean ``sureness`` (Y, X); number the rest 1..n in raster order.
+
+    ``min_confidence`` (2,) is that of labels of at least ``small_px`` pixels, and that of smaller ones.
+    """
     area = np.zeros(labels.max() + 1, np.int64)
     total = np.zeros(area.size, np.float64)
     for y in range(labels.shape[0]):
@@ -113,7 +129,8 @@ def keep_nuclei(
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             label = labels[y, x]
-            if label == 0 or area[label] < min_area_px or total[label] < min_confidence * area[label]:
+            least = min_confidence[1 if area[label] < small_px else 0]
+            if label == 0 or area[label] < min_area_px or total[label] < least * area[label]:
                 continue
             if number[label] == 0:
                 numbered += 1

@@ -17,7 +17,7 @@ from hcs.tiles.grid import map_batches
 from hcs.tiles.settings import TileSettings
 
 _TRIM_PX = 2_000_000
-"""From this size on a field's network pass is so long that getting its memory anew afterwards costs nothing beside."""
+"""After so many pixels the network has worked so long that getting its memory anew costs nothing beside."""
 
 
 def find_device(name: str) -> torch.device:
@@ -67,7 +67,14 @@ def predict(
     pace = pace or Pace()
     clock = clock or Stopwatch()
 
+    since_trim_px = 0
+
     def infer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal since_trim_px
+        if since_trim_px >= _TRIM_PX:  # the heap creeps from tile to tile: layers do not fit the holes of the last
+            give_back_memory()
+            since_trim_px = 0
+        since_trim_px += batch.size
         clock.lap("stitch")
         probabilities = pace.run(network, batch)
         clock.lap("infer", probabilities.nbytes)

@@ -10,7 +10,7 @@ from skimage.feature import peak_local_max
 from skimage.segmentation import expand_labels, watershed
 
 from hcs.segment.distance import distance_px
-from hcs.segment.instances import keep_nuclei
+from hcs.segment.instances import keep_sure
 from hcs.segment.settings import InstanceSettings
 
 
@@ -21,7 +21,7 @@ def watershed_instances(probabilities: NDArray[np.float32], settings: InstanceSe
     """
     foreground = ndimage.binary_fill_holes(probabilities[1] > settings.foreground)
     labels = split_by_distance(foreground)
-    return keep_nuclei(labels, probabilities[1], settings.min_area_px, settings.min_confidence)
+    return keep_sure(labels, probabilities[1], settings)
 
 
 def split_by_distance(foreground: NDArray[np.bool_], *, apart_px: int = 5, smooth_px: float = 1.0) -> NDArray[np.int32]:
@@ -57,4 +57,4 @@ def dilated_interiors(
     # Half a pixel more reaches the neighbours by a knight's move, without which round nuclei lose their corners.
     grown = np.asarray(expand_labels(cores, distance=grow_px + 0.5), dtype=np.int32)
     sureness: NDArray[np.float32] = probabilities[1:].max(axis=0)
-    return keep_nuclei(grown, sureness, settings.min_area_px, settings.min_confidence)
+    return keep_sure(grown, sureness, settings)

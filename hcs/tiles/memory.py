@@ -21,6 +21,8 @@ _MEASURE_BYTES = 26
 _TILE_BYTES = 330
 """Per pixel of a tile, the network's layers, at 16 channels."""
 _STATISTICS_COPIES = 4
+_WORKER_BYTES = 400_000_000
+"""What a dask worker has beyond `PROCESS_BYTES` when it has compiled its kernels and worked for a while."""
 _HEAP = 1.35
 """Memory that a process holds per byte in use, where parts of many sizes come and go."""
 
@@ -55,7 +57,7 @@ def block_bytes(
     block = finding + tile_bytes(read, scale, tile_px, halo_px)
     cell = max(c.read.size for c in cut.cells(shape)) * (_MEASURE_BYTES + channels * (itemsize + 4))
     statistics = int(shape[0] * shape[1] / 8 * _STATISTICS_COPIES)
-    return PROCESS_BYTES + int(_HEAP * max(block, cell, statistics))
+    return PROCESS_BYTES + _WORKER_BYTES + int(_HEAP * max(block, cell, statistics))
 
 
 def tile_bytes(shape: tuple[int, int], scale: Fraction, tile_px: int, halo_px: int) -> int:

@@ -32,7 +32,7 @@ def image_scores(network: Network, samples: list[Sample], recipe: Recipe) -> Flo
         scale = sample_scale(sample, recipe.diameter_px or 0.0)
         seen = predict(ready, enlarged(sample.image, scale), TileSettings())
         shape = (sample.image.shape[0], sample.image.shape[1])
-        labels = recipe.labels(restored(seen, scale, shape), InstanceSettings())
+        labels = recipe.labels(restored(seen, scale, shape), InstanceSettings().for_field(None, scale))
         matching = match(sample.labels, labels.astype(np.int32), ignore=sample.ignore)
         row[:] = np.mean([matching.f1(t) for t in CAICEDO]), matching.f1(CAICEDO[0])
     return scores

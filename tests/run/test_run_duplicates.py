@@ -52,7 +52,8 @@ def test_nuclei_of_both_fields_are_counted_once(overlapping: Path, tmp_path: Pat
     in_both = center.between(STEP_PX + 12, SIDE_PX - 12)
     assert in_both.sum() >= 10
     assert in_both.sum() / 2 - 1 <= len(duplicates) < in_both.sum() / 2 + 8
-    assert duplicates["Distance_Px"].median() < 1.0  # once the stage's error is taken out
+    # Nuclei that both fields show whole lie on each other once the stage's error is taken out; cut ones do not.
+    assert duplicates["Distance_Px"].quantile(0.25) < 0.1
     (well,) = open_results(out).wells().to_dict("records")
     assert well["Count_Duplicates"] == len(duplicates)
     assert well["Count_Nuclei"] == len(nuclei) - len(duplicates)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,6 +67,19 @@ def test_a_nucleus_the_network_is_not_sure_of_is_dropped() -> None:
     assert found[30, 30] == 1
 
 
+def test_a_small_nucleus_needs_more_confidence_than_a_large_one() -> None:
+    truth = discs([(20, 20)], radius=3)
+    truth[discs([(60, 60)], radius=12) > 0] = 2
+    probabilities = perfect(truth)
+    probabilities[:, truth > 0] = np.array([0.38, 0.62, 0.0], np.float32)[:, None]
+    settings = InstanceSettings(small_px=60, small_confidence=0.65, min_confidence=0.5)
+    assert instances(probabilities, settings).max() == 1
+    assert instances(probabilities, settings)[60, 60] == 1
+    # Seen at twice its size the small one has 116 pixels, as many as it takes.
+    assert instances(probabilities, settings.for_field(None, Fraction(2))).max() == 2
+    assert instances(probabilities, InstanceSettings(small_confidence=0.6)).max() == 2
+
+
 def test_a_small_hole_is_filled_and_a_large_one_is_not() -> None:
     truth = np.zeros((60, 60), np.int32)
     truth[5:55, 5:55] = 1
@@ -114,10 +129,10 @@ def test_the_smallest_nucleus_can_be_given_in_square_micrometres() -> None:
     smaller, larger = (int((truth == i).sum()) for i in (1, 2))
     between = 0.5**2 * (smaller + larger) / 2  # µm², at half a micrometre a pixel
     settings = InstanceSettings(min_area_um2=between)
-    assert instances(perfect(truth), settings.in_pixels(0.5)).max() == 1
-    assert instances(perfect(truth), settings.in_pixels(1.0)).max() == 2
-    assert InstanceSettings().in_pixels(None) == InstanceSettings()
+    assert instances(perfect(truth), settings.for_field(0.5, Fraction(1))).max() == 1
+    assert instances(perfect(truth), settings.for_field(1.0, Fraction(1))).max() == 2
+    assert InstanceSettings().for_field(None, Fraction(1)) == InstanceSettings()
     with pytest.raises(ConfigError, match="no pixel size; set min_area_px"):
-        settings.in_pixels(None)
+        settings.for_field(None, Fraction(1))
     with pytest.raises(ConfigError, match=r"instances\.min_confidence"):
         InstanceSettings(min_confidence=1.0)
