@@ -61,7 +61,6 @@ def run(
     such as 'plates/*.zarr', go into a folder each below --out, the controls of all first. PLATE and --out may be
     URLs: s3://, gs://, and https:// to read from.
     """
-    from hcs.report.text import console_summary
     from hcs.run.cluster import Workers
     from hcs.run.many import find_plates, is_many
     from hcs.run.run import run_plate
@@ -88,6 +87,8 @@ def run(
         wells=wells,
         workers=who,
     )
+    from hcs.report.text import console_summary
+
     click.echo(console_summary(summary.readouts))
     for note in summary.notes:
         click.echo(note)

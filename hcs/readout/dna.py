@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from hcs.readout.deanjett import RATIOS, CycleFit, Prior, fit_cycle
 from hcs.readout.phases import EVEN, Floats, PhaseModel, Thirds, bin_content
@@ -138,6 +137,8 @@ def _candidate(values: Floats, settings: ReadoutSettings) -> tuple[float, float]
     edges = np.arange(low - 1, high + 1 + _BIN, _BIN)
     smoothing = 0.05 + 0.5 / np.sqrt(values.size)  # octaves: wider where few nuclei make the histogram ragged
     density = gaussian_filter1d(np.histogram(logs, bins=edges)[0].astype(np.float64), smoothing / _BIN)
+    from scipy.signal import find_peaks  # noqa: PLC0415  takes a second to import
+
     peaks, _ = find_peaks(density, prominence=0.05 * density.max())
     if peaks.size == 0:
         return None

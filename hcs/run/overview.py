@@ -30,7 +30,7 @@ def report_results(
     plates = []
     for place in places:
         with local_copy(place) as folder:
-            write_report(folder, pictures=pictures)
+            write_report(folder, pictures=pictures, figures=True)
             if len(places) > 1:
                 plates.append(PlateOfMany(read_tables(folder, open_results(folder)), _link(place, overview)))
         say(f"Report    {place / 'report.html'}")

@@ -33,8 +33,11 @@ READOUT_RECORD = "readout.json"
 """Settings and notes of the readouts that the tables hold, which need not be the run's."""
 
 
-def write_report(folder: Path, *, pictures: bool = True) -> Path:
-    """Write ``report.html`` of a results folder, and its charts as PNG and SVG to ``figures/``; return the page.
+def write_report(folder: Path, *, pictures: bool = True, figures: bool = False) -> Path:
+    """Write ``report.html`` of a results folder; return the page.
+
+    With ``figures``, or where an earlier report left them, its charts go to ``figures/`` as PNG and SVG, which takes
+    longer than the page.
 
     All comes from the folder's tables and records. Pictures of wells and nuclei are read from the plate, where it is
     still within reach and ``pictures`` is set; the numbers do not need them. Raises ResultsError where the folder holds
@@ -53,7 +56,8 @@ def write_report(folder: Path, *, pictures: bool = True) -> Path:
     provenance = provenance_texts(record, folder) | {"Readout settings": readout["settings"]}
     page = render_report(tables, data, notes=readout["notes"], provenance=provenance)
     write_text(folder / "report.html", page)
-    _write_figures(folder / "figures", plate_figures(tables, histograms=histograms, cells=cells))
+    if figures or (folder / "figures").is_dir():
+        _write_figures(folder / "figures", plate_figures(tables, histograms=histograms, cells=cells))
     return folder / "report.html"
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hcs.config import Config
 from hcs.run.account import account_line, plain_account
 from hcs.run.cluster import Workers, connect, crowding
-from hcs.run.finish import finish
 from hcs.run.flow import process_fields
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
@@ -75,6 +74,8 @@ def conclude(prepared: Prepared, started: float) -> RunSummary:
     write_json(out / "run.json", prepared.record | {"times": times, "account": account})
     remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
     time_line = account_line(done_now, since=started)
+    from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait
+
     return RunSummary(out, entries, finish(out), (*prepared.notes, *remarks, *([time_line] if time_line else ())))
 
 

@@ -9,7 +9,6 @@ from functools import lru_cache
 from hcs.plate.keys import FieldKey
 from hcs.run.diameter import load_segmenter
 from hcs.run.illumination import read_kept
-from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.store.illumination import Lights
 from hcs.store.ledger import LedgerEntry, write_entry
@@ -23,6 +22,8 @@ def tune_worker() -> None:
 
     Threads of torch are set for the calling thread, so every task does this.
     """
+    from hcs.segment.predict import tune_cpu  # noqa: PLC0415  torch, for which the client need not wait
+
     tune_cpu(threads=1)
     set_threads(1)
 

@@ -1,26 +1,35 @@
-"""A model ready to run: one network or several averaged, with or without flips, at the scale it was trained at."""
+"""A model ready to run: one network or several averaged, with or without flips, at the scale it was trained at.
+
+torch is imported where a network is built or run: who only hands a segmenter's settings on, such as the process that
+plans a run, does not wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError
-from hcs.segment.model import build_network
-from hcs.segment.network import Network
-from hcs.segment.pace import Pace
-from hcs.segment.predict import find_device, predict
 from hcs.segment.recipe import Recipe, read_recipe
 from hcs.segment.scale import enlarged, restored
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
+
+if TYPE_CHECKING:
+    from hcs.segment.network import Network
+    from hcs.segment.pace import Pace
+
+
+def _usual_pace() -> Pace:
+    from hcs.segment.pace import Pace  # noqa: PLC0415
+
+    return Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Segmenter:
     """How the networks' input is made and their output read."""
     flips: bool = False
     """Average over the four mirror images of the field: four times the work."""
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = field(default_factory=_usual_pace)
     """How many tiles the networks see at a time, and what was learnt of it."""
 
     @property
@@ -69,6 +78,8 @@ class Segmenter:
         self, field: NDArray[np.float32], tiles: TileSettings, clock: Stopwatch | None
     ) -> Iterator[NDArray[np.float32]]:
         """Probabilities of ``field`` by every network and mirror image."""
+        from hcs.segment.predict import predict  # noqa: PLC0415
+
         mirrors: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1)) if self.flips else ((),)
         for network in self.networks:
             for axes in mirrors:
@@ -83,6 +94,12 @@ def build_segmenter(
 
     ConfigError where the device is not there, or the networks want other input or give other output than each other.
     """
+    import torch  # noqa: PLC0415
+
+    from hcs.segment.model import build_network  # noqa: PLC0415
+    from hcs.segment.pace import Pace  # noqa: PLC0415
+    from hcs.segment.predict import find_device  # noqa: PLC0415
+
     recipes = [read_recipe(card) for card, _ in models]
     if any(recipe != recipes[0] for recipe in recipes):
         names = ", ".join(str(card.get("name")) for card, _ in models)

@@ -235,13 +235,13 @@ def test_notes_and_settings_are_those_of_the_last_readouts(results: Path, tmp_pa
     out = tmp_path / "results"
     shutil.copytree(results, out, ignore=shutil.ignore_patterns("figures"))
     write_json(out / "readout.json", {"settings": {"bootstrap": 7}, "notes": ["3 fields were left out <b>."]})
-    write_report(out, pictures=False)
+    write_report(out, pictures=False, figures=True)
     page = Page((out / "report.html").read_text(encoding="utf-8"))
     assert "3 fields were left out <b>." in page.text
     assert '"bootstrap": 7' in page.text
     (out / "readout.json").write_text("[]")
     with pytest.raises(ResultsError, match=r"readout.json cannot be read"):
-        write_report(out, pictures=False)
+        write_report(out, pictures=False, figures=True)
 
 
 @pytest.mark.parametrize(
