@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/hcs demo --out demo-out
 
 test: dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: dev
 	$(BIN)/ruff check .

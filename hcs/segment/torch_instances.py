@@ -25,7 +25,7 @@ def instances_on_device(probabilities: Tensor, settings: InstanceSettings) -> Te
     extra = connected(foreground & (labels == 0), _EIGHT)
     labels = torch.where(extra > 0, extra + labels.numel() + 1, labels)
     sureness = torch.maximum(probabilities[1], probabilities[2])
-    return _kept(labels, sureness, settings.min_area_px, settings.min_confidence)
+    return _kept(labels, sureness, settings)
 
 
 def connected(mask: Tensor, neighbours: tuple[tuple[int, int], ...] = _FOUR) -> Tensor:
@@ -96,7 +96,7 @@ def _fill_holes(foreground: Tensor, max_hole_px: int) -> Tensor:
     return foreground | (hole[where] & (pieces > 0))
 
 
-def _kept(labels: Tensor, sureness: Tensor, min_area_px: int, min_confidence: float) -> Tensor:
+def _kept(labels: Tensor, sureness: Tensor, settings: InstanceSettings) -> Tensor:
     """Labels of enough pixels and a high enough mean ``sureness``, numbered 1..n by their first pixel."""
     place, counts = _areas(labels)
     sums = torch.zeros(len(counts), dtype=torch.float64, device=labels.device)
@@ -104,7 +104,9 @@ def _kept(labels: Tensor, sureness: Tensor, min_area_px: int, min_confidence: fl
     index = torch.arange(labels.numel(), device=labels.device)
     first = torch.full((len(counts),), labels.numel(), device=labels.device)
     first.scatter_reduce_(0, place, index, "amin")
-    keep = (counts >= min_area_px) & (sums >= min_confidence * counts)
+    limits = [settings.min_confidence, max(settings.small_confidence, settings.min_confidence)]
+    least = torch.tensor(limits, dtype=torch.float64, device=labels.device)[(counts < settings.small_px).long()]
+    keep = (counts >= settings.min_area_px) & (sums >= least * counts)
     keep &= labels.flatten()[first.clamp(max=labels.numel() - 1)] > 0
     ordered = torch.argsort(torch.where(keep, first, labels.numel()))
     number = torch.zeros_like(first)
