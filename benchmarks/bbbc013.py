@@ -1,6 +1,6 @@
 """A real plate from raw images to Z′: BBBC013 (U2OS, FKHR-EGFP; two compounds), converted and run by `hcs`, timed.
 
-    python benchmarks/bbbc013.py ../shared/data/bbbc013 [--out FOLDER] [--figure docs/bbbc013.png] [--config YAML]
+    python benchmarks/bbbc013.py ../shared/data/bbbc013 [--out FOLDER] [--figure plate.png] [--config YAML]
 
 Needs what `hcs convert --layout bbbc013` needs: the images and platemap.csv. Prints seconds, nuclei, and Z′ over wells
 of each group's positives against its negatives; with --figure, draws the picture of the README.
