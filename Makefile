@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/hcs demo --out demo-out
 
 test: dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: dev
 	$(BIN)/ruff check .

@@ -14,6 +14,11 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start whole runs come first, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "run")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real data sets beside the project; tests that need it skip where it is absent."""
