@@ -223,6 +223,8 @@ def main() -> None:
     if options.readout:
         tasks += [write_one_file, aggregate_one_file, read_out]
     print(machine(), flush=True)
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="hcs-table-", dir=options.folder) as folder:
         out = Path(folder)
         start = time.perf_counter()
