@@ -22,8 +22,8 @@ _TILE_BYTES = 330
 """Per pixel of a tile, the network's layers, at 16 channels."""
 _STATISTICS_COPIES = 4
 _WORKER_BYTES = 550_000_000
-"""What a dask worker has beyond `PROCESS_BYTES` when it has compiled its kernels and worked for a while: 350 to 500 MB
-were seen, from run to run of the same field."""
+"""What a dask worker has beyond `PROCESS_BYTES` when it has compiled its kernels and worked for a while. With 400 MB
+the test of the projection failed in some runs and passed in others."""
 _HEAP = 1.35
 """Memory that a process holds per byte in use, where parts of many sizes come and go."""
 
