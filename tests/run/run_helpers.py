@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import dask
+from distributed import Client, LocalCluster
+
+from hcs.run.cluster import ENVIRONMENT
 from hcs.run.simulation import SimulationFiles
 
 Hcs = Callable[..., "Shown"]
@@ -47,3 +53,16 @@ class Finished:
 def table_bytes(out: Path) -> dict[str, bytes]:
     """Every part of the nucleus table, byte by byte."""
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted((out / "nuclei").rglob("*.parquet"))}
+
+
+@contextlib.contextmanager
+def local_client(**options: Any) -> Iterator[Client]:
+    """A client of a cluster (``client.cluster``) of workers of one thread each, on ports that nobody else has."""
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+        cluster = LocalCluster(threads_per_worker=1, dashboard_address=":0", silence_logs=50, **options)
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            with contextlib.suppress(TimeoutError):  # workers of a busy machine end later than dask waits
+                cluster.close()

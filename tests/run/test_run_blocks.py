@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -18,9 +17,8 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
 from numpy.typing import NDArray
-from run_helpers import call_hcs, table_bytes
+from run_helpers import call_hcs, local_client, table_bytes
 
 import hcs.run.blocks
 import hcs.run.cells
@@ -31,7 +29,7 @@ from hcs.pipeline import analyse_field
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
 from hcs.run.cells import finish_field, measure_cell
-from hcs.run.cluster import ENVIRONMENT, Workers
+from hcs.run.cluster import Workers
 from hcs.run.flow import process_fields
 from hcs.run.large import LargeField, look_at
 from hcs.run.prepare import prepare
@@ -96,19 +94,6 @@ def stitched(tmp_path_factory: pytest.TempPathFactory) -> Stitched:
     from hcs.store.config import read_config
 
     return Stitched(folder / "stitched.zarr", folder / "blocks.yaml", read_config(folder / "blocks.yaml"), image)
-
-
-@contextlib.contextmanager
-def local_client(**options: Any) -> Iterator[Client]:
-    """A client of workers of one thread each, on ports that nobody else has."""
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-        cluster = LocalCluster(threads_per_worker=1, dashboard_address=":0", silence_logs=50, **options)
-        try:
-            with Client(cluster) as client:
-                yield client
-        finally:
-            with contextlib.suppress(TimeoutError):  # workers of a busy machine end later than dask waits
-                cluster.close()
 
 
 @pytest.fixture(scope="module")

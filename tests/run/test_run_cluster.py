@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from run_helpers import Finished, call_hcs, table_bytes
+from run_helpers import Finished, call_hcs, local_client, table_bytes
 
 from hcs.config import Config, parse_config
 from hcs.errors import ConfigError
@@ -133,16 +133,10 @@ def test_cluster_settings_that_cannot_work(data: object, message: str) -> None:
 
 
 def test_an_adaptive_cluster_grows_for_short_fields() -> None:
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import as_completed
 
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": ":0"}, silence_logs=50,
-        ) as cluster,
-        Client(cluster) as client,
-    ):  # fmt: skip
-        cluster.adapt(minimum=1, maximum=3, **ADAPTING)
+    with local_client(n_workers=1, processes=False) as client:
+        client.cluster.adapt(minimum=1, maximum=3, **ADAPTING)
         fields = as_completed([client.submit(time.sleep, 0.05, pure=False) for _ in range(4)])
         deadline = time.monotonic() + 60
         for _ in fields:  # a few in flight for every worker, as a run has
@@ -173,21 +167,15 @@ def test_no_slurm_is_a_sentence(finished: Finished, tmp_path: Path, monkeypatch:
 
 
 def test_workers_that_are_killed_again_and_again_change_nothing(finished: Finished, tmp_path: Path) -> None:
-    from distributed import Client, LocalCluster
-
     out = tmp_path / "r"
     command = [
         sys.executable, "-m", "hcs", "run", str(finished.files.plate), "--out", str(out), "--labels", "none",
         "--plate-map", str(finished.files.plate_map),
     ]  # fmt: skip
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": ":0"}, silence_logs=50,
-        ) as cluster,
-        Client(cluster) as client,
-    ):  # fmt: skip
-        run = subprocess.Popen([*command, "--scheduler", cluster.scheduler_address], stderr=subprocess.PIPE, text=True)
+    with local_client(n_workers=2) as client:
+        run = subprocess.Popen(
+            [*command, "--scheduler", client.scheduler.address], stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
         kills = 0
         deadline = time.monotonic() + 900
         while run.poll() is None:

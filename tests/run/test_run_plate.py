@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from run_helpers import Finished, Hcs, call_hcs, table_bytes
+from run_helpers import Finished, Hcs, call_hcs, local_client, table_bytes
 
 import hcs as package
 from hcs.plate.keys import FieldKey
@@ -130,14 +130,12 @@ def test_chosen_wells_only(tmp_path: Path, finished: Finished) -> None:
 
 
 def test_a_running_scheduler_does_the_work(finished: Finished, tmp_path: Path) -> None:
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+    with local_client(n_workers=1) as client:
         shown = call_hcs(
             "run", finished.files.plate, "--out", tmp_path / "r", "--wells", "A01", "--labels", "none",
-            "--scheduler", cluster.scheduler_address,
+            "--scheduler", client.scheduler.address,
         )  # fmt: skip
         assert shown.code == 0, shown.err
-        assert len(cluster.scheduler_info["workers"]) == 1  # left running
+        assert len(client.scheduler_info()["workers"]) == 1  # left running
     alone = {k: v for k, v in table_bytes(finished.out).items() if "well=A01" in k}
     assert table_bytes(tmp_path / "r") == alone
