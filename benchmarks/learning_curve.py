@@ -9,15 +9,11 @@ images, and draws ``curve.png`` in ``--out``. A run that was stopped is continue
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
+from short_training import short_settings, training_parser, with_interval
 
 from hcs.report.figures import save_figure
-from hcs.train.config import read_train_settings
 from hcs.train.data import load_split, preprocess_for
 from hcs.train.loop import train
 from hcs.train.score import bootstrap
@@ -43,17 +39,10 @@ def draw(points: list[Point], steps: int) -> Figure:
 
 def main() -> None:
     """Train on every subset, print the table, draw the curve."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--config", type=Path, default=Path("configs/train/fast-base.yaml"))
-    parser.add_argument("--steps", type=int, default=1000)
+    parser = training_parser(__doc__, "runs/learning-curve")
     parser.add_argument("--counts", type=int, nargs="+", default=[2, 4, 8, 20, 60, 0], help="0: all")
-    parser.add_argument("--out", type=Path, default=Path("runs/learning-curve"))
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    settings = replace(read_train_settings(arguments.config), threads=arguments.threads, start_from="")
-    settings = replace(settings.shortened(arguments.steps), evaluate_every=arguments.steps)
+    settings = short_settings(arguments)
     preprocess = preprocess_for(arguments.data, settings)
     training = list(load_split(arguments.data, "train", preprocess).values())
     validation = list(load_split(arguments.data, "val", preprocess).values())
@@ -71,8 +60,7 @@ def main() -> None:
             recipe=recipe_for(settings, preprocess),
             say=lambda _: None,
         )
-        cells = [f"{s.mean():.3f} ({bootstrap(s)[0]:.3f}-{bootstrap(s)[1]:.3f})" for s in trained.scores.T]
-        print(f"| {len(chosen)} | {cells[0]} | {cells[1]} |", flush=True)
+        print(f"| {len(chosen)} | " + " | ".join(map(with_interval, trained.scores.T)) + " |", flush=True)
         points.append((len(chosen), float(trained.scores[:, 0].mean()), *bootstrap(trained.scores[:, 0])))
     save_figure(draw(points, arguments.steps), arguments.out / "curve.png")
 

@@ -9,16 +9,15 @@ once, at the end. Prints a Markdown table with 95 % bootstrap intervals over ima
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
+from short_training import short_settings, training_parser, with_interval
+
 from hcs.train.augment import Sample
-from hcs.train.config import read_train_settings
 from hcs.train.data import load_split, preprocess_for, read_index
 from hcs.train.loop import train
-from hcs.train.score import bootstrap, image_scores
+from hcs.train.score import image_scores
 from hcs.train.spec import recipe_for
 
 
@@ -39,16 +38,8 @@ def by_source(data: Path, samples: dict[str, Sample]) -> dict[str, dict[str, Sam
 
 def main() -> None:
     """Train on every source and on all, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--config", type=Path, default=Path("configs/train/fast-base.yaml"))
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path("runs/transfer"))
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    settings = replace(read_train_settings(arguments.config), threads=arguments.threads, start_from="")
-    settings = replace(settings.shortened(arguments.steps), evaluate_every=arguments.steps)
+    arguments = training_parser(__doc__, "runs/transfer").parse_args()
+    settings = short_settings(arguments)
     preprocess = preprocess_for(arguments.data, settings)
     recipe = recipe_for(settings, preprocess)
     splits = read_index(arguments.data)["split"].unique()
@@ -65,11 +56,7 @@ def main() -> None:
         trained = train(
             chosen, own_test, settings, folder=folder, device=arguments.device, recipe=recipe, say=lambda _: None
         )
-        cells = []
-        for test in testing.values():
-            f1 = image_scores(trained.network, test, recipe)[:, 0]
-            low, high = bootstrap(f1)
-            cells.append(f"{f1.mean():.3f} ({low:.3f}-{high:.3f})")
+        cells = [with_interval(image_scores(trained.network, test, recipe)[:, 0]) for test in testing.values()]
         print(f"| {source}, {len(chosen)} images | " + " | ".join(cells) + " |", flush=True)
 
 

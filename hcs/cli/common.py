@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,30 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where the network runs.",
         ),
     ]
+    return _with(options, command)
+
+
+def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which wells and channels of a plate, and what is in them."""
+    options = [
+        click.option(
+            "--plate-map",
+            help="CSV or Parquet: well, role, compound, dose, unit. For many plates also a folder, or a name with "
+            "{plate}.",
+        ),
+        click.option("--dna", help="DNA channel, name or 0-based index."),
+        click.option("--sensor", help="Sensor channel, name or 0-based index."),
+        click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
+        click.option(
+            "--labels",
+            type=click.Choice(["plate", "out", "none"]),
+            help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
+        ),
+    ]
+    return _with(options, command)
+
+
+def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import click
 
-from hcs.cli.common import config_options, configuration
+from hcs.cli.common import config_options, configuration, plate_options
 
 
 @click.command(short_help="Say what `hcs run` will take: time, memory, bytes.")
 @click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
 @config_options
-@click.option("--plate-map", help="CSV or Parquet; for many plates also a folder, or a name with {plate}.")
-@click.option("--dna", help="DNA channel, name or 0-based index.")
-@click.option("--sensor", help="Sensor channel, name or 0-based index.")
-@click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
+@plate_options
 @click.option("--workers", type=int, help="Workers to plan for.  [default: one for every core, or GPU]")
-@click.option("--labels", type=click.Choice(["plate", "out", "none"]), help="As for `hcs run`.")
 def plan(
     plates: tuple[str, ...],
     config_path: Path | None,

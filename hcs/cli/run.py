@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hcs.cli.common import EXIT_FAILED_WELLS, FILE, PLACE, config_options, configuration, exit_code, where
+from hcs.cli.common import (
+    EXIT_FAILED_WELLS,
+    FILE,
+    PLACE,
+    config_options,
+    configuration,
+    exit_code,
+    plate_options,
+    where,
+)
 
 if TYPE_CHECKING:
     from hcs.config import Config
@@ -20,21 +29,10 @@ if TYPE_CHECKING:
 @click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
 @click.option("--out", required=True, type=PLACE, help="Results folder; an earlier run of the same kind goes on.")
 @config_options
-@click.option(
-    "--plate-map",
-    help="CSV or Parquet: well, role, compound, dose, unit. For many plates also a folder, or a name with {plate}.",
-)
-@click.option("--dna", help="DNA channel, name or 0-based index.")
-@click.option("--sensor", help="Sensor channel, name or 0-based index.")
-@click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
+@plate_options
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
 @click.option("--scheduler", help="Address of a running dask scheduler, such as tcp://host:8786.")
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
-@click.option(
-    "--labels",
-    type=click.Choice(["plate", "out", "none"]),
-    help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
-)
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
 def run(

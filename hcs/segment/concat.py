@@ -14,20 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hcs.segment.network import Network, unet_radius_px
+from hcs.segment.network import Network, Spec
 
 Padding = Literal["zeros", "replicate"]
 Upsampling = Literal["transposed", "nearest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConcatSpec:
-    """Everything needed to build the network again; travels in the model card."""
+class ConcatSpec(Spec):
+    """What the papers differ in."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    """Channels at each resolution, finest first; each step halves the resolution."""
-    classes: int = 3
-    """Classes out: 2 (background, nucleus) or 3 (background, interior, boundary)."""
     batch_norm: bool = True
     """Batch norm behind the ReLU of every 3×3 convolution."""
     dropout: float = 0.0
@@ -36,16 +33,6 @@ class ConcatSpec:
     """What convolutions see beyond the border: zeros, or the edge repeated."""
     upsampling: Upsampling = "transposed"
     """2×2 transposed convolution to half the channels, or repetition of pixels."""
-
-    @property
-    def stride_px(self) -> int:
-        """Field sides must be multiples of this; tiles start at multiples of it."""
-        return 1 << (len(self.widths) - 1)
-
-    @property
-    def receptive_radius_px(self) -> int:
-        """How far, at most, an input pixel is felt in the output; see `unet_radius_px`."""
-        return unet_radius_px(len(self.widths))
 
 
 class ConcatBlock(nn.Module):

@@ -17,30 +17,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hcs.segment.network import Network, unet_radius_px
+from hcs.segment.network import Network, Spec
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UNetSpec:
-    """Everything needed to build the network again; travels in the model card."""
+class UNetSpec(Spec):
+    """The network of this file, by default with five resolutions."""
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
-    """Channels at each resolution, finest first; each step halves the resolution."""
-    classes: int = 3
-    """Classes out: background, interior, boundary."""
-
-    @property
-    def stride_px(self) -> int:
-        """Field sides must be multiples of this; tiles start at multiples of it."""
-        return 1 << (len(self.widths) - 1)
-
-    @property
-    def receptive_radius_px(self) -> int:
-        """How far, at most, an input pixel is felt in the output; a test finds the same bound by differentiating."""
-        return unet_radius_px(len(self.widths))
 
 
 class ConvBlock(nn.Module):
