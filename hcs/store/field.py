@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from hcs.store.location import Location, Url, as_os_errors, zarr_store
 from hcs.store.metadata import ImageMetadata, explain
 from hcs.store.meter import Meter
 from hcs.store.nodes import chunk_files, read_node
+from hcs.store.whole import WholeChunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,11 @@ def missing_chunks(root: Location, info: FieldInfo) -> tuple[int, int]:
 
 def _open_array(folder: Location, zarr_format: Literal[2, 3] | None, meter: Meter | None = None) -> zarr.Array[Any]:
     """The array, read-only; whatever a client of a store raises comes as OSError."""
-    store = zarr_store(folder, read_only=True, meter=meter)
-    if isinstance(folder, Path):
-        return zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
-    with as_os_errors(str(folder)):
-        return zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
+    store = WholeChunks(zarr_store(folder, read_only=True, meter=meter))
+    with as_os_errors(str(folder)) if isinstance(folder, Url) else nullcontext():
+        array = zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
+    store.look_at(array)
+    return array
 
 
 def _chunk_keys(array: zarr.Array[Any]) -> Iterator[str]:
