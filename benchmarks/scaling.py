@@ -87,7 +87,7 @@ def scheduler_load(folder: Path, count: int, size_px: int, field_s: float) -> No
     before = process.memory_info().rss
     with (
         connect(Workers(count=2)) as client,
-        mock.patch.object(flow, "process_fields_here", without_pixels(field_s)),
+        mock.patch.object(flow, "process", without_pixels(field_s)),
     ):
         cpu, began = process.cpu_times(), time.perf_counter()
         done = sum(1 for _ in flow.process_fields(client, ((job, key) for key in keys)))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hcs.report.embed import data_uri, float32_text
 from hcs.report.tables import KEYS, PlateTables
-from hcs.report.thumbnails import CROP_PX, Bytes, Contrast, Plane, contrast, crop, field_picture, sheet
+from hcs.report.thumbnails import BEST, CROP_PX, Bytes, Contrast, Plane, contrast, crop, field_picture, sheet
 
 MOST_BYTES_A_WELL = 12_000
 _MOST_BYTES = 3_400_000
@@ -88,12 +88,14 @@ def take_pictures(
     nuclei = dict(iter(numbered.groupby("Metadata_Well", observed=True))) if len(numbered) else {}
     side = _crop_side(tables.nuclei)
     crops: list[list[Bytes]] = [[] for _ in channels]
+    quality = BEST
     for well, site in pictured.items():
         found = read(well, site)
         if found is None:
             continue
         images, labels = found
-        picture = field_picture(images, labels, contrasts, most_bytes=most)
+        picture = field_picture(images, labels, contrasts, most_bytes=most, quality=quality)
+        quality = picture.quality
         own = nuclei.get(well, numbered.head(0))
         own = own[own["Metadata_Site"] == site].set_index("Metadata_ObjectNumber")
         taken.wells[well] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -48,23 +49,31 @@ def image_diameter(image: NDArray[Any], segmenter: Segmenter, config: Config) ->
     return plate_diameter([found], target, fewest=1)
 
 
-def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Diameter:
-    """Size of the nuclei of the whole plate, as given or estimated by the workers from fields spread over it.
+def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Callable[[], Diameter]:
+    """Size of the nuclei of the whole plate, as given or estimated by the workers from fields spread over it; they are
+    at work when this returns, and calling what it returns waits for them.
 
     Fields are taken in a fixed order, evenly spread, so the same plate gives the same size; fields that cannot be read
     tell nothing.
     """
     target_px = wanted_diameter(job.model)
     if job.config.diameter_px != "auto":
-        return given_diameter(float(job.config.diameter_px), target_px)
+        given = given_diameter(float(job.config.diameter_px), target_px)
+        return lambda: given
     if target_px is None:
-        return plate_diameter([], None)
-    found: list[NDArray[np.float64]] = []
-    for some in _spread(keys):
-        found += client.gather(client.map(partial(field_diameters, job), some, pure=False))
-        if sum(part.size for part in found) >= FEWEST:
-            break
-    return plate_diameter(found, target_px)
+        return lambda: plate_diameter([], None)
+    first, *further = (partial(client.map, partial(field_diameters, job), some, pure=False) for some in _spread(keys))
+    looked_at = first()
+
+    def wait() -> Diameter:
+        found: list[NDArray[np.float64]] = client.gather(looked_at)
+        for look in further:
+            if sum(part.size for part in found) >= FEWEST:
+                break
+            found += client.gather(look())
+        return plate_diameter(found, target_px)
+
+    return wait
 
 
 def _spread(keys: tuple[FieldKey, ...]) -> list[list[FieldKey]]:

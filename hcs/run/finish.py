@@ -22,6 +22,7 @@ from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.report import READOUT_RECORD, write_report
 from hcs.store.atomic import replacing, write_json
 from hcs.store.location import Location
@@ -31,11 +32,6 @@ from hcs.store.platemap import read_plate_map
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.table import write_frame
 
-_KEY_COLUMNS = (
-    Column("Metadata_Plate", "string", "", "name of the plate", "plate metadata"),
-    Column("Metadata_Well", "string", "", "well, row letters and two-digit column", "plate metadata"),
-    Column("Metadata_Site", "int32", "", "field: its 0-based position in the well's metadata", "plate metadata"),
-)
 _CONTENT_N = Column(
     DNA_CONTENT_N,
     "float64",
@@ -125,12 +121,6 @@ def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWe
     )
 
 
-def empty_nuclei(channels: tuple[str, ...], dna: str, sensor: str | None) -> pd.DataFrame:
-    """The nucleus table of a plate without nuclei."""
-    types = {c.name: c.dtype for c in (*_KEY_COLUMNS, *column_dictionary(channels, dna, sensor))}
-    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
-
-
 def _for_readout(fields: pd.DataFrame) -> pd.DataFrame:
     names = {
         "Metadata_Well": "well",
@@ -146,7 +136,7 @@ def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts, fiel
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
     nucleus = column_dictionary(tuple(channels["names"]), channels["dna"], channels["sensor"])
     tables = {
-        "nuclei": (*_KEY_COLUMNS, *nucleus),
+        "nuclei": (*KEY_COLUMNS, *nucleus),
         "nuclei, by hcs.open_results": (_CONTENT_N,),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
         "compounds": COMPOUND_COLUMNS,

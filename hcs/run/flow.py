@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hcs.errors import FieldError, HcsError
 from hcs.plate.keys import FieldKey
-from hcs.run.blockflow import refusal, submit_blocks
-from hcs.run.fields import process_fields_here
 from hcs.run.job import Job
 from hcs.run.large import LargeField
 from hcs.run.portions import Portions, Task
@@ -113,12 +111,21 @@ def _submit(client: Client, portion: list[Task], *, attempt: int) -> Any:
     job, keys = portion[0][0], [key for _, key in portion]
     run = hashlib.sha256(job.out.encode()).hexdigest()[:12]
     name = (f"hcs-{run}-{attempt}", str(keys[0]))
-    return client.submit(process_fields_here, job.for_fields(keys), keys, pure=False, key=name)
+    return client.submit(process, job.for_fields(keys), keys, pure=False, key=name)
+
+
+def process(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry | LargeField]:
+    """`process_fields_here`, by a name for which the client need not import all that workers need."""
+    from hcs.run.fields import process_fields_here  # noqa: PLC0415
+
+    return process_fields_here(job, keys)
 
 
 def _submit_large(client: Client, job: Job, key: FieldKey, large: LargeField, *, attempt: int) -> Any:
     """Tasks for a field in blocks; where the workers have too little memory for them, an entry that says so."""
     run = f"hcs-{hashlib.sha256(job.out.encode()).hexdigest()[:12]}-{attempt}"
+    from hcs.run.blockflow import refusal, submit_blocks  # noqa: PLC0415  few plates need it
+
     reason = refusal(client, large)
     if reason is None:
         return submit_blocks(client, job, key, large, group=run)

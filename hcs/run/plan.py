@@ -22,8 +22,8 @@ from hcs.plate.platemap import PlateMap
 from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.cluster import cores
-from hcs.run.finish import empty_nuclei
 from hcs.run.large import field_hash
+from hcs.run.no_nuclei import empty_nuclei
 from hcs.store.atomic import read_json
 from hcs.store.ledger import read_ledger
 from hcs.store.location import Location, within_reach

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
@@ -131,10 +132,11 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     """
     job, out, record = prepared.job, prepared.out, prepared.record
     light = settle_illumination(prepared.given, job, prepared.keys, known=record.get("illumination"))
+    known = record.get("nucleus_diameter")
+    diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
     if job.labels == "plate":
         prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
-    known = record.get("nucleus_diameter")
-    size = read_diameter(known) if known else settle_diameter(client, job, prepared.keys)
+    size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
     record = record | {"nucleus_diameter": plain_diameter(size)} | ({"illumination": light.plain()} if light else {})
     write_json(out / "run.json", record)

@@ -18,7 +18,7 @@ from hcs.store.field import open_image, read_pixels
 from hcs.store.folders import replacing_folder
 from hcs.store.location import Location, Url, location
 from hcs.store.nodes import Ngff, read_node
-from hcs.store.ome import add_metadata, get_metadata, ome_format
+from hcs.store.ome import ome_format, ome_writer
 from hcs.store.plate import Plate, locate, open_plate
 from hcs.store.pyramid import nearest_halved, open_group, write_image_metadata, write_levels
 from hcs.store.write import PlateSpec, create_plate
@@ -153,7 +153,9 @@ def _image_documents(image: LabelImage, n_levels: int) -> dict[str, bytes]:
     source = {"source": {"image": "../../"}, "version": image.ngff}
     with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
         image._write(Path(folder), n_levels)
-        add_metadata(open_group(Path(folder), image.ngff), {"image-label": source}, fmt=ome_format(image.ngff))
+        ome_writer().add_metadata(
+            open_group(Path(folder), image.ngff), {"image-label": source}, fmt=ome_format(image.ngff)
+        )
         return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
@@ -177,10 +179,10 @@ def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
 
 def _add_to_list(folder: Location, name: str, ngff: Ngff) -> None:
     group = open_group(folder, ngff)
-    listed = get_metadata(group).get("labels", [])
+    listed = ome_writer().get_metadata(group).get("labels", [])
     if name not in listed:
         version = {} if ngff == "0.4" else {"version": ngff}
-        add_metadata(group, {**version, "labels": [*listed, name]}, fmt=ome_format(ngff))
+        ome_writer().add_metadata(group, {**version, "labels": [*listed, name]}, fmt=ome_format(ngff))
 
 
 def cannot_write_labels(target: str, error: OSError) -> ResultsError:

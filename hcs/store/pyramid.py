@@ -13,7 +13,7 @@ from zarr.codecs import BloscCodec
 
 from hcs.store.location import Location, zarr_store
 from hcs.store.nodes import Ngff
-from hcs.store.ome import ome_format, write_multiscales_metadata
+from hcs.store.ome import ome_format, ome_writer
 
 CHUNK_PX = 1080
 """Longest side of a chunk: a 2160² field is four chunks a channel, a smaller field one."""
@@ -95,7 +95,7 @@ def write_image_metadata(
     ]
     units = dict.fromkeys("yx", "micrometer") if pixel_size_um else None
     extra = {"metadata": {"omero": omero}} if omero else {}
-    write_multiscales_metadata(
+    ome_writer().write_multiscales_metadata(
         group, datasets, fmt=ome_format(ngff), axes=list(axes), axes_units=units, name=name, **extra
     )
 

@@ -15,7 +15,7 @@ from hcs.plate.keys import FieldKey, WellId, row_name
 from hcs.store.folders import replacing_folder
 from hcs.store.location import location
 from hcs.store.nodes import Ngff
-from hcs.store.ome import ome_format, write_plate_metadata, write_well_metadata
+from hcs.store.ome import ome_format, ome_writer
 from hcs.store.pyramid import mean_halved, open_group, write_image_metadata, write_levels
 
 _DNA_COLOUR = "0000FF"
@@ -72,8 +72,10 @@ def write_groups(folder: Path, spec: PlateSpec, *, fields: Mapping[WellId, tuple
         open_group(folder / row, ngff)
     for well in wells:
         images: list[str | dict[str, Any]] = [str(i) for i in (fields[well] if fields else every_field)]
-        write_well_metadata(open_group(folder / well.row_name / well.column_name, ngff), images, fmt=version)
-    write_plate_metadata(
+        ome_writer().write_well_metadata(
+            open_group(folder / well.row_name / well.column_name, ngff), images, fmt=version
+        )
+    ome_writer().write_plate_metadata(
         open_group(folder, ngff),
         rows=[row_name(row) for row in sorted({well.row for well in wells})],
         columns=[f"{column + 1:02d}" for column in sorted({well.column for well in wells})],

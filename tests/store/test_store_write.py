@@ -16,7 +16,7 @@ import zarr
 
 from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store import pyramid
+from hcs.store.ome import ome_writer
 from hcs.store.plate import open_plate, read_field
 from hcs.store.write import PlateSpec, create_plate, write_field
 
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_old_field_and_nothing_half_written(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = sorted(Path(small_plate.path).rglob("*"))
-    monkeypatch.setattr(pyramid, "write_multiscales_metadata", full)
+    monkeypatch.setattr(ome_writer(), "write_multiscales_metadata", full)
     with pytest.raises(ResultsError, match=r"cannot write .*No space left on device.*make room"):
         write_field(small_plate.path, small_plate.spec, A01, small_plate.image(A01))
     assert sorted(Path(small_plate.path).rglob("*")) == before
