@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.segment.scale import SCALES, diameters_px, scale_for
+from hcs.segment.scale import SCALES, diameters_px, scale_for, working_scale
 from hcs.segment.segmenter import Segmenter
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
@@ -95,9 +95,9 @@ def plate_diameter(found: Sequence[NDArray[np.float64]], target_px: float | None
         reason = f"{pooled.size} nuclei in {len(found)} fields are too few to tell their size; give --diameter-px"
         return Diameter(float("nan"), pooled.size, Fraction(1), reason)
     px = float(np.median(pooled))
-    return Diameter(px, pooled.size, scale_for(px, target_px))
+    return Diameter(px, pooled.size, working_scale(px, target_px))
 
 
 def given_diameter(px: float, target_px: float | None) -> Diameter:
     """The size that a user gives, instead of an estimate; a model that takes images as they are keeps scale 1."""
-    return Diameter(px, 0, Fraction(1) if target_px is None else scale_for(px, target_px))
+    return Diameter(px, 0, Fraction(1) if target_px is None else working_scale(px, target_px))

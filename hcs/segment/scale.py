@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 SCALES: tuple[Fraction, ...] = tuple(
     Fraction(p, q) for p, q in ((1, 4), (1, 3), (1, 2), (2, 3), (1, 1), (3, 2), (2, 1), (3, 1))
 )
-"""Magnifications in use; neighbours differ by at most 1.5, so nuclei reach the network within 23 % of its size."""
+"""Magnifications in use; neighbours differ by at most 1.5, so that `scale_for` misses a size by at most 23 %."""
 
 
 def scale_for(diameter_px: float, target_px: float) -> Fraction:
@@ -25,6 +25,16 @@ def scale_for(diameter_px: float, target_px: float) -> Fraction:
     smaller."""
     wanted = math.log(target_px / diameter_px)
     return min(SCALES, key=lambda s: (round(abs(math.log(s) - wanted), 9), s))
+
+
+def working_scale(diameter_px: float, target_px: float) -> Fraction:
+    """The magnification at which a plate is processed: that of `scale_for`, but 1 for nuclei from half ``target_px`` up
+    to it.
+
+    The networks are trained on nuclei from half to twice that size, and magnifying takes 2.25 times the work or more;
+    on training images it gained nothing that could be told from chance (benchmarks/RESULTS.md).
+    """
+    return Fraction(1) if target_px / 2 <= diameter_px <= target_px else scale_for(diameter_px, target_px)
 
 
 def enlarged(image: NDArray[np.float32], scale: Fraction) -> NDArray[np.float32]:

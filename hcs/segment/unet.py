@@ -73,9 +73,11 @@ class UNet(Network):
                 x = F.max_pool2d(x, 2)
             x = block(x)
             skips.append(x)
+        skips.pop()
         for level in reversed(range(len(self.up))):
             x = F.interpolate(self.narrow[level](x), scale_factor=2.0, mode="nearest")
-            x = self.up[level](x + skips[level])
+            x += skips.pop()  # in place, and the skip let go: a third less memory at the finest resolution
+            x = self.up[level](x)
         logits: Tensor = self.head(x)
         return logits
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcs.segment.diameter import FEWEST, given_diameter, plate_diameter
-from hcs.segment.scale import SCALES, diameters_px, enlarged, restored, scale_for
+from hcs.segment.scale import SCALES, diameters_px, enlarged, restored, scale_for, working_scale
 
 scales = st.sampled_from(SCALES)
 
@@ -26,6 +26,13 @@ def test_the_scale_by_hand() -> None:
     assert scale_for(48.0, 24.0) == Fraction(1, 2)
     assert scale_for(13.0, 24.0) == 2  # 26 px; at 3/2 it would be 19.5
     assert scale_for(1000.0, 24.0) == Fraction(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "scale"), [(8, 3), (11.9, 2), (12, 1), (15, 1), (24, 1), (32, "2/3"), (80, "1/3")]
+)
+def test_only_nuclei_below_half_the_size_are_magnified(diameter: float, scale: str | int) -> None:
+    assert working_scale(diameter, 24.0) == Fraction(scale)
 
 
 @given(scales, st.integers(16, 90), st.integers(16, 90))
@@ -62,9 +69,9 @@ def test_diameters_of_discs() -> None:
 
 
 def test_a_plates_size_is_the_median_over_all_its_fields() -> None:
-    found = [np.full(FEWEST, 12.0), np.full(2 * FEWEST, 13.0), np.empty(0)]
+    found = [np.full(FEWEST, 10.0), np.full(2 * FEWEST, 11.0), np.empty(0)]
     diameter = plate_diameter(found, 24.0)
-    assert (diameter.px, diameter.nuclei, diameter.scale, diameter.reason) == (13.0, 3 * FEWEST, Fraction(2), "")
+    assert (diameter.px, diameter.nuclei, diameter.scale, diameter.reason) == (11.0, 3 * FEWEST, Fraction(2), "")
 
 
 @pytest.mark.parametrize(("n", "target", "words"), [(FEWEST - 1, 24.0, "--diameter-px"), (500, None, "as they are")])
