@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _IN_FLIGHT_PER_WORKER = 4
 _COUNT_WORKERS_EVERY_S = 1.0
 
+Found = list[LedgerEntry | LargeField] | BaseException
+"""What a task returned, one for each of its fields, or what it failed with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -45,24 +48,24 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
     from distributed import KilledWorker  # noqa: PLC0415
 
     suspects: list[Task] = []
-    for portion, future in _completed(client, tasks, attempt=1):
-        if isinstance(future.exception(), KilledWorker):
+    for portion, found in _completed(client, tasks, attempt=1):
+        if isinstance(found, KilledWorker):
             suspects += portion
         else:
-            yield from _outcomes(portion, future)
+            yield from _outcomes(portion, found)
     for suspect in suspects:
-        for portion, future in _completed(client, [suspect], attempt=2):
-            yield from _outcomes(portion, future)
+        for portion, found in _completed(client, [suspect], attempt=2):
+            yield from _outcomes(portion, found)
 
 
-def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterator[tuple[list[Task], Any]]:
-    """Finished futures with their fields; only a few tasks a worker are in flight, so that any number of fields costs
-    client and scheduler the same."""
+def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterator[tuple[list[Task], Found]]:
+    """Fields with what became of them, as they finish; only a few tasks a worker are in flight, so that any number of
+    fields costs client and scheduler the same."""
     from distributed import as_completed  # noqa: PLC0415
 
     waiting = Portions(tasks)
     running: dict[Any, list[Task]] = {}
-    completed = as_completed()
+    completed = as_completed(with_results=True, raise_errors=False)  # results are fetched while others are handled
     width = _Width(client)
 
     def watch(future: Any, portion: list[Task]) -> None:
@@ -77,16 +80,23 @@ def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterat
             watch(_submit(client, portion, attempt=attempt), portion)
 
     fill()
-    for future in completed:
+    for future, result in completed:
         portion = running.pop(future)
-        found = future.result() if future.status == "finished" else []
-        for (job, key), large in zip(portion, found, strict=False) if isinstance(found, list) else ():
+        found = _found(future.status, result)
+        for (job, key), large in zip(portion, found, strict=True) if isinstance(found, list) else ():
             if isinstance(large, LargeField):
                 watch(_submit_large(client, job, key, large, attempt=attempt), [(job, key)])
             else:
                 waiting.learn(large)
-        yield portion, future
+        yield portion, found
         fill()
+
+
+def _found(status: str, result: Any) -> Found:
+    """What a future holds, as `as_completed` gives it: the error of one that failed comes with type and traceback."""
+    if status == "finished":
+        return result if isinstance(result, list) else [result]
+    return result if isinstance(result, BaseException) else result[1]
 
 
 class _Width:
@@ -132,16 +142,14 @@ def _submit_large(client: Client, job: Job, key: FieldKey, large: LargeField, *,
     return client.submit(enter_failure, job.out, key, reason, pure=False, key=(f"{run}-refused", str(key)))
 
 
-def _outcomes(portion: list[Task], future: Any) -> Iterator[Outcome]:
+def _outcomes(portion: list[Task], found: Found) -> Iterator[Outcome]:
     """What the worker returned, or failed entries where the fields took their worker down; nothing for a field that
     goes on in blocks."""
-    error = future.exception()
-    if error is not None:
+    if isinstance(found, BaseException):
         for job, key in portion:
-            yield _failure(job, key, error)
+            yield _failure(job, key, found)
         return
-    found = future.result()
-    for (job, _), entry in zip(portion, found if isinstance(found, list) else [found], strict=True):
+    for (job, _), entry in zip(portion, found, strict=True):
         if isinstance(entry, LedgerEntry):
             yield Outcome(job, entry)
 
