@@ -19,9 +19,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from distributed import Client, LocalCluster
+from distributed import Client
 
-from hcs.run.cluster import cores
+from hcs.run.cluster import Workers, connect, cores
 from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.results import open_results
@@ -46,22 +46,14 @@ def disturbed(
     """Kills, and seconds of a run whose workers are killed, one every ``every_s`` on average."""
     kills, began = 0, time.monotonic()
     with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            silence_logs=50,
-        ) as cluster,
-        Client(cluster) as client,
+        connect(Workers(count=workers)) as client,
         subprocess.Popen(
-            command(files, out, "--scheduler", cluster.scheduler_address), stdout=subprocess.DEVNULL
+            command(files, out, "--scheduler", client.scheduler.address), stdout=subprocess.DEVNULL
         ) as run,
     ):
         while run.poll() is None:
             time.sleep(chance.uniform(0.2, 2 * every_s - 0.2))
-            working = busy(cluster, client)
+            working = busy(client)
             if working and run.poll() is None:
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(working), signal.SIGKILL)
@@ -71,10 +63,10 @@ def disturbed(
     return kills, time.monotonic() - began
 
 
-def busy(cluster: LocalCluster, client: Client) -> list[int]:
+def busy(client: Client) -> list[int]:
     """Process ids of the workers that have fields."""
     working = {worker for worker, tasks in client.processing().items() if tasks}
-    return [nanny.pid for nanny in cluster.workers.values() if nanny.worker_address in working and nanny.pid]
+    return [nanny.pid for nanny in client.cluster.workers.values() if nanny.worker_address in working and nanny.pid]
 
 
 def table(out: Path) -> dict[str, bytes]:

@@ -127,11 +127,11 @@ def _compounds(tables: PlateTables) -> Answer:
 
 
 def _of_compound(row: CompoundRow) -> str:
-    """EC50, dose of half the positives' effect, and the dose that stands out most, of one compound."""
+    """EC50, lowest dose called a hit, and the dose that stands out most, of one compound."""
     unit = short(row.unit, 12)
     parts = [f"EC50 {row.ec50}"] if row.ec50 else []
-    if math.isfinite(row.half_dose):
-        parts.append(f"half the positives' effect or more from {dose_text(row.half_dose, unit)}")
+    if math.isfinite(row.first_dose):  # the lowest one can owe it to its column, so the headline has the other
+        parts.append(f"told from the negatives from {dose_text(row.first_dose, unit)}, if no plate effect does that")
     if row.opposite:
         parts.append("opposite to the positives")
     if math.isfinite(row.zprime[0]):
@@ -143,7 +143,11 @@ def _of_compound(row: CompoundRow) -> str:
 def _named(rows: list[CompoundRow]) -> str:
     parts = []
     for row in rows[:_MOST_LINES]:
-        since = f" from {dose_text(row.first_dose, short(row.unit, 12))}" if math.isfinite(row.first_dose) else ""
+        unit, since = short(row.unit, 12), ""
+        if math.isfinite(row.half_dose):
+            since = f" with half the positives' effect or more from {dose_text(row.half_dose, unit)}"
+        elif math.isfinite(row.first_dose):
+            since = f" from {dose_text(row.first_dose, unit)}"
         parts.append(f"{short(row.compound or '(unnamed)', 40)}{since}")
     return ", ".join(parts) + (f" and {len(rows) - _MOST_LINES} more" if len(rows) > _MOST_LINES else "")
 
