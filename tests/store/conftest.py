@@ -57,7 +57,7 @@ def small_plate(tmp_path: Path, ngff: str) -> SmallPlate:
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``plate.zarr`` of 48 simulated wells and ``results`` of ``hcs run`` on it; not to be changed."""
     folder = tmp_path_factory.mktemp("screen")
-    settings = SimulationSettings(wells=48, size_px=208, nucleus_diameter_px=16, density=1100, seed=1)
+    settings = SimulationSettings(wells=48, size_px=256, nucleus_diameter_px=16, density=1100, seed=1)
     files = write_simulation(folder / "plate.zarr", settings)
     config = folder / "settings.yaml"
     config.write_text(
