@@ -39,6 +39,18 @@ class FieldResult:
     clock: Stopwatch
 
 
+@dataclass(frozen=True, slots=True)
+class FoundNuclei:
+    """Nuclei of one field before they are measured: ``labels`` (Y, X) uint32, the networks' ``confidence`` (Y, X), the
+    field (C, Y, X) ``recorded`` and in ``even`` light, which without a correction is the same."""
+
+    labels: NDArray[np.uint32]
+    confidence: NDArray[np.float32]
+    recorded: NDArray[Any]
+    even: NDArray[Any]
+    clock: Stopwatch
+
+
 def analyse_field(
     image: NDArray[Any],
     segmenter: Segmenter,
@@ -55,29 +67,49 @@ def analyse_field(
     labels and a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the field as
     even light would show it; its quality is that of the recorded pixels all the same.
     """
+    found = find_nuclei(image, segmenter, channels, config, scale=scale, pixel_size_um=pixel_size_um, lights=lights)
+    return measure_found(found, channels, config, pixel_size_um=pixel_size_um)
+
+
+def find_nuclei(
+    image: NDArray[Any],
+    segmenter: Segmenter,
+    channels: Channels,
+    config: Config,
+    *,
+    scale: Fraction = Fraction(1),
+    pixel_size_um: float | None,
+    lights: Mapping[str, ChannelLight] | None = None,
+) -> FoundNuclei:
+    """The first half of `analyse_field`: what needs the networks and their device."""
     clock = Stopwatch()
     even = image
     if lights is not None:
         even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
         clock.lap("correct", even.nbytes)
-    found_in = segmenter.prepare(even[channels.nuclei])
-    clock.lap("normalise", found_in.nbytes)
-    probabilities = segmenter.probabilities(found_in, config.tiles, scale, clock)
-    clock.lap("stitch", probabilities.nbytes)
-    labels = segmenter.labels(probabilities, config.instances.for_field(pixel_size_um, scale))
-    clock.lap("instances", labels.nbytes)
+    settings = config.instances.for_field(pixel_size_um, scale)
+    labels, confidence = segmenter.nuclei(even[channels.nuclei], config.tiles, settings, scale=scale, clock=clock)
+    return FoundNuclei(labels, confidence, image, even, clock)
+
+
+def measure_found(
+    found: FoundNuclei, channels: Channels, config: Config, *, pixel_size_um: float | None
+) -> FieldResult:
+    """The second half of `analyse_field`: what any thread of the host can do while the device sees the next field."""
+    clock = Stopwatch()
     table = measure_nuclei(
-        labels,
-        even,
+        found.labels,
+        found.even,
         channels=channels.names,
         dna=channels.names[channels.dna],
         sensor=None if channels.sensor is None else channels.names[channels.sensor],
         settings=config.measure,
         pixel_size_um=pixel_size_um,
-        confidence=segmenter.recipe.confidence(probabilities),
-        recorded=None if lights is None else image,
+        confidence=found.confidence,
+        recorded=None if found.even is found.recorded else found.recorded,
     )
     clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
-    quality = field_quality(image, labels, channels=channels.names, settings=config.measure)
+    quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=config.measure)
     clock.lap("quality")
-    return FieldResult(labels, table, quality, clock)
+    clock.add(found.clock)
+    return FieldResult(found.labels, table, quality, clock)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hcs.store.ledger import LedgerEntry
 
 STAGES = (
-    *("start", "read", "decode", "correct", "normalise", "infer", "stitch", "instances", "measure", "quality"),
-    *("write labels", "write table", "wait"),
+    *("start", "read", "decode", "correct", "normalise", "upload", "infer", "stitch", "instances", "download"),
+    *("measure", "quality", "write labels", "write table", "wait"),
 )
 """In the order in which a field goes through them; ``start`` loads the model, ``wait`` is explained at `Account`."""
 BESIDE = frozenset({"read", "decode", "write labels", "write table"})
-"""Stages that run in threads beside the one that computes."""
+"""Stages that run in threads beside the one that computes, in a worker on the CPU."""
+_BESIDE_A_GPU = BESIDE | {"measure", "quality"}
 _NAMES = {"infer": "network", "write table": "write Parquet"}
+
+
+def beside(stages: Collection[str]) -> frozenset[str]:
+    """Which stages run in threads beside the one that computes, or that drives the GPU, in an account of ``stages``."""
+    return _BESIDE_A_GPU if "upload" in stages else BESIDE
 
 
 @dataclass(slots=True)
@@ -37,7 +43,8 @@ class Account:
     @property
     def computing_s(self) -> float:
         """Time of the stages that do not run beside."""
-        return sum(s for stage, s in self.seconds.items() if stage not in BESIDE and stage != "wait")
+        hidden = beside(self.seconds)
+        return sum(s for stage, s in self.seconds.items() if stage not in hidden and stage != "wait")
 
     def add(self, other: LedgerEntry | Account) -> None:
         """Count one field, or all of another account."""
@@ -99,14 +106,15 @@ def account_line(entries: Iterable[LedgerEntry], *, since: float) -> str:
     whole = total.computing_s + total.seconds["wait"]
     if whole <= 0:
         return ""
-    shown = [stage for stage in (*STAGES, *total.seconds) if stage in total.seconds and stage not in BESIDE]
+    aside = beside(total.seconds)
+    shown = [stage for stage in (*STAGES, *total.seconds) if stage in total.seconds and stage not in aside]
     shares = {stage: total.seconds[stage] / whole for stage in dict.fromkeys(shown)}
     parts = [f"{_NAMES.get(stage, stage)} {share:.0%}" for stage, share in shares.items() if share >= 0.005]
-    hidden = {stage: total.seconds[stage] / whole for stage in STAGES if stage in BESIDE and stage in total.seconds}
-    beside = [f"{_NAMES.get(stage, stage)} {share:.0%}" for stage, share in hidden.items()]
+    hidden = {stage: total.seconds[stage] / whole for stage in STAGES if stage in aside and stage in total.seconds}
+    threads = [f"{_NAMES.get(stage, stage)} {share:.0%}" for stage, share in hidden.items()]
     workers = sum(bool(name) for name in accounts)
     sentence = f"Time of {workers} worker{'s' * (workers != 1)}, {whole:.0f} s: {', '.join(parts)}"
-    return f"{sentence}; beside that {', '.join(beside)}; {_moved(total)}." if beside else f"{sentence}."
+    return f"{sentence}; beside that {', '.join(threads)}; {_moved(total)}." if threads else f"{sentence}."
 
 
 def _moved(total: Account) -> str:

@@ -1,11 +1,13 @@
-"""What a worker does with some fields: read, analyse, write labels, part and ledger entry, the three overlapping."""
+"""What a worker does with some fields: read, find nuclei, measure, write labels, part and ledger entry, overlapping."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,11 @@ from numpy.typing import NDArray
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError, HcsError
 from hcs.measure.quality_columns import quality_values
-from hcs.pipeline import FieldResult, analyse_field
+from hcs.pipeline import FieldResult, FoundNuclei, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey
 from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
-from hcs.run.worker import lights_of, process_name, segmenter_of, tune_worker
+from hcs.run.worker import hands_of, lights_of, process_name, segmenter_of, tune_worker
 from hcs.segment.segmenter import Segmenter
 from hcs.store.labels import write_labels
 from hcs.store.ledger import LedgerEntry, is_finished, pixel_hash, read_entry, write_entry
@@ -27,7 +29,8 @@ from hcs.store.plate import OpenField, open_field
 from hcs.store.table import write_part
 from hcs.store.write import field_path
 
-_WAITING_TO_BE_WRITTEN = 2
+_WAITING_PER_THREAD = 2
+"""Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,14 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysed:
-    """What was found in a field; its pixels are let go."""
+class Seen:
+    """A field whose nuclei were found."""
 
     field: OpenField
     crc32: str
     clock: Stopwatch
-    result: FieldResult
+    found: FoundNuclei | FieldResult
+    """Measured already where nothing else computes meanwhile; then its pixels are let go."""
     remarks: tuple[str, ...]
 
 
@@ -55,31 +59,34 @@ def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry 
     """Process some fields from the plate to their ledger entries; doing it twice gives the same files. A field too
     large for memory is only looked at: how it is to be cut comes back.
 
-    While one field is computed, a thread reads the next and another writes the last. Whatever is wrong with a field
-    itself (missing, corrupt, out of memory) ends as a ``failed`` entry with the reason; only results that cannot be
-    written (ResultsError) or a run that cannot work at all (ConfigError) raise.
+    While one field is computed, threads read the next and write the last; where a GPU finds the nuclei, several do, and
+    measure them too. Whatever is wrong with a field itself (missing, corrupt, out of memory) ends as a ``failed`` entry
+    with the reason; only results that cannot be written (ResultsError) or a run that cannot work at all (ConfigError)
+    raise.
     """
     clock = Stopwatch()
     tune_worker()
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
+    hands = hands_of(job.device)
     clock.lap("start")
-    several = len(keys) > 1  # a worker that died may have finished some of them
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = reader.submit(_load, job, keys[0], segmenter, several)
+    load = partial(_load, job, segmenter=segmenter, several=len(keys) > 1)
+    with ThreadPoolExecutor(hands) as readers, ThreadPoolExecutor(hands) as writers:
+        ahead: deque[Future[Loaded | LedgerEntry | LargeField]] = deque()
         written: list[Future[LedgerEntry | LargeField]] = []
-        for i, key in enumerate(keys):
+        waiting = iter(keys)
+        _read_on(readers, load, waiting, ahead, 1)
+        for key in keys:
             began = time.time()
-            loaded = _result(ahead, key)
-            if i + 1 < len(keys):
-                ahead = reader.submit(_load, job, keys[i + 1], segmenter, several)
+            loaded = _result(ahead.popleft(), key)
+            _read_on(readers, load, waiting, ahead, 1 if hands == 1 else _WAITING_PER_THREAD * hands)
             if isinstance(loaded, Loaded):
                 loaded.clock.add(clock)
                 clock = Stopwatch()
-            found = _analyse(job, key, loaded, segmenter) if isinstance(loaded, Loaded) else loaded
+            found = _see(job, key, loaded, segmenter, measure=hands == 1) if isinstance(loaded, Loaded) else loaded
             del loaded
-            if len(written) >= _WAITING_TO_BE_WRITTEN:
-                written[-_WAITING_TO_BE_WRITTEN].result()  # memory holds a few results, not all
-            written.append(writer.submit(_finish, job, key, found, began))
+            if len(written) >= _WAITING_PER_THREAD * hands:
+                written[-_WAITING_PER_THREAD * hands].result()
+            written.append(writers.submit(_finish, job, key, found, began))
         return [future.result() for future in written]
 
 
@@ -91,7 +98,19 @@ def _failed(key: FieldKey, error: Exception) -> LedgerEntry:
     return LedgerEntry(field=str(key), status="failed", reason=reason)
 
 
-def _load(job: Job, key: FieldKey, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
+def _read_on(
+    readers: ThreadPoolExecutor,
+    load: Callable[[FieldKey], Loaded | LedgerEntry | LargeField],
+    waiting: Iterator[FieldKey],
+    ahead: deque[Future[Loaded | LedgerEntry | LargeField]],
+    most: int,
+) -> None:
+    """Have as many fields read ahead as ``most``."""
+    while len(ahead) < most and (key := next(waiting, None)) is not None:
+        ahead.append(readers.submit(load, key))
+
+
+def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
     """Read a field; where it is one of several and finished already, its entry comes back."""
     if several and is_finished(location(job.out), job.plate.name, key):
         return read_entry(location(job.out), key)
@@ -121,10 +140,11 @@ def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> 
         return _failed(key, error)
 
 
-def _analyse(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter) -> Analysed | LedgerEntry:
-    """Find and measure the nuclei."""
+def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measure: bool) -> Seen | LedgerEntry:
+    """Find the nuclei, and ``measure`` them."""
+    found: FoundNuclei | FieldResult
     try:
-        result = analyse_field(
+        found = find_nuclei(
             loaded.image,
             segmenter,
             job.channels,
@@ -133,20 +153,25 @@ def _analyse(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter) -> A
             pixel_size_um=loaded.field.info.pixel_size_um,
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
         )
+        if measure:
+            found = _measured(job, loaded.field, found)
     except Exception as error:  # whatever one field does, the plate goes on
         return _failed(key, error)
-    return Analysed(loaded.field, loaded.crc32, loaded.clock, result, segmenter.pace.take_remarks())
+    return Seen(loaded.field, loaded.crc32, loaded.clock, found, segmenter.pace.take_remarks())
 
 
-def _finish(
-    job: Job, key: FieldKey, found: Analysed | LedgerEntry | LargeField, began: float
-) -> LedgerEntry | LargeField:
-    """Write what was found and enter it; what was entered before stays."""
+def _measured(job: Job, field: OpenField, found: FoundNuclei) -> FieldResult:
+    return measure_found(found, job.channels, job.config, pixel_size_um=field.info.pixel_size_um)
+
+
+def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, began: float) -> LedgerEntry | LargeField:
+    """Measure what is not measured yet, write what was found and enter it; what was entered before stays."""
     if isinstance(found, LargeField) or (isinstance(found, LedgerEntry) and found.done):
         return found
-    if isinstance(found, Analysed):
+    if isinstance(found, Seen):
         try:
-            found = _write(job, key, found)
+            result = found.found if isinstance(found.found, FieldResult) else _measured(job, found.field, found.found)
+            found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)
     entry = replace(found, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
@@ -154,11 +179,11 @@ def _finish(
     return entry
 
 
-def _write(job: Job, key: FieldKey, found: Analysed) -> LedgerEntry:
+def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerEntry:
     """Labels and part of a field; its entry, not written yet."""
-    result, clock = found.result, Stopwatch()
+    clock = Stopwatch()
     if job.labels != "none":
-        clock.lap("write labels", _write_labels(job, key, found))
+        clock.lap("write labels", _write_labels(job, key, found, result))
     clock.lap("write table", write_part(location(job.out), job.plate.name, key, result.nuclei.columns))
     for other in (result.clock, found.clock):
         clock.add(other)
@@ -178,13 +203,13 @@ def _write(job: Job, key: FieldKey, found: Analysed) -> LedgerEntry:
     )
 
 
-def _write_labels(job: Job, key: FieldKey, found: Analysed) -> int:
+def _write_labels(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> int:
     """Write the labels where the run wants them; bytes of the files."""
     in_plate = job.labels == "plate"
     return write_labels(
         job.plate.path if in_plate else f"{job.out}/labels.zarr",
         key,
-        found.result.labels,
+        result.labels,
         ngff=job.plate.ngff,
         pixel_size_um=found.field.info.pixel_size_um,
         path=job.plate.entry(key).path if in_plate else field_path(key),

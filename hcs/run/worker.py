@@ -7,6 +7,7 @@ import socket
 from functools import lru_cache
 
 from hcs.plate.keys import FieldKey
+from hcs.run.cluster import cores
 from hcs.run.diameter import load_segmenter
 from hcs.run.illumination import read_kept
 from hcs.segment.segmenter import Segmenter
@@ -31,6 +32,18 @@ def tune_worker() -> None:
 def process_name() -> str:
     """host:pid of this process, for the ledger."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def hands_of(device: str) -> int:
+    """Threads that read, and as many that measure and write, beside the one that has the nuclei found.
+
+    One for a worker on the CPU, which has one core. A GPU is fast enough to need all cores that are its share.
+    """
+    if device == "cpu":
+        return 1
+    import torch  # noqa: PLC0415  a worker has it already
+
+    return max(1, cores() // max(1, torch.cuda.device_count()) // 2)
 
 
 @lru_cache(maxsize=2)

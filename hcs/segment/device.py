@@ -1,6 +1,13 @@
-"""One field on its device from recorded pixels to labels: pixels go up once as they are stored, labels come down."""
+"""One field on its device from recorded pixels to labels: pixels go up once as they are stored, labels come down.
+
+The twin of what `hcs.segment.segmenter` has the CPU do; every function gives what the CPU's does, but for rounding.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -12,36 +19,64 @@ from hcs.clock import Stopwatch
 from hcs.segment.network import Network
 from hcs.segment.normalise import COMPRESSION, Normalisation
 from hcs.segment.pace import Pace
+from hcs.segment.scale import MIRRORS
 from hcs.segment.settings import InstanceSettings
 from hcs.segment.torch_instances import instances_on_device
+from hcs.segment.torch_scale import enlarged_on_device, restored_on_device
 from hcs.tiles.grid import Tile, padded_length, tiles
 from hcs.tiles.settings import TileSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OnDevice:
+    """Networks on their device, and how they see a field there."""
+
+    networks: Sequence[Network]
+    pace: Pace
+    cut: TileSettings
+    scale: Fraction = Fraction(1)
+    flips: bool = False
+
+    def probabilities(self, prepared: Tensor) -> Tensor:
+        """Prepared field (Y, X) → probabilities (classes, Y, X) at full resolution, averaged over networks and mirror
+        images."""
+        field = enlarged_on_device(prepared, self.scale)
+        total: Tensor | None = None
+        mirrors = MIRRORS if self.flips else MIRRORS[:1]
+        for network in self.networks:
+            for axes in mirrors:
+                seen = probabilities_on_device(field.flip(axes), network, self.pace, self.cut)
+                turned = seen.flip([axis + 1 for axis in axes])
+                total = turned if total is None else total.add_(turned)
+        assert total is not None
+        views = len(self.networks) * len(mirrors)
+        mean = total if views == 1 else total.div_(views)
+        return restored_on_device(mean, self.scale, (prepared.shape[0], prepared.shape[1]))
 
 
 def segment_on_device(
     pixels: NDArray[np.generic],
     normalisation: Normalisation,
-    network: Network,
-    pace: Pace,
-    *,
-    cut: TileSettings,
+    seen_by: OnDevice,
     settings: InstanceSettings,
     clock: Stopwatch | None = None,
-) -> Tensor:
-    """Recorded pixels (Y, X) → labels (Y, X) int64 on the device of ``pace``, where ``network`` is too; the same as
-    normalising, predicting and finding nuclei on the CPU, but for the precision of ``pace``.
+) -> tuple[Tensor, Tensor]:
+    """Recorded pixels (Y, X) of any real type → labels (Y, X) int64 and confidence (Y, X) float32, both on the device.
 
     ``clock`` books upload, normalise, infer and instances, and then waits for the device between them.
     """
-    on_device = torch.from_numpy(np.ascontiguousarray(pixels)).to(pace.device, non_blocking=True)
-    _lap(clock, pace.device, "upload", pixels.nbytes)
+    device = seen_by.pace.device
+    native = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
+    on_device = torch.from_numpy(native).to(device, non_blocking=True)
+    _lap(clock, device, "upload", pixels.nbytes)
     prepared = normalised(on_device, normalisation)
-    _lap(clock, pace.device, "normalise", prepared.nbytes)
-    probabilities = probabilities_on_device(prepared, network, pace, cut)
-    _lap(clock, pace.device, "infer", probabilities.nbytes)
+    _lap(clock, device, "normalise", prepared.nbytes)
+    probabilities = seen_by.probabilities(prepared)
+    _lap(clock, device, "infer", probabilities.nbytes)
     labels = instances_on_device(probabilities, settings)
-    _lap(clock, pace.device, "instances", labels.nbytes)
-    return labels
+    sureness = probabilities[1:].amax(dim=0)
+    _lap(clock, device, "instances", labels.nbytes)
+    return labels, sureness
 
 
 def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:

@@ -54,7 +54,12 @@ def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
     into range. Invariant to gain and offset. A field of one value gives zeros.
     """
     pixels = np.asarray(image, dtype=np.float32)
-    return settled([statistics(pixels, step=sample_step(pixels.size))]).apply(pixels)
+    return normalisation_of(pixels).apply(pixels)
+
+
+def normalisation_of(image: NDArray[np.generic]) -> Normalisation:
+    """The normalisation of a whole field (Y, X) of any real dtype."""
+    return settled([statistics(image, step=sample_step(image.size))])
 
 
 def sample_step(size: int) -> int:

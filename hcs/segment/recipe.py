@@ -36,6 +36,11 @@ class Recipe:
         if self.postprocess not in _CLASSES:
             raise ConfigError(f"postprocess = {self.postprocess!r}: one of {', '.join(_CLASSES)} is needed")
 
+    @property
+    def on_device(self) -> bool:
+        """Whether `hcs.segment.device` can make the input and read the output."""
+        return self.preprocess.blockwise and not self.preprocess.median_px and self.postprocess == "cores"
+
     def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
         """Probabilities (classes, Y, X) at full resolution → labels (Y, X) uint32, 0 = background, 1..n in raster
         order."""

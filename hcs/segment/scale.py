@@ -1,4 +1,4 @@
-"""The scale at which the network sees nuclei: every plate is magnified so that they are about as large as in training.
+"""How the network sees a field: every plate is magnified so that nuclei are about as large as in training.
 
 Scales are fractions of small whole numbers, so that a block of a field, cut at the right multiples, is resampled to
 exactly the pixels that the whole field would give.
@@ -18,6 +18,9 @@ SCALES: tuple[Fraction, ...] = tuple(
     Fraction(p, q) for p, q in ((1, 4), (1, 3), (1, 2), (2, 3), (1, 1), (3, 2), (2, 1), (3, 1))
 )
 """Magnifications in use; neighbours differ by at most 1.5, so that `scale_for` misses a size by at most 23 %."""
+
+MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
+"""Axes along which a field (Y, X) is turned to give its four mirror images; the first is the field itself."""
 
 
 def scale_for(diameter_px: float, target_px: float) -> Fraction:

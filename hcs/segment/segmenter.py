@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError
+from hcs.segment.normalise import normalisation_of
 from hcs.segment.recipe import Recipe, read_recipe
-from hcs.segment.scale import enlarged, restored
+from hcs.segment.scale import MIRRORS, enlarged, restored
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
 
@@ -44,6 +45,8 @@ class Segmenter:
     """Average over the four mirror images of the field: four times the work."""
     pace: Pace = field(default_factory=_usual_pace)
     """How many tiles the networks see at a time, and what was learnt of it."""
+    on_device: bool = False
+    """Whether a field stays on the networks' device from its recorded pixels to its labels, as on a GPU."""
 
     @property
     def diameter_px(self) -> float | None:
@@ -70,6 +73,46 @@ class Segmenter:
         mean = views[0] if len(views) == 1 else np.asarray(np.mean(views, axis=0), dtype=np.float32)
         return restored(mean, scale, (image.shape[0], image.shape[1]))
 
+    def nuclei(
+        self,
+        image: NDArray[Any],
+        tiles: TileSettings,
+        settings: InstanceSettings,
+        *,
+        scale: Fraction = Fraction(1),
+        clock: Stopwatch | None = None,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Field (Y, X) of any real dtype → labels (Y, X) uint32, and the networks' confidence of every pixel (Y, X).
+
+        What ``clock`` books: normalise, infer, stitch, instances; on a device upload and download in the place of
+        stitch.
+        """
+        clock = clock or Stopwatch()
+        if self.on_device and self.recipe.on_device:
+            return self._nuclei_on_device(image, tiles, settings, scale, clock)
+        prepared = self.prepare(image)
+        clock.lap("normalise", prepared.nbytes)
+        probabilities = self.probabilities(prepared, tiles, scale, clock)
+        clock.lap("stitch", probabilities.nbytes)
+        labels = self.labels(probabilities, settings)
+        clock.lap("instances", labels.nbytes)
+        return labels, self.recipe.confidence(probabilities)
+
+    def _nuclei_on_device(
+        self, image: NDArray[Any], tiles: TileSettings, settings: InstanceSettings, scale: Fraction, clock: Stopwatch
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        import torch  # noqa: PLC0415
+
+        from hcs.segment.device import OnDevice, segment_on_device  # noqa: PLC0415
+
+        known = normalisation_of(image)
+        clock.lap("normalise")
+        seen_by = OnDevice(self.networks, self.pace, tiles, scale, self.flips)
+        labels, sureness = segment_on_device(image, known, seen_by, settings, clock)
+        down = labels.to(torch.int32).cpu().numpy().view(np.uint32), sureness.cpu().numpy()
+        clock.lap("download", down[0].nbytes + down[1].nbytes)
+        return down
+
     def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
         """Probabilities (classes, Y, X) → labels (Y, X) uint32, 0 = background, 1..n in raster order."""
         return self.recipe.labels(probabilities, settings)
@@ -80,9 +123,8 @@ class Segmenter:
         """Probabilities of ``field`` by every network and mirror image."""
         from hcs.segment.predict import predict  # noqa: PLC0415
 
-        mirrors: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1)) if self.flips else ((),)
         for network in self.networks:
-            for axes in mirrors:
+            for axes in MIRRORS if self.flips else MIRRORS[:1]:
                 seen = np.ascontiguousarray(np.flip(field, axes))
                 yield np.flip(predict(network, seen, tiles, clock, self.pace), tuple(a + 1 for a in axes))
 
@@ -110,4 +152,4 @@ def build_segmenter(
     # A GPU multiplies half-precision numbers as exactly as it does float32 by default (TF32), in half the memory.
     pace = Pace(device=place, dtype=torch.float16 if place.type == "cuda" else torch.float32)
     networks = tuple(build_network(card, weights, place) for card, weights in models)
-    return Segmenter(networks, recipes[0], flips, pace)
+    return Segmenter(networks, recipes[0], flips, pace, on_device=place.type == "cuda")

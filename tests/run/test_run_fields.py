@@ -9,15 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from run_helpers import table_bytes
 
 import hcs.run.fields as worker_fields
 from hcs.config import Config
-from hcs.run.account import BESIDE, STAGES
+from hcs.run.account import BESIDE, STAGES, account_line
 from hcs.run.job import Job
 from hcs.run.prepare import Prepared, prepare
 from hcs.run.simulation import SimulationFiles
+from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import LedgerEntry, read_ledger
 from hcs.store.location import location
 
@@ -58,7 +61,7 @@ def test_an_entry_keeps_the_account_of_its_field(simulated: SimulationFiles, tmp
     run = prepared(simulated.plate, tmp_path / "r")
     (entry,) = worker_fields.process_fields_here(run.job.for_field(run.keys[0]), run.keys[:1])
     assert isinstance(entry, LedgerEntry)
-    assert set(entry.seconds) == set(STAGES) - {"correct", "write labels", "wait"}
+    assert set(entry.seconds) == set(STAGES) - {"correct", "upload", "download", "write labels", "wait"}
     assert min(entry.seconds.values()) >= 0
     assert entry.bytes["decode"] == 2 * 256 * 256 * 2
     assert entry.bytes["normalise"] == 256 * 256 * 4
@@ -101,6 +104,37 @@ def test_what_happened_on_the_device_is_in_the_ledger(
     assert "8 tiles at a time; 4" in first.reason
     assert first.status == "ok"
     assert second.reason == ""
+
+
+def test_a_gpus_way_through_the_threads_gives_the_cpus_files(
+    simulated: SimulationFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device is a CPU here: what is tested is the tensor code, and several fields in the threads at once."""
+    config = Config.model_validate({"labels": "out"})
+    cpu, gpu = (
+        prepare(simulated.plate, tmp_path / name, config, plate_map_path=None, wells=None, device="cpu")
+        for name in ("cpu", "gpu")
+    )
+    for run in (cpu, gpu):
+        prepare_label_plate(f"{run.job.out}/labels.zarr", run.job.plate)
+    worker_fields.process_fields_here(cpu.job, cpu.keys)
+    segmenter = worker_fields.segmenter_of(gpu.job.model, "cpu", flips=False)
+    resident = dataclasses.replace(segmenter, on_device=True)
+    monkeypatch.setattr(worker_fields, "segmenter_of", lambda *_, **__: resident)
+    monkeypatch.setattr(worker_fields, "hands_of", lambda _: 2)
+    found = worker_fields.process_fields_here(gpu.job, gpu.keys)
+    assert [entry.field for entry in found if isinstance(entry, LedgerEntry)] == [str(key) for key in gpu.keys]
+    own, there = (
+        pd.read_parquet(tmp_path / name / "nuclei").sort_values(["Metadata_Well", "Metadata_ObjectNumber"])
+        for name in ("cpu", "gpu")
+    )
+    assert len(own) == len(there) > 50
+    for column in own.select_dtypes("number"):
+        np.testing.assert_allclose(there[column], own[column], rtol=1e-3, atol=1e-3, err_msg=column)
+    (entry, *_) = (entry for entry in found if isinstance(entry, LedgerEntry))
+    assert {"upload", "normalise", "infer", "instances", "download", "measure"} <= set(entry.seconds)
+    line = account_line([e for e in found if isinstance(e, LedgerEntry)], since=0.0)
+    assert "measure" in line.partition("beside that")[2]
 
 
 def test_memory_stays_where_it_is_after_a_few_fields(simulated: SimulationFiles, tmp_path: Path) -> None:

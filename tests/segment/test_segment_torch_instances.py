@@ -8,17 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hcs.clock import Stopwatch
-from hcs.segment.device import normalised, probabilities_on_device, segment_on_device
+from hcs.segment.device import normalised
 from hcs.segment.instances import instances
-from hcs.segment.networks import new_network
-from hcs.segment.normalise import Normalisation, sample_step, settled, statistics
-from hcs.segment.pace import Pace
-from hcs.segment.predict import predict
+from hcs.segment.normalise import Normalisation
 from hcs.segment.settings import InstanceSettings
 from hcs.segment.torch_instances import connected, grown, instances_on_device
-from hcs.segment.unet import UNetSpec, folded
-from hcs.tiles.settings import TileSettings
 
 
 def probabilities(seed: int, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
@@ -61,24 +55,6 @@ def test_growth_meets_in_the_middle_and_the_lower_label_wins() -> None:
     labels = torch.tensor([[2, 0, 0, 0, 1, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 0]], dtype=torch.bool)
     assert grown(labels, mask).tolist() == [[2, 2, 1, 1, 1, 0]]
-
-
-def test_a_field_on_its_device_comes_to_the_cpus_labels() -> None:
-    rng = np.random.default_rng(5)
-    spots = cv2.GaussianBlur((rng.random((210, 190)) < 0.004).astype(np.float32), (0, 0), 4.0)
-    pixels = rng.poisson(100 + 60_000 * spots).astype(np.uint16)
-    torch.manual_seed(1)
-    network = folded(new_network(UNetSpec(widths=(4, 8, 16))))
-    cut, settings = TileSettings(size_px=64), InstanceSettings(interior=0.3, min_confidence=0.0)
-    known = settled([statistics(pixels, step=sample_step(pixels.size), origin=(0, 0))])
-    clock = Stopwatch()
-    found = segment_on_device(pixels, known, network, Pace(most=4), cut=cut, settings=settings, clock=clock)
-    on_cpu = predict(network, known.apply(pixels), cut)
-    on_device = probabilities_on_device(normalised(torch.from_numpy(pixels), known), network, Pace(most=4), cut)
-    np.testing.assert_allclose(on_device.numpy(), on_cpu, atol=1e-5)
-    assert list(clock.seconds) == ["upload", "normalise", "infer", "instances"]
-    assert np.mean(found.numpy() > 0) == pytest.approx(np.mean(instances(on_cpu, settings) > 0), abs=0.01)
-    assert clock.bytes["upload"] == pixels.nbytes
 
 
 def test_a_field_of_one_value_is_dark_on_the_device_too() -> None:
