@@ -59,6 +59,10 @@ def run(
     such as 'plates/*.zarr', go into a folder each below --out, the controls of all first. PLATE and --out may be
     URLs: s3://, gs://, and https:// to read from.
     """
+    from hcs.run.warm import warm_up
+
+    if device == "cpu" and scheduler is None and cluster is None:
+        warm_up()  # beside all that comes before the first field
     from hcs.run.cluster import Workers
     from hcs.run.many import find_plates, is_many
     from hcs.run.run import run_plate

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hcs.measure.columns import channel_suffixes, column_dictionary
@@ -26,6 +26,9 @@ from hcs.measure.shape import Shape, measure_shape
 from hcs.measure.surroundings import Surroundings, find_surroundings
 from hcs.measure.window import Window
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Columns = dict[str, NDArray[np.generic]]
 
 
@@ -43,6 +46,8 @@ class NucleusTable:
 
     def to_frame(self) -> pd.DataFrame:
         """The columns as a DataFrame, in order."""
+        import pandas as pd  # noqa: PLC0415  half a second, which a worker need not spend
+
         return pd.DataFrame(self.columns)
 
 

@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING
 from hcs.errors import ConfigError
 from hcs.run.settings import ClusterSettings
 from hcs.run.slurm import slurm
+from hcs.run.warm import ENVIRONMENT, START_METHOD, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
-
-
-# One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many workers
-# share the machine, so the table is the same to the last bit. Dask's nanny would have malloc return memory at once,
-# which triples the network's time. Tasks keep no results in workers, so dask's memory limits, made for results that
-# pile up, are off.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-}
 
 
 _FIRST_WORKER_S = 60.0
@@ -124,12 +113,18 @@ def _local(workers: Workers) -> Iterator[Client]:
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+    warm_up()
+    settings = {
+        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+        "distributed.worker.multiprocessing-method": START_METHOD,
+    }
+    with dask.config.set(settings):
         cluster = LocalCluster(
             n_workers=workers.local_count,
             threads_per_worker=1,
             processes=True,
-            memory_limit=0,
+            memory_limit=0,  # made for results that pile up in workers, where tasks here keep none
+            env=dict(os.environ) | ENVIRONMENT,  # as it is now, not as it was when the forked process started
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its other pages: any port, for none but us
             silence_logs=50,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,15 @@ def run_plate(
     workers = workers or Workers()
     prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
     started = time.time()
-    if prepared.pending:
+    if not prepared.pending:
+        return conclude(prepared, started)
+    with ThreadPoolExecutor(1) as aside:
         with connect(workers) as client:
             prepared = open_run(prepared, client)
             prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
             _process_all(client, prepared)
-    return conclude(prepared, started)
+            summary = aside.submit(conclude, prepared, started)  # while the workers take their leave
+        return summary.result()
 
 
 def conclude(prepared: Prepared, started: float) -> RunSummary:

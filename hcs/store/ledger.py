@@ -6,16 +6,18 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import write_json
 from hcs.store.location import Location, map_at
 from hcs.store.table import part_is_valid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["ok", "empty", "failed", "pending"]
 
@@ -108,4 +110,6 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
                 **{name: float("nan") if value is None else value for name, value in entry.quality.items()},
             }
         )
+    import pandas as pd  # noqa: PLC0415  half a second, which a worker need not spend
+
     return pd.DataFrame(rows)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -18,6 +17,9 @@ from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import replacing
 from hcs.store.location import Location, Url
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FOOTER_BYTES = 2**18
 """More than the footer of a part, which is all that is fetched of one in a store to see whether it is valid."""
@@ -72,6 +74,8 @@ def write_frame(path: Location, frame: pd.DataFrame) -> None:
 
 def read_frame(path: Location) -> pd.DataFrame:
     """A small table; ResultsError where it is missing or damaged."""
+    import pandas as pd  # noqa: PLC0415  half a second, which a worker need not spend
+
     try:
         return pd.read_parquet(BytesIO(path.read_bytes()) if isinstance(path, Url) else path)
     except (OSError, pa.ArrowInvalid) as error:
