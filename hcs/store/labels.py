@@ -124,15 +124,19 @@ class LabelImage:
 
     def describe(self, folder: Location, n_levels: int) -> None:
         """Write the metadata of the label image in ``folder``."""
-        for file, text in _image_documents(self, n_levels).items():
-            (folder / file).write_bytes(text)
+        _put(folder, _image_documents(self, n_levels))
 
     def enlist(self, field: Location, n_levels: int) -> None:
         """Name the label image in the list of its field; a field without an image of its own shows it as one."""
         _enlist(field / "labels", self.name, self.ngff)
         node = read_node(field)
-        if node is None or "multiscales" not in node.ome:
-            self._write(field, n_levels, prefix=f"labels/{self.name}/")
+        if node is None:
+            _put(field, _field_documents(self, n_levels))
+        elif "multiscales" not in node.ome:
+            self._show(field, n_levels)
+
+    def _show(self, field: Location, n_levels: int) -> None:
+        self._write(field, n_levels, prefix=f"labels/{self.name}/")
 
     def _write(self, folder: Location, n_levels: int, *, prefix: str = "") -> None:
         """Write the metadata of an image whose levels are below ``prefix``."""
@@ -160,6 +164,14 @@ def _image_documents(image: LabelImage, n_levels: int) -> dict[str, bytes]:
 
 
 @lru_cache(maxsize=64)
+def _field_documents(image: LabelImage, n_levels: int) -> dict[str, bytes]:
+    """Metadata files of a field in a label store, which shows its labels as an image."""
+    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
+        image._show(Path(folder), n_levels)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+@lru_cache(maxsize=64)
 def _list_documents(name: str, ngff: Ngff) -> dict[str, bytes]:
     """Metadata files of a ``labels`` group that lists one name."""
     with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
@@ -171,10 +183,14 @@ def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
     """Add ``name`` to the labels that a ``labels`` group lists; others stay."""
     node = read_node(folder)
     if node is None:
-        for file, text in _list_documents(name, ngff).items():
-            (folder / file).write_bytes(text)
+        _put(folder, _list_documents(name, ngff))
     elif name not in node.ome.get("labels", ()):
         _add_to_list(folder, name, ngff)
+
+
+def _put(folder: Location, documents: dict[str, bytes]) -> None:
+    for file, text in documents.items():
+        (folder / file).write_bytes(text)
 
 
 def _add_to_list(folder: Location, name: str, ngff: Ngff) -> None:
