@@ -1,11 +1,11 @@
 """What one GPU does, in one command, on a machine without network: right or not, where the time goes, how fast.
 
-Needs numpy, torch, safetensors and this repository; OpenCV and numba only for the CPU's labels, to compare with.
-Makes fields of its own (two channels, uint16, about 1,500 nuclei in 2160 × 2160), and prints: agreement with the CPU,
-by precision; milliseconds by stage; megapixels a second of both channels with 1 to 16 reader threads, and the share of
-the time in which the device was busy; and what was achieved against the floor (operations over the measured rate of
-convolutions, bytes over the measured bandwidth to the device). Fields are read from .npy files, so that no codec
-is part of it.
+Needs numpy, torch, safetensors and this repository; OpenCV and numba for the CPU's labels, to compare with, and for
+measuring. Makes fields of its own (two channels, uint16, about 1,500 nuclei in 2160 × 2160), and prints: agreement
+with the CPU, by precision; milliseconds by stage; megapixels a second of both channels with 1 to 16 reader threads, and
+the share of the time in which the device was driven; and what was achieved against the floor (operations over the
+measured rate of convolutions, bytes over the measured bandwidth to the device). Fields are read from .npy files, so
+that no codec is part of it.
 
 Run in the repository:
     PYTHONPATH=. python benchmarks/gpu.py [--device cuda] [--size 2160] [--fields 64] [--tile 1024 …]
@@ -19,7 +19,6 @@ import json
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,11 +31,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hcs.clock import Stopwatch
-from hcs.segment.device import normalised, probabilities_on_device, segment_on_device
+from hcs.segment.device import OnDevice, normalised, probabilities_on_device, segment_on_device
 from hcs.segment.model import build_network
 from hcs.segment.network import Network
-from hcs.segment.normalise import Normalisation, sample_step, settled
-from hcs.segment.normalise import statistics as field_statistics
+from hcs.segment.normalise import Normalisation, normalisation_of
 from hcs.segment.pace import Pace
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
@@ -80,11 +78,6 @@ def load(device: torch.device) -> Network:
     return build_network(card, load_file(weights / "fast.safetensors"), device)
 
 
-def normalisation_of(plane: NDArray[np.uint16]) -> Normalisation:
-    """As `hcs.segment.normalise` has it, from a sample."""
-    return settled([field_statistics(plane, step=sample_step(plane.size))])
-
-
 def wait_for(device: torch.device) -> None:
     """Until the device has done all that it was asked."""
     if device.type == "cuda":
@@ -121,7 +114,7 @@ def agreement(image: NDArray[np.uint16], device: torch.device, cut: TileSettings
         pace = Pace(device=device, dtype=dtype)
         on_device = normalised(torch.from_numpy(plane).to(device), known)
         found = probabilities_on_device(on_device, network, pace, cut).cpu()
-        own = segment_on_device(plane, known, network, pace, cut=cut, settings=SETTINGS).cpu().numpy()
+        own = segment_on_device(plane, known, OnDevice((network,), pace, cut), SETTINGS)[0].cpu().numpy()
         differing = np.mean((own > 0) != (labels > 0))
         yield (
             f"{name:9s} largest difference of a probability {float((found - expected).abs().max()):.4f}; nuclei "
@@ -153,54 +146,58 @@ def stages(image: NDArray[np.uint16], network: Network, pace: Pace, cut: TileSet
     known, runs = normalisation_of(image[0]), []
     for i in range(6):
         clock = Stopwatch()
-        labels = segment_on_device(image[0], known, network, pace, cut=cut, settings=SETTINGS, clock=clock)
-        measured(labels, image, pace.device)
-        wait_for(pace.device)
-        clock.lap("measure")
-        labels.to(torch.int32).cpu()
-        clock.lap("download")
+        labels, sureness = segment_on_device(image[0], known, OnDevice((network,), pace, cut), SETTINGS, clock)
+        here = labels.to(torch.int32).cpu().numpy(), sureness.cpu().numpy()
+        clock.lap("download", here[0].nbytes + here[1].nbytes)
+        measured(*here, image)
+        clock.lap("measure (one thread of the host)")
         if i:
             runs.append(clock.seconds)
     return {stage: 1e3 * statistics.median(run[stage] for run in runs) for stage in runs[0]}
 
 
-def measured(labels: Tensor, image: NDArray[np.uint16], device: torch.device) -> Tensor:
-    """A small table (1 + n, 1 + channels) on the device: area, and mean of every channel; row 0 is the background."""
-    count = int(labels.max()) + 1
-    area = torch.bincount(labels.flatten(), minlength=count).double()
-    columns = [area]
-    for plane in image:
-        pixels = torch.from_numpy(plane).to(device).flatten().double()
-        columns.append(torch.bincount(labels.flatten(), weights=pixels, minlength=count) / area.clamp(min=1))
-    return torch.stack(columns, dim=1)
+def measured(labels: NDArray[np.int32], sureness: NDArray[np.float32], image: NDArray[np.uint16]) -> int:
+    """Measure the nuclei as `hcs run` does, on a thread of the host; rows of the table. Where OpenCV or numba is
+    missing, areas and means stand in for it, which `environment` says."""
+    try:
+        from hcs.measure.measure import measure_nuclei  # noqa: PLC0415
+        from hcs.measure.settings import MeasureSettings  # noqa: PLC0415
+    except ImportError:
+        area = np.bincount(labels.ravel())
+        means = [np.bincount(labels.ravel(), weights=plane.ravel()) / np.maximum(area, 1) for plane in image]
+        return len(means[0]) - 1
+    table = measure_nuclei(
+        labels.view(np.uint32),
+        image,
+        channels=("DNA", "CDK2"),
+        dna="DNA",
+        sensor="CDK2",
+        settings=MeasureSettings(),
+        pixel_size_um=0.65,
+        confidence=sureness,
+    )
+    return len(next(iter(table.columns.values())))
 
 
 def throughput(
     files: Sequence[Path], network: Network, pace: Pace, cut: TileSettings, readers: int
 ) -> tuple[float, float]:
-    """Megapixels of both channels a second, from files to labels and table in memory, and the device's busy share.
+    """Megapixels of both channels a second, from files to labels and table in memory, and the share of the time in
+    which the device worked or sent its results.
 
-    Readers read and take statistics ahead; one thread drives the device; labels and tables come down in another.
+    As `hcs.run.fields` has it: some threads read ahead, one drives the device, as many as read measure.
     """
-    device, busy, lock = pace.device, 0.0, threading.Lock()
+    busy = 0.0
 
     def read(path: Path) -> tuple[NDArray[np.uint16], Normalisation]:
         image = np.load(path)
         return image, normalisation_of(image[0])
 
-    def fetch(labels: Tensor, table: Tensor, marks: list[Any]) -> None:
-        nonlocal busy
-        labels.to(torch.int32).cpu(), table.cpu()
-        if marks:
-            marks[1].synchronize()
-            with lock:
-                busy += marks[0].elapsed_time(marks[1]) / 1e3
-
     began, size = time.perf_counter(), 0
-    with ThreadPoolExecutor(readers) as pool, ThreadPoolExecutor(1) as down:
+    with ThreadPoolExecutor(readers) as pool, ThreadPoolExecutor(readers) as measuring:
         waiting = iter(files)
         ahead: list[Future[tuple[NDArray[np.uint16], Normalisation]]] = []
-        done: list[Future[None]] = []
+        done: list[Future[int]] = []
         while True:
             while len(ahead) < AHEAD_PER_READER * readers and (path := next(waiting, None)) is not None:
                 ahead.append(pool.submit(read, path))
@@ -208,19 +205,13 @@ def throughput(
                 break
             image, known = ahead.pop(0).result()
             size += image.size
-            marks = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device.type == "cuda" else []
             at = time.perf_counter()
-            if marks:
-                marks[0].record()
-            labels = segment_on_device(image[0], known, network, pace, cut=cut, settings=SETTINGS)
-            table = measured(labels, image, device)
-            if marks:
-                marks[1].record()
-            else:
-                busy += time.perf_counter() - at
-            done.append(down.submit(fetch, labels, table, marks))
-            if len(done) > 2:
-                done[-3].result()
+            labels, sureness = segment_on_device(image[0], known, OnDevice((network,), pace, cut), SETTINGS)
+            here = labels.to(torch.int32).cpu().numpy(), sureness.cpu().numpy()
+            busy += time.perf_counter() - at
+            if len(done) >= AHEAD_PER_READER * readers:
+                done[-AHEAD_PER_READER * readers].result()
+            done.append(measuring.submit(measured, *here, image))
         for future in done:
             future.result()
     wall_s = time.perf_counter() - began
@@ -300,7 +291,10 @@ def main() -> None:
         throughput(files[:2], network, pace, cut, 1)
         for readers in options.readers:
             rate, busy = throughput(files, network, pace, cut, readers)
-            print(f"{readers:2d} reader threads: {rate:.1f} MP/s of both channels, device busy {busy:.0%}", flush=True)
+            print(
+                f"{readers:2d} + {readers} threads: {rate:.1f} MP/s of both channels, device busy {busy:.0%}",
+                flush=True,
+            )
         for remark in pace.take_remarks():
             print(f"note: {remark}")
     finally:

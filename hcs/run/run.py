@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
@@ -62,6 +63,7 @@ def run_plate(
         with connect(workers) as client:
             prepared = open_run(prepared, client)
             prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
+            aside.submit(import_module, "hcs.run.finish")  # takes seconds, in which this process would only wait
             _process_all(client, prepared)
             summary = aside.submit(conclude, prepared, started)  # while the workers take their leave
         return summary.result()
