@@ -41,9 +41,9 @@ def hands_of(device: str) -> int:
     """
     if device == "cpu":
         return 1
-    import torch  # noqa: PLC0415  a worker has it already
+    from hcs.segment.predict import count_devices  # noqa: PLC0415  torch, for which the client need not wait
 
-    return max(1, cores() // max(1, torch.cuda.device_count()) // 2)
+    return max(1, cores() // max(1, count_devices()) // 2)
 
 
 @lru_cache(maxsize=2)

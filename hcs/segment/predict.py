@@ -30,6 +30,11 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def count_devices() -> int:
+    """CUDA devices of this machine that this process may use."""
+    return torch.cuda.device_count()
+
+
 def tune_cpu(threads: int) -> None:
     """Set the CPU threads of torch and OpenCV, and keep freed tensors in the process: returning them to the system
     costs a third of the time."""
