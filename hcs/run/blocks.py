@@ -27,7 +27,7 @@ from hcs.store.location import location
 from hcs.store.plate import read_field
 from hcs.store.scratch import Scratch
 from hcs.tiles.blocks import Block, Box
-from hcs.tiles.ownership import Nuclei, claimed, near_edge, numbers, owned
+from hcs.tiles.ownership import Nuclei, claimed, left_out, near_edge, numbers, owned
 
 Seconds = dict[str, float]
 
@@ -120,7 +120,8 @@ def find_block(task: Task, known: Settled, i: int) -> Seconds:
     largest_px = task.large.cut.nucleus_px
     claims, too_large = claimed(found, block.core, shape=task.large.shape, largest_px=largest_px)
     clock.lap("instances")
-    task.scratch.write(name, _plain(claims) | {"too_large": np.array(too_large)})
+    nobodys = left_out(found, block.core, largest_px=largest_px).astype(np.int32)
+    task.scratch.write(name, _plain(claims) | {"too_large": np.array(too_large), "left_out": nobodys})
     clock.lap("write nuclei")
     return clock.seconds
 

@@ -27,15 +27,20 @@ from hcs.tiles.blocks import SEAM_PX, Box
 from hcs.tiles.ownership import Nuclei, joined, painted
 
 
-def measure_cell(task: Task, known: Settled, _owned: int, i: int) -> Seconds:
-    """Write the labels of one cell, and measure the nuclei whose first pixel lies in it."""
+def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
+    """Write the labels of one cell, and measure the nuclei whose first pixel lies in it; the field has ``owned``.
+
+    Objects that are left out for their size keep their neighbours' rings and backgrounds off themselves, as where the
+    field is in one piece; a pixel equally near to both is the nucleus'.
+    """
     name, clock = cell_name(i), Stopwatch()
     if task.scratch.holds(name):
         return {}
     tune_worker()
     job, cell = task.job, task.large.cells[i]
-    nuclei, ids = _nuclei_of(task, cell.read)
-    labels = painted(nuclei, ids, cell.read)
+    nuclei, ids, left_out = _nuclei_of(task, cell.read)
+    nobodys = owned + 1
+    labels = painted(joined([nuclei, left_out]), np.append(ids, nobodys), cell.read)
     clock.lap("instances")
     image = task.read(cell.read)
     clock.lap("read")
@@ -50,6 +55,7 @@ def measure_cell(task: Task, known: Settled, _owned: int, i: int) -> Seconds:
         window=Window(origin=(cell.read.y0, cell.read.x0), field=task.large.shape, backgrounds=known.backgrounds),
     )
     columns = _own_rows(table, nuclei, ids, cell.core)
+    labels[labels == nobodys] = 0
     clock.lap("measure")
     within = cell.core.within(cell.read)
     core = np.ascontiguousarray(labels[within])
@@ -96,20 +102,24 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     return entry
 
 
-def _nuclei_of(task: Task, box: Box) -> tuple[Nuclei, NDArray[np.int64]]:
-    """All nuclei of the field that have a pixel in ``box``, and their numbers."""
+def _nuclei_of(task: Task, box: Box) -> tuple[Nuclei, NDArray[np.int64], Nuclei]:
+    """All nuclei of the field that have a pixel in ``box``, their numbers, and as one more what was left out."""
     ids = task.scratch.read("owners")
     reach = task.large.cut.nucleus_px + SEAM_PX
-    parts, numbers_of = [], []
+    parts, numbers_of, runs = [], [], [np.empty((0, 3), np.int64)]
     for i, block in enumerate(task.large.blocks):
         hull = block.core.grown(reach, task.large.shape)
         if not box.overlaps(np.array([[hull.y0, hull.x0, hull.y1, hull.x1]]))[0]:
             continue
-        claims = nuclei_of_block(task.scratch.read(f"nuclei-{i:05d}"))
+        arrays = task.scratch.read(f"nuclei-{i:05d}")
+        claims = nuclei_of_block(arrays)
         here = np.flatnonzero((ids[f"ids_{i}"] > 0) & box.overlaps(claims.boxes))
         parts.append(claims.chosen(here))
         numbers_of.append(ids[f"ids_{i}"][here])
-    return joined(parts), np.concatenate([np.empty(0, np.int64), *numbers_of])
+        runs.append(arrays["left_out"].astype(np.int64))
+    nobodys = np.concatenate(runs)
+    left_out = Nuclei(nobodys, np.array([0, len(nobodys)]), np.full(1, np.nan))
+    return joined(parts), np.concatenate([np.empty(0, np.int64), *numbers_of]), left_out
 
 
 def _own_rows(table: NucleusTable, nuclei: Nuclei, ids: NDArray[np.int64], core: Box) -> dict[str, NDArray[Any]]:

@@ -62,7 +62,8 @@ def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Cal
         return lambda: given
     if target_px is None:
         return lambda: plate_diameter([], None)
-    first, *further = (partial(client.map, partial(field_diameters, job), some, pure=False) for some in _spread(keys))
+    looks = [(partial(field_diameters, job.for_fields(some)), some) for some in _spread(keys)]
+    first, *further = (partial(client.map, look, some, pure=False) for look, some in looks)
     looked_at = first()
 
     def wait() -> Diameter:

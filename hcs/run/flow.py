@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from hcs.errors import FieldError, HcsError
 from hcs.plate.keys import FieldKey
 from hcs.run.job import Job
 from hcs.run.large import LargeField
+from hcs.run.parcel import Sender, Senders, unpack
 from hcs.run.portions import Portions, Task
 from hcs.run.worker import enter_failure
 from hcs.store.ledger import LedgerEntry, write_entry
@@ -48,17 +48,20 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
     from distributed import KilledWorker  # noqa: PLC0415
 
     suspects: list[Task] = []
-    for portion, found in _completed(client, tasks, attempt=1):
+    senders = Senders()
+    for portion, found in _completed(client, tasks, senders, attempt=1):
         if isinstance(found, KilledWorker):
             suspects += portion
         else:
             yield from _outcomes(portion, found)
     for suspect in suspects:
-        for portion, found in _completed(client, [suspect], attempt=2):
+        for portion, found in _completed(client, [suspect], senders, attempt=2):
             yield from _outcomes(portion, found)
 
 
-def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterator[tuple[list[Task], Found]]:
+def _completed(
+    client: Client, tasks: Iterable[Task], senders: Senders, *, attempt: int
+) -> Iterator[tuple[list[Task], Found]]:
     """Fields with what became of them, as they finish; only a few tasks a worker are in flight, so that any number of
     fields costs client and scheduler the same."""
     from distributed import as_completed  # noqa: PLC0415
@@ -77,7 +80,8 @@ def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterat
             portion = waiting.take(workers=width.workers)
             if not portion:
                 return
-            watch(_submit(client, portion, attempt=attempt), portion)
+            sender = senders.of(portion[0][0])
+            watch(_submit(client, sender, [key for _, key in portion], attempt=attempt), portion)
 
     fill()
     for future, result in completed:
@@ -85,7 +89,7 @@ def _completed(client: Client, tasks: Iterable[Task], *, attempt: int) -> Iterat
         found = _found(future.status, result)
         for (job, key), large in zip(portion, found, strict=True) if isinstance(found, list) else ():
             if isinstance(large, LargeField):
-                watch(_submit_large(client, job, key, large, attempt=attempt), [(job, key)])
+                watch(_submit_large(client, senders.of(job), key, large, attempt=attempt), [(job, key)])
             else:
                 waiting.learn(large)
         yield portion, found
@@ -115,25 +119,23 @@ class _Width:
         return _IN_FLIGHT_PER_WORKER * self.workers
 
 
-def _submit(client: Client, portion: list[Task], *, attempt: int) -> Any:
+def _submit(client: Client, sender: Sender, keys: list[FieldKey], *, attempt: int) -> Any:
     # Plates of one name may run together: the folder tells them apart. Keys of one group let the scheduler hold back
     # what workers have no hands for, so that a worker that dies takes few fields with it.
-    job, keys = portion[0][0], [key for _, key in portion]
-    run = hashlib.sha256(job.out.encode()).hexdigest()[:12]
-    name = (f"hcs-{run}-{attempt}", str(keys[0]))
-    return client.submit(process, job.for_fields(keys), keys, pure=False, key=name)
+    name = (f"hcs-{sender.run}-{attempt}", str(keys[0]))
+    return client.submit(process, sender.parcel(keys), pure=False, key=name)
 
 
-def process(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry | LargeField]:
+def process(parcel: bytes) -> list[LedgerEntry | LargeField]:
     """`process_fields_here`, by a name for which the client need not import all that workers need."""
-    from hcs.run.fields import process_fields_here  # noqa: PLC0415
+    from hcs.run import fields  # noqa: PLC0415
 
-    return process_fields_here(job, keys)
+    return fields.process_fields_here(*unpack(parcel))
 
 
-def _submit_large(client: Client, job: Job, key: FieldKey, large: LargeField, *, attempt: int) -> Any:
+def _submit_large(client: Client, sender: Sender, key: FieldKey, large: LargeField, *, attempt: int) -> Any:
     """Tasks for a field in blocks; where the workers have too little memory for them, an entry that says so."""
-    run = f"hcs-{hashlib.sha256(job.out.encode()).hexdigest()[:12]}-{attempt}"
+    job, run = sender.job, f"hcs-{sender.run}-{attempt}"
     from hcs.run.blockflow import refusal, submit_blocks  # noqa: PLC0415  few plates need it
 
     reason = refusal(client, large)

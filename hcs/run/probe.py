@@ -145,7 +145,7 @@ def _probe(prepared: Prepared, infos: dict[FieldKey, FieldInfo], workers: Worker
         first, warm_s = _timed(client, prepared.job, warm)
         entries, timed_s = _timed(client, prepared.job, _for_a_while(rest, at_least=count * _FEWEST_PER_WORKER))
         peak = max(client.run(peak_bytes).values())
-        projected = client.submit(projected_bytes, prepared.job, rest[0], pure=False).result()
+        projected = client.submit(projected_bytes, prepared.job.for_field(rest[0]), rest[0], pure=False).result()
     done = [entry for entry in (*first, *entries) if entry.done]
     if not done:
         raise PlateError(f"{prepared.job.plate.path}: of the fields tried none can be processed ({first[0].reason})")

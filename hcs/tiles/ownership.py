@@ -65,11 +65,26 @@ def claimed(nuclei: Nuclei, core: Box, *, shape: tuple[int, int], largest_px: in
 
     A nucleus that reaches beyond what the block sees is larger than that: the block sees that far around its core.
     """
-    near = core.grown(SEAM_PX, shape).holds(*nuclei.first)
-    boxes = nuclei.boxes
-    fits = (boxes[:, 2] - boxes[:, 0] <= largest_px) & (boxes[:, 3] - boxes[:, 1] <= largest_px)
+    near, fits = core.grown(SEAM_PX, shape).holds(*nuclei.first), _fits(nuclei, largest_px)
     too_large = int(np.count_nonzero(core.holds(*nuclei.first) & ~fits))
     return nuclei.chosen(near & fits), too_large
+
+
+def left_out(nuclei: Nuclei, core: Box, *, largest_px: int) -> Ints:
+    """Runs (m, 3) of the pixels in ``core`` of nuclei larger than ``largest_px``: they are nobody's, and no background
+    either.
+
+    Every block knows them in its core, whatever it sees of such a nucleus: that is larger, too.
+    """
+    y, start, stop = nuclei.chosen(~_fits(nuclei, largest_px)).runs.T
+    start, stop = np.maximum(start, core.x0), np.minimum(stop, core.x1)
+    inside = (y >= core.y0) & (y < core.y1) & (stop > start)
+    return np.asarray(np.column_stack([y, start, stop])[inside], np.int64)
+
+
+def _fits(nuclei: Nuclei, largest_px: int) -> Flags:
+    boxes = nuclei.boxes
+    return np.asarray((boxes[:, 2] - boxes[:, 0] <= largest_px) & (boxes[:, 3] - boxes[:, 1] <= largest_px))
 
 
 def owned(claims: Sequence[Nuclei], cores: Sequence[Box]) -> list[Flags]:

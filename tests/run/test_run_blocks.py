@@ -41,9 +41,10 @@ from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.labels import prepare_label_plate, read_labels
 from hcs.store.ledger import LedgerEntry
-from hcs.store.plate import read_info
+from hcs.store.plate import read_field, read_info
 from hcs.store.results import open_results
 from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.tiles.seams import BOX
 
 WELL = WellId.parse("A01")
 KEY = FieldKey(WELL, 0)
@@ -248,6 +249,23 @@ def test_objects_larger_than_the_limit_are_said_to_be_left_out(small: Task) -> N
     for axis in "YX":
         side = box[f"Nuclei_AreaShape_BoundingBoxMaximum_{axis}"] - box[f"Nuclei_AreaShape_BoundingBoxMinimum_{axis}"]
         assert side.max() <= 24
+
+
+def test_objects_that_are_left_out_are_no_background_of_their_neighbours(small: Task) -> None:
+    largest_px = 28
+    by_hand(replace(small, large=replace(small.large, cut=replace(small.large.cut, nucleus_px=largest_px))))
+    job = small.job
+    segmenter = segmenter_of(job.model, "cpu", flips=False)
+    image = read_field(job.plate, KEY, channels=(0, 1))
+    whole = analyse_field(image, segmenter, job.channels, job.config, pixel_size_um=small.large.pixel_size_um)
+    expected = whole.nuclei.to_frame()
+    y0, x0, y1, x1 = (expected[name] for name in BOX)
+    expected = expected[(y1 - y0 <= largest_px) & (x1 - x0 <= largest_px)]
+    found = pd.read_parquet(Path(job.out) / "nuclei")
+    assert 5 < len(found) == len(expected) < len(whole.nuclei.to_frame()) - 5
+    for channel in ("DNA", "CDK2"):  # but for a few pixels equally near to both, which in one piece go by number
+        name = f"Nuclei_Intensity_LocalBackground_{channel}"
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-2, err_msg=name)
 
 
 def test_workers_with_less_memory_than_projected_are_refused(small: Task) -> None:
