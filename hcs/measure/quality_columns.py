@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hcs.measure.columns import HCS, Column, channel_suffixes
-from hcs.measure.quality import ChannelQuality
+
+if TYPE_CHECKING:
+    from hcs.measure.quality import ChannelQuality  # numba, which naming columns does without, takes half a second
 
 MEASURES: Final = {
     "focus": "Focus",

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from hcs.errors import ConfigError, PlateError
 
 _WELL = re.compile(r"^\s*([A-Za-z]{1,2})\s*0*([1-9][0-9]?)\s*$")
+_FORMATS = ((8, 12), (16, 24), (32, 48))
 
 
 def row_index(letters: str) -> int:
@@ -53,6 +54,16 @@ class WellId:
 
     def __str__(self) -> str:
         return self.row_name + self.column_name
+
+
+def plate_shape(wells: list[WellId]) -> tuple[int, int]:
+    """Rows and columns of the smallest common plate format, 96 wells or more, that holds ``wells``."""
+    rows = max((w.row for w in wells), default=0) + 1
+    columns = max((w.column for w in wells), default=0) + 1
+    for shape in _FORMATS:
+        if rows <= shape[0] and columns <= shape[1]:
+            return shape
+    return rows, columns
 
 
 @dataclass(frozen=True, slots=True, order=True)

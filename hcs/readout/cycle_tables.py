@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,10 +103,10 @@ def phase_parts(cycle: PlateCycle, nuclei: pd.DataFrame) -> Iterator[tuple[str, 
 
     ``nuclei`` is the table that ``cycle`` was found in. One well at a time, so that a plate of any size fits.
     """
-    keys = [key for key in _KEYS if key in nuclei]
+    keys = nuclei[[key for key in _KEYS if key in nuclei]]
     for i, rows in enumerate(cycle.rows(single=False)):
         if rows.size:
-            part = nuclei[keys].iloc[rows].reset_index(drop=True)
+            part = keys.iloc[rows].reset_index(drop=True)
             yield cycle.wells[i], pd.concat([part, _phases(cycle, i, rows)], axis=1)
 
 
@@ -128,6 +129,12 @@ def _phases(cycle: PlateCycle, well: int, rows: Codes) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _category(codes: npt.NDArray[np.int8], names: tuple[str, ...]) -> pd.Categorical[str]:
+def _category(codes: npt.NDArray[np.int8], names: tuple[str, ...]) -> pd.Categorical[Any]:
     """Codes (n,), -1 for none, as text of few values."""
-    return pd.Categorical.from_codes(codes, pd.Index(names))
+    return pd.Categorical.from_codes(codes, dtype=_dtype(names))
+
+
+@lru_cache(maxsize=8)
+def _dtype(names: tuple[str, ...]) -> pd.CategoricalDtype[Any]:
+    """The type of a column of these values, the same for all wells, as making one takes long."""
+    return pd.CategoricalDtype(pd.Index(names))

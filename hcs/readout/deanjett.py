@@ -98,13 +98,15 @@ def fit_cycle(counts: Floats, prior: Prior, *, ratios: tuple[float, ...] = ()) -
 
 def _climb(point: Floats, counts: Floats, mean: Floats, precision: Floats) -> tuple[Floats, float]:
     """The top of the log posterior next to a point, and its height."""
-    value, gradient, information = _slopes(point, counts, mean, precision)
+    parts = _parts(point[_PEAKS])
+    value, gradient, information = _slopes(point, parts, counts, mean, precision)
     damping = 1e-3
     for _ in range(_MOST_STEPS):
         damped = information + damping * np.diag(np.diag(information))
         trial = point + np.clip(np.linalg.solve(damped, gradient), -_LARGEST_STEP, _LARGEST_STEP)
         trial[_PEAKS] = np.clip(trial[_PEAKS], _LOWEST, _HIGHEST)
-        height = _log_posterior(trial, counts, mean, precision)
+        parts = _parts(trial[_PEAKS])
+        height = _log_posterior(trial, parts, counts, mean, precision)
         if height < value:
             damping *= 10
             if damping > 1e6:
@@ -114,7 +116,7 @@ def _climb(point: Floats, counts: Floats, mean: Floats, precision: Floats) -> tu
         value = height
         if gain < _CONVERGED:
             break
-        value, gradient, information = _slopes(point, counts, mean, precision)
+        value, gradient, information = _slopes(point, parts, counts, mean, precision)
     return point, value
 
 
@@ -156,14 +158,16 @@ def _phases(point: Floats, parts: Floats) -> Floats:
     return phases_of(parts, _shares(point[_BELOW]), _shares(point[_S]))
 
 
-def _log_posterior(point: Floats, counts: Floats, mean: Floats, precision: Floats) -> float:
-    density = _shares(point[_WEIGHTS]) @ _phases(point, _parts(point[_PEAKS]))
+def _log_posterior(point: Floats, parts: Floats, counts: Floats, mean: Floats, precision: Floats) -> float:
+    """Log posterior at a point whose ``parts`` (9, B) are known, as making them takes longest."""
+    density = _shares(point[_WEIGHTS]) @ _phases(point, parts)
     return float(counts @ np.log(density) - 0.5 * precision @ (point - mean) ** 2)
 
 
-def _slopes(point: Floats, counts: Floats, mean: Floats, precision: Floats) -> tuple[float, Floats, Floats]:
-    """Log posterior, its gradient (14,) and its expected information (14, 14) at a point."""
-    parts = _parts(point[_PEAKS])
+def _slopes(
+    point: Floats, parts: Floats, counts: Floats, mean: Floats, precision: Floats
+) -> tuple[float, Floats, Floats]:
+    """Log posterior, its gradient (14,) and its expected information (14, 14) at a point of known ``parts`` (9, B)."""
     weights, phases = _shares(point[_WEIGHTS]), _phases(point, parts)
     density = weights @ phases
     jacobian = np.empty((len(point), EDGES_N.size - 1))

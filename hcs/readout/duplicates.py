@@ -9,7 +9,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from hcs.measure.columns import Column
 from hcs.readout.columns import number_column, text_column
@@ -111,6 +110,8 @@ def _mutual(
     one: Floats, other: Floats, radii: tuple[Floats, Floats], *, slack: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Index pairs of points that are nearest to each other, within ``slack`` of the larger radius; their distances."""
+    from scipy.spatial import cKDTree  # noqa: PLC0415  a third of a second, for what few plates ask for
+
     distance, forth = cKDTree(other).query(one)
     back = cKDTree(one).query(other)[1]
     near = distance <= slack * np.maximum(radii[0], radii[1][forth])

@@ -16,7 +16,6 @@ from hcs.readout.nuclei import (
     SOLIDITY,
     TOUCHES_BORDER,
     measured_rows,
-    numbers,
     rows_of_wells,
     well_codes,
 )
@@ -53,19 +52,29 @@ def well_features(tables: ByWell, wells: list[str], settings: ReadoutSettings) -
     place = {well: i for i, well in enumerate(wells)}
     columns: dict[str, Floats] = {}
     for well, nuclei in tables:
-        keep = measured_rows(nuclei, settings)
-        for name in _numeric(nuclei):
-            values = numbers(nuclei, name)[keep]
-            values = values[np.isfinite(values)]
-            for kind in ("Mean", "Median"):
-                columns.setdefault(f"{kind}_{name}", np.full(len(wells), np.nan))
-            if values.size:
-                columns[f"Mean_{name}"][place[well]] = values.mean()
-                columns[f"Median_{name}"][place[well]] = np.median(values)
+        names = _numeric(nuclei)
+        means, medians = _averages(nuclei[names].to_numpy(dtype=np.float64)[measured_rows(nuclei, settings)])
+        for i, name in enumerate(names):
+            for kind, averages in (("Mean", means), ("Median", medians)):
+                columns.setdefault(f"{kind}_{name}", np.full(len(wells), np.nan))[place[well]] = averages[i]
     for name in SENSOR_FEATURES:
         for kind in ("Mean", "Median"):
             columns.setdefault(f"{kind}_{name}", np.full(len(wells), np.nan))
     return pd.DataFrame(columns)
+
+
+def _averages(values: Floats) -> tuple[Floats, Floats]:
+    """Means and medians (p,) of the finite values of each column (n, p); NaN for a column without any."""
+    rows = np.ascontiguousarray(values.T)  # a sum along memory has the bits of a sum of the column alone
+    means, medians = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    if not rows.size:
+        return means, medians
+    finite = np.isfinite(rows)
+    whole = finite.all(axis=1)
+    means[whole], medians[whole] = rows[whole].mean(axis=1), np.median(rows[whole], axis=1)
+    for i in np.flatnonzero(~whole & finite.any(axis=1)):
+        means[i], medians[i] = rows[i, finite[i]].mean(), np.median(rows[i, finite[i]])
+    return means, medians
 
 
 def content_in_n(features: pd.DataFrame, peak: DnaPeak) -> pd.DataFrame:

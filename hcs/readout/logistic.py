@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 from scipy.special import expit, fdtrc, fdtri, stdtrit
 
 from hcs.readout.groups import Floats
@@ -165,6 +164,8 @@ def _polished(doses: _Doses, log_ec50: float, hill: float, trials: Floats) -> tu
     def residuals(q: Floats) -> Floats:
         out: Floats = root * (response(doses.x, q[0], q[1], q[2], q[3]) - doses.y)
         return out
+
+    from scipy.optimize import least_squares  # noqa: PLC0415  a third of a second, which a plate without doses saves
 
     found = least_squares(
         residuals,

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hcs.plate.keys import WellId
+from hcs.plate.keys import WellId, plate_shape
 from hcs.report.cells import Cells
 from hcs.report.conditions import Histograms
 from hcs.report.distrust import distrusted
 from hcs.report.embed import LONGEST_TEXT, table_data
-from hcs.report.heatmap import plate_shape
 from hcs.report.names import readout_name
 from hcs.report.pictures import Pictures
 from hcs.report.tables import ABSENT, PlateTables

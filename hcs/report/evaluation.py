@@ -12,7 +12,8 @@ from hcs.evaluate.columns import metrics
 from hcs.evaluate.evaluation import Evaluation
 from hcs.report.evaluation_figures import distribution_figure, error_figure, strata_figure, threshold_figure
 from hcs.report.evaluation_text import amount, cell, headlines, rows_of, title
-from hcs.report.page import CSS, bullets, picture, provenance_table, table
+from hcs.report.figures import picture
+from hcs.report.page import CSS, bullets, provenance_table, table
 from hcs.report.style import number
 
 _CAPTIONS = {

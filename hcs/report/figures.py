@@ -1,10 +1,12 @@
-"""All figures of the report, the composite one, and figures as files."""
+"""All figures of the report, the composite one, and figures as files or in a page."""
 
 from __future__ import annotations
 
+import base64
 import os
 import warnings
 from contextlib import suppress
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -27,6 +29,7 @@ __all__ = [
     "dose_curves",
     "figure_bytes",
     "overlay_figure",
+    "picture",
     "plate_heatmap",
     "readme_figure",
     "save_figure",
@@ -80,6 +83,14 @@ def figure_bytes(figure: Figure, *, kind: Format = "png", dpi: int = 110) -> byt
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
+
+
+def picture(figure: Figure, alt: str) -> str:
+    """A figure as HTML with an inline PNG, ``alt`` also being its caption."""
+    data = base64.b64encode(figure_bytes(figure)).decode("ascii")
+    text = escape(alt)
+    image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> None:

@@ -8,21 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hcs.plate.keys import WellId, row_name
+from hcs.plate.keys import WellId, plate_shape, row_name
 from hcs.report.style import COLOUR_MAP, short
 
-_FORMATS = ((2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))
 _MARKERS = (("negative", "o", "negative control"), ("positive", "^", "positive control"))
-
-
-def plate_shape(wells: list[WellId]) -> tuple[int, int]:
-    """Rows and columns of the smallest common plate format, 96 wells or more, that holds ``wells``."""
-    rows = max((w.row for w in wells), default=0) + 1
-    columns = max((w.column for w in wells), default=0) + 1
-    for shape in _FORMATS[4:]:
-        if rows <= shape[0] and columns <= shape[1]:
-            return shape
-    return rows, columns
 
 
 def draw_plate(axes: Axes, wells: pd.DataFrame, readout: str) -> None:

@@ -1,16 +1,12 @@
-"""The pieces that every HTML page of hcs is made of: style, tables, lists, figures; every text is escaped."""
+"""The pieces that every HTML page of hcs is made of: style, tables, lists; every text is escaped."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import pandas as pd
-from matplotlib.figure import Figure
-
-from hcs.report.figures import figure_bytes
 
 CSS = """
 :root{--ink:#1b1b1b;--paper:#fff;--line:#d8d8d8;--soft:#f4f5f6}
@@ -58,11 +54,3 @@ def bullets(lines: Iterable[str], *, css: str = "") -> str:
     """A list; nothing for no lines."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<ul class="{css}">{items}</ul>' if items else ""
-
-
-def picture(figure: Figure, alt: str) -> str:
-    """A figure as inline PNG, ``alt`` also being its caption."""
-    data = base64.b64encode(figure_bytes(figure)).decode("ascii")
-    text = escape(alt)
-    image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

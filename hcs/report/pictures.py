@@ -18,6 +18,8 @@ _MOST_BYTES = 3_400_000
 _SHEET_COLUMNS = 40
 _CONTRAST_FIELDS = 8
 _CENTRE = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
+_NUMBERS = (("content", "Nuclei_DNA_ContentN"), ("ratio", "Nuclei_Sensor_Ratio"))
+_OF_NUCLEI = (*KEYS, *_CENTRE, *(name for _, name in _NUMBERS))
 _FIRST = ("Phase", "CDK2 Phase", "CDK2 State", "Gate")
 _NOT_A_COLOUR = frozenset({"Metadata_Plate", "Metadata_Well"})
 
@@ -54,13 +56,16 @@ def pictured_fields(fields: pd.DataFrame) -> dict[str, int]:
     if fields.empty or "Status" not in fields:
         return {}
     done = fields[fields["Status"].isin(["ok", "empty"])]
-    chosen = {}
-    for well, rows in done.groupby("Metadata_Well", sort=False):
-        flagged = rows[rows["Flags"].fillna("") != ""] if "Flags" in rows else rows.head(0)
-        ranked = rows.sort_values(["Count_Nuclei", "Metadata_Site"], kind="stable")
-        row = flagged.iloc[0] if len(flagged) else ranked.iloc[len(ranked) // 2]
-        chosen[str(well)] = int(row["Metadata_Site"])
-    return chosen
+    ranked = done.sort_values(["Count_Nuclei", "Metadata_Site"], kind="stable")
+    of_well = ranked.groupby("Metadata_Well", sort=False)["Metadata_Site"]
+    middle = ranked[of_well.cumcount() == of_well.transform("size") // 2]
+    flagged = done[done["Flags"].fillna("") != ""] if "Flags" in done else done.head(0)
+    chosen = {
+        well: site
+        for rows in (middle, flagged.drop_duplicates("Metadata_Well"))
+        for well, site in zip(rows["Metadata_Well"], rows["Metadata_Site"], strict=True)
+    }
+    return {str(well): int(chosen[well]) for well in done["Metadata_Well"].unique()}
 
 
 def take_pictures(
@@ -84,7 +89,8 @@ def take_pictures(
     colourings = nucleus_colourings(tables.nuclei)
     taken.colourings = [{"title": c.title, "categories": list(c.categories)} for c in colourings]
     by_well = {str(w): rows for w, rows in shown.groupby("Metadata_Well")} if shown is not None else {}
-    numbered = tables.nuclei.assign(_row=np.arange(len(tables.nuclei)))
+    numbered = tables.nuclei[[name for name in _OF_NUCLEI if name in tables.nuclei]]
+    numbered = numbered.assign(_row=np.arange(len(numbered)))
     nuclei = dict(iter(numbered.groupby("Metadata_Well", observed=True))) if len(numbered) else {}
     side = _crop_side(tables.nuclei)
     crops: list[list[Bytes]] = [[] for _ in channels]
@@ -162,7 +168,7 @@ def _nucleus_data(own: pd.DataFrame, colourings: list[Colouring]) -> dict[str, o
     known = np.nan_to_num(rows, nan=-1).astype(np.int64)
     codes = ["".join("." if row < 0 else str(c.codes[row]) for row in known.tolist()) for c in colourings]
     data: dict[str, object] = {"codes": codes}
-    for key, name in (("content", "Nuclei_DNA_ContentN"), ("ratio", "Nuclei_Sensor_Ratio")):
+    for key, name in _NUMBERS:
         if name in own:
             data[key] = float32_text(own[name].to_numpy(dtype=np.float64, na_value=np.nan))
     return data

@@ -22,7 +22,7 @@ WINDOW_PX = 640
 
 _MOST_OUTLINES = 400
 _SAMPLED_PX = 1024
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+_LETTERS = np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_", np.uint8)
 _REACH = 31
 BEST = 45
 _QUALITIES = (BEST, 25, 10)  # few, as encoding takes most of the time of a report
@@ -44,6 +44,8 @@ class Plane(Protocol):
 
 
 Bytes = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.integer]
+"""Whole (x, y) points (n, 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ class Contrast:
     def grey(self, image: Pixels) -> Bytes:
         """The image with its dtype replaced by 8 bits; values beyond black and white are clipped."""
         span = max(self.white - self.black, 1e-9)
-        scaled = (np.nan_to_num(image.astype(np.float32)) - self.black) * np.float32(255 / span)
+        pixels = image.astype(np.float32)
+        if image.dtype.kind == "f":  # others are finite, and most fields are of whole numbers
+            pixels = np.nan_to_num(pixels)
+        scaled = (pixels - self.black) * np.float32(255 / span)
         grey: Bytes = np.clip(scaled, 0, 255).astype(np.uint8)
         return grey
 
@@ -76,7 +81,7 @@ def contrast(images: Sequence[Plane]) -> Contrast:
 class FieldPicture:
     """A field (or its middle) as pictures of each channel and outlines in the pictures' pixels.
 
-    ``outlines`` are texts (see ``outline_text``) and ``objects`` the labels they belong to.
+    ``outlines`` are texts (see ``outline_texts``) and ``objects`` the labels they belong to.
     """
 
     width: int
@@ -172,34 +177,42 @@ def _middle(length: int) -> slice:
 
 def _outlines(labels: npt.NDArray[np.integer], scale: float) -> list[tuple[int, str]]:
     """(label, outline) of the largest part of each nucleus, by label."""
-    found = []
+    found: dict[int, Points] = {}
     for label, box in enumerate(find_objects(labels.astype(np.int32, copy=False)), start=1):
         if box is None:
             continue
-        top, left = box[0].start, box[1].start
         inside = (labels[box] == label).view(np.uint8)
-        contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        smooth = cv2.approxPolyDP(max(contours, key=len), 0.6 / scale, True)[:, 0]
-        points = np.rint((smooth + np.array([left + 0.5, top + 0.5])) * scale).astype(np.int64)
-        if len(points) >= 3:
-            found.append((label, outline_text(points)))
+        corner = (box[1].start, box[0].start)
+        contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=corner)
+        smooth = cv2.approxPolyDP(max(contours, key=len), 0.6 / scale, True)
+        if len(smooth) >= 3:
+            found[label] = smooth[:, 0]
         if len(found) == _MOST_OUTLINES:
             break
-    return found
+    if not found:
+        return []
+    points = np.rint((np.concatenate(list(found.values())) + 0.5) * scale).astype(np.int64)
+    return list(zip(found, outline_texts(points, [len(own) for own in found.values()]), strict=True))
 
 
-def outline_text(points: npt.NDArray[np.int64]) -> str:
-    """A closed polygon of whole (x, y) points from 0 to 4,095 as text of 64 letters.
+def outline_texts(points: Points, lengths: Sequence[int]) -> list[str]:
+    """Closed polygons of whole (x, y) points from 0 to 4,095, one after the other in ``points`` (n, 2), as texts of 64
+    letters.
 
     Two letters each for the first x and y, then a letter each for the steps in x and y, 32 standing for none; a step
-    of more than 31 is made in several.
+    of more than 31 is made in several, one of 0 in none.
     """
-    (x, y), *further = points.tolist()
-    text = [_DIGITS[x >> 6], _DIGITS[x & 63], _DIGITS[y >> 6], _DIGITS[y & 63]]
-    for goal_x, goal_y in further:
-        while (x, y) != (goal_x, goal_y):
-            step_x = max(-_REACH, min(_REACH, goal_x - x))
-            step_y = max(-_REACH, min(_REACH, goal_y - y))
-            text += [_DIGITS[step_x + 32], _DIGITS[step_y + 32]]
-            x, y = x + step_x, y + step_y
-    return "".join(text)
+    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    steps = np.diff(points, axis=0, prepend=points[:1])
+    steps[first] = 0
+    parts = -(-np.abs(steps).max(axis=1) // _REACH)
+    done = _REACH * (np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts))[:, None]
+    whole = np.repeat(steps, parts, axis=0)
+    made = np.sign(whole) * np.clip(np.abs(whole) - done, 0, _REACH)
+    starts = np.stack([points[first] >> 6, points[first] & 63], axis=-1).reshape(-1, 4)
+    heads, tails = (_LETTERS[codes].tobytes().decode("ascii") for codes in (starts, made + 32))
+    ends = 2 * np.cumsum(np.add.reduceat(parts, first))
+    return [
+        heads[4 * i : 4 * i + 4] + tails[start:end]
+        for i, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
+    ]

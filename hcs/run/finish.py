@@ -116,7 +116,10 @@ def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWe
         return None
     excluded = used[used["Status"] == "excluded"].groupby("Metadata_Well")["Metadata_Site"].agg(list).to_dict()
     return (
-        (well, seen_twice.without(nuclei[~nuclei["Metadata_Site"].isin(excluded.get(well, []))]))
+        (
+            well,
+            seen_twice.without(nuclei[~nuclei["Metadata_Site"].isin(excluded[well])] if well in excluded else nuclei),
+        )
         for well, nuclei in results.nuclei_by_well(results.stored_columns())
     )
 

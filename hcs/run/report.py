@@ -7,27 +7,30 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hcs.errors import HcsError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.report.cells import measured, scatter_cells
 from hcs.report.conditions import dna_histograms
 from hcs.report.data import page_data
-from hcs.report.figures import save_figure
 from hcs.report.html import render_report
 from hcs.report.pictures import Pictures, Reader, pictured_fields, take_pictures
-from hcs.report.plots import plate_figures
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
 from hcs.report.thumbnails import Plane
 from hcs.store.atomic import cannot_write, write_text
+from hcs.store.labels import read_labels
 from hcs.store.lazy import open_channels, open_labels
+from hcs.store.parts import stored_columns
 from hcs.store.plate import open_plate, read_field
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.table import read_frame
+
+if TYPE_CHECKING:
+    from hcs.report.cells import Cells
+    from hcs.report.conditions import Histograms
 
 READOUT_RECORD = "readout.json"
 """Settings and notes of the readouts that the tables hold, which need not be the run's."""
@@ -57,7 +60,7 @@ def write_report(folder: Path, *, pictures: bool = True, figures: bool = False) 
     page = render_report(tables, data, notes=readout["notes"], provenance=provenance)
     write_text(folder / "report.html", page)
     if figures or (folder / "figures").is_dir():
-        _write_figures(folder / "figures", plate_figures(tables, histograms=histograms, cells=cells))
+        _write_figures(folder / "figures", tables, histograms, cells)
     return folder / "report.html"
 
 
@@ -81,19 +84,18 @@ def _nuclei(folder: Path, results: Results) -> pd.DataFrame:
     wanted = [name for name in (*NUCLEUS_COLUMNS, *saturated) if name in known]
     nuclei = results.nuclei(columns=[*wanted, DNA_CONTENT_N])
     nuclei["Metadata_Well"] = nuclei["Metadata_Well"].astype(str)
-    phases = _phases(folder)
+    phases = _phases(folder, results)
     return nuclei if phases.empty else nuclei.merge(phases, on=list(KEYS), how="left")
 
 
-def _phases(folder: Path) -> pd.DataFrame:
+def _phases(folder: Path, results: Results) -> pd.DataFrame:
     """The text columns of phases/ (phase, gate, sensor phase) by nucleus."""
-    parts = sorted((folder / "phases").rglob("*.parquet"))
-    if not parts:
+    if not any((folder / "phases").rglob("*.parquet")):
         return pd.DataFrame()
-    frames = [pd.read_parquet(part, partitioning=None) for part in parts]
-    table = pd.concat(frames, ignore_index=True)
+    stored = stored_columns(folder / "phases")
+    table = results.phases(columns=[name for name in stored if not name.startswith(("Metadata_Plate", "Probability_"))])
     texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS]
-    return table[[*KEYS, *(c for c in texts if c != "Metadata_Plate")]].drop_duplicates(list(KEYS))
+    return table[[*KEYS, *texts]].drop_duplicates(list(KEYS))
 
 
 def readout_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,6 +142,8 @@ def _reader(results: Results, channels: tuple[int, ...]) -> Reader:
         try:
             if large and labelled:
                 return images, open_labels(plate.path if target == "plate" else f"{results.folder}/labels.zarr", key)
+            if target == "plate":  # which is open, while results.labels would look the field up in all of its metadata
+                return images, read_labels(plate.path, key, path=plate.entry(key).path)
             return images, results.labels(well, field) if labelled else None
         except HcsError:
             return images, None
@@ -147,8 +151,12 @@ def _reader(results: Results, channels: tuple[int, ...]) -> Reader:
     return read
 
 
-def _write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
+def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | None, cells: Cells | None) -> None:
     """Each figure as PNG and SVG; figures of an earlier report that this one has no more are deleted."""
+    from hcs.report.figures import save_figure  # noqa: PLC0415  matplotlib, which the page does without, takes a second
+    from hcs.report.plots import plate_figures  # noqa: PLC0415
+
+    figures = plate_figures(tables, histograms=histograms, cells=cells)
     try:
         folder.mkdir(exist_ok=True)
         for old in (*folder.glob("*.png"), *folder.glob("*.svg")):

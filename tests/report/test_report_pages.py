@@ -13,7 +13,7 @@ import pytest
 from report_helpers import Page
 
 from hcs.errors import ConfigError, ResultsError
-from hcs.plate.keys import WellId
+from hcs.plate.keys import WellId, plate_shape
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
 from hcs.report.compounds import compound_rows, losing_nuclei
@@ -27,11 +27,12 @@ from hcs.report.figures import (
     readme_figure,
     save_figure,
 )
-from hcs.report.heatmap import plate_shape
 from hcs.report.html import render_report
 from hcs.report.overlay import outlined
+from hcs.report.pictures import pictured_fields
 from hcs.report.summary import answers
 from hcs.report.tables import PlateTables
+from hcs.report.thumbnails import outline_texts
 from hcs.run.report import write_report
 from hcs.store.atomic import write_json
 
@@ -327,3 +328,39 @@ def test_files_by_their_ending_and_the_same_twice(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
     with pytest.raises(ConfigError, match=r"'a.pdf' does not end in .png or .svg"):
         save_figure(plate_heatmap(wells, RATIO), tmp_path / "a.pdf")
+
+
+def test_outline_texts_are_read_back_as_the_polygons() -> None:
+    letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+    polygons = [
+        np.array([[5, 7], [5, 7], [6, 7], [6, 9]]),  # a step of nothing has no letters
+        np.array([[4000, 3], [3900, 3], [3900, 70], [3931, 39]]),  # long steps are made in several
+        np.array([[0, 0], [1, 1], [0, 2]]),
+    ]
+    texts = outline_texts(np.concatenate(polygons), [len(polygon) for polygon in polygons])
+    for text, polygon in zip(texts, polygons, strict=True):
+        codes = [letters.index(letter) for letter in text]
+        places = [(64 * codes[0] + codes[1], 64 * codes[2] + codes[3])]
+        for x, y in zip(codes[4::2], codes[5::2], strict=True):
+            places.append((places[-1][0] + x - 32, places[-1][1] + y - 32))
+        assert places[-1] == tuple(polygon[-1])
+        assert {tuple(corner) for corner in polygon.tolist()} <= set(places)
+        assert (np.abs(np.diff(places, axis=0)) <= 31).all()
+    assert len(texts[0]) == 4 + 2 * 2
+
+
+def test_the_pictured_field_is_the_first_flagged_one_else_that_of_median_count() -> None:
+    fields = pd.DataFrame(
+        {
+            "Metadata_Well": ["B02", "B02", "B02", "A01", "A01", "A02", "A03"],
+            "Metadata_Site": [0, 1, 2, 0, 1, 0, 0],
+            "Status": ["ok", "ok", "ok", "empty", "ok", "failed", "ok"],
+            "Count_Nuclei": [9, 1, 5, 0, 3, 0, 2],
+            "Flags": ["", "", "", "", "", "blurred", None],
+        }
+    )
+    assert pictured_fields(fields) == {"B02": 2, "A01": 1, "A03": 0}
+    assert list(pictured_fields(fields)) == ["B02", "A01", "A03"]
+    flagged = fields.assign(Flags=["", "blurred", "stain", "few_nuclei", "", "", ""])
+    assert pictured_fields(flagged) == {"B02": 1, "A01": 0, "A03": 0}
+    assert pictured_fields(fields.drop(columns="Flags")) == {"B02": 2, "A01": 1, "A03": 0}
