@@ -21,9 +21,7 @@ def files(folder: Path) -> dict[str, bytes]:
     ("shape", "dtype"),
     [((2, 300, 1200), "uint16"), ((1, 1081, 64), ">u2"), ((70, 90), "uint32"), ((1, 40, 50), "float32")],
 )
-def test_a_level_has_the_files_that_zarr_writes(
-    tmp_path: Path, shape: tuple[int, ...], dtype: str, ngff: Ngff
-) -> None:
+def test_a_level_has_the_files_that_zarr_writes(tmp_path: Path, shape: tuple[int, ...], dtype: str, ngff: Ngff) -> None:
     data = np.random.default_rng(3).integers(0, 900, shape).astype(dtype)
     data[..., : shape[-2] // 2, :] = 0  # chunks of only the fill value are written too
     axes = "cyx"[-len(shape) :]
