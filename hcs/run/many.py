@@ -138,11 +138,12 @@ def run_many(
                 device=workers.device,
             )
     ready = [run for run in runs if run.prepared is not None]
-    with ThreadPoolExecutor(1) as finisher:  # readouts and report are made while workers go on with the next plate
+    # Readouts and report are made while workers go on with the next plate, and before the cluster closes: that takes a
+    # folder off sys.path, and an import in another thread may then miss a package.
+    with contextlib.ExitStack() as cluster, ThreadPoolExecutor(1) as finisher:
         batch = _Batch(ready, finisher, say)
         if any(run.prepared.pending for run in ready if run.prepared):
-            with connect(workers) as client:
-                batch.process(client)
+            batch.process(cluster.enter_context(connect(workers)))
         batch.finish_rest()
     write_text(out / "plates.csv", plates_frame(runs).to_csv(index=False))
     return runs

@@ -57,16 +57,15 @@ def run_plate(
     workers = workers or Workers()
     prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
     started = time.time()
-    if not prepared.pending:
-        return conclude(prepared, started)
-    with ThreadPoolExecutor(1) as aside:
-        with connect(workers) as client:
+    if prepared.pending:
+        # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
+        # package: whatever is imported meanwhile is there before the cluster closes.
+        with connect(workers) as client, ThreadPoolExecutor(1) as aside:
             prepared = open_run(prepared, client)
             prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
             aside.submit(import_module, "hcs.run.finish")  # takes seconds, in which this process would only wait
             _process_all(client, prepared)
-            summary = aside.submit(conclude, prepared, started)  # while the workers take their leave
-        return summary.result()
+    return conclude(prepared, started)
 
 
 def conclude(prepared: Prepared, started: float) -> RunSummary:
