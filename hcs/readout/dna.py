@@ -137,37 +137,18 @@ def _candidate(values: Floats, settings: ReadoutSettings) -> tuple[float, float]
     edges = np.arange(low - 1, high + 1 + _BIN, _BIN)
     smoothing = 0.05 + 0.5 / np.sqrt(values.size)  # octaves: wider where few nuclei make the histogram ragged
     density = gaussian_filter1d(np.histogram(logs, bins=edges)[0].astype(np.float64), smoothing / _BIN)
-    peaks = _peaks(density, 0.05 * float(density.max()))
+    from scipy.signal import find_peaks  # noqa: PLC0415  takes a second to import
+
+    peaks, _ = find_peaks(density, prominence=0.05 * density.max())
     if peaks.size == 0:
         return None
-    peak = _lower_of_pair(np.asarray(peaks * _BIN, np.float64), density[peaks], settings)
+    peak = _lower_of_pair(peaks * _BIN, density[peaks], settings)
     chosen = int(peaks[peak if peak is not None else np.argmax(density[peaks])])
     below = np.flatnonzero(density[:chosen] < density[chosen] / 2)
     half_width = (chosen - int(below[-1])) * _BIN if below.size else _BIN
     # the left flank only: S phase lies on the right; 1.1774 half widths make a standard deviation
     sigma = np.sqrt(max((half_width / 1.1774) ** 2 - smoothing**2, _BIN**2))
     return float(2 ** (edges[chosen] + _BIN / 2)), float(np.clip(sigma * _LN2, 0.02, 0.3))
-
-
-def _peaks(density: Floats, prominence: float) -> npt.NDArray[np.intp]:
-    """Places of the peaks of ``density`` (n,) that rise at least ``prominence`` above the valleys to higher ground, in
-    order; of a flat top its middle. As scipy.signal.find_peaks, which takes a second to import."""
-    starts = np.flatnonzero(np.diff(density, prepend=np.nan) != 0)
-    ends = np.append(starts[1:], density.size) - 1
-    level = density[starts]
-    tops = 1 + np.flatnonzero((level[1:-1] > level[:-2]) & (level[1:-1] > level[2:]))
-    places = (starts[tops] + ends[tops]) // 2
-    kept = [place for place in places.tolist() if _prominence(density, place) >= prominence]
-    return np.array(kept, dtype=np.intp)
-
-
-def _prominence(density: Floats, peak: int) -> float:
-    """Height of a peak above the higher of the lowest points between it and higher ground, or the end, to each side."""
-    higher = np.flatnonzero(density > density[peak])
-    side = int(np.searchsorted(higher, peak))
-    left = int(higher[side - 1]) + 1 if side else 0
-    right = int(higher[side]) if side < higher.size else density.size
-    return float(density[peak] - max(density[left : peak + 1].min(), density[peak:right].min()))
 
 
 def _lower_of_pair(octaves: Floats, heights: Floats, settings: ReadoutSettings) -> int | None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from hcs.readout.readouts import Readouts
 
+_FOR_TABLES = ("hcs.run.finish", "scipy.signal", "scipy.optimize")
+"""What every run imports in the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
@@ -63,7 +66,8 @@ def run_plate(
         with connect(workers) as client, ThreadPoolExecutor(1) as aside:
             prepared = open_run(prepared, client)
             prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
-            aside.submit(import_module, "hcs.run.finish")  # takes seconds, in which this process would only wait
+            for name in _FOR_TABLES:  # takes seconds, in which this process would only wait
+                aside.submit(import_module, name)
             _process_all(client, prepared)
     return conclude(prepared, started)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.signal import find_peaks
 
-from hcs.readout.dna import DnaPeak, _peaks, find_peak
+from hcs.readout.dna import DnaPeak, find_peak
 from hcs.readout.phases import EDGES_N, PHASES, PhaseModel, bin_content, bin_of, fit_weights
 from hcs.readout.settings import ReadoutSettings
 
@@ -148,13 +147,3 @@ def test_far_out_contents_count_as_sub_g1_and_above_4n() -> None:
 def test_bins_of_contents() -> None:
     assert bin_of(np.array([-1.0, 0.0, 0.05, 2.0, 8.99, 9.0, 40.0, np.nan])).tolist() == [0, 0, 1, 50, 224, 224, 224, 0]
     assert bin_content([0.05, 2.0, np.nan, np.inf]).sum() == 2
-
-
-def test_peaks_are_those_of_scipy() -> None:
-    rng = np.random.default_rng(4)
-    for n in (1, 2, 3, 5, 20, 60):
-        for _ in range(60):
-            for density in (rng.normal(size=n), rng.integers(0, 4, n).astype(np.float64)):  # with and without flat tops
-                for prominence in (0.0, 0.5, 1.0, 2.0):
-                    expected, _ = find_peaks(density, prominence=prominence)
-                    np.testing.assert_array_equal(_peaks(density, prominence), expected)
