@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,7 +50,7 @@ def apart(count: int, extent: tuple[int, int], rng: np.random.Generator) -> np.n
     count=st.integers(0, 60),
     side=st.integers(120, 220),
     overlap=st.integers(20, 90),
-    jitter=st.floats(0, 4),
+    jitter=st.floats(0, 2.8),  # twice that along both axes is a radius: farther apart, too few to align stay two
     seed=st.integers(0, 9999),
 )
 def test_every_nucleus_of_four_overlapping_fields_counts_once(
@@ -76,6 +77,15 @@ def two_fields(*nuclei: tuple[float, float]) -> tuple[pd.DataFrame, dict[tuple[s
     }
     points = np.array(nuclei)
     return pd.concat([seen("A01", k, places["A01", k], points) for k in (0, 1)], ignore_index=True), places
+
+
+@pytest.mark.parametrize(("shared", "once"), [(6, True), (4, False)])
+def test_a_stage_that_is_off_by_more_than_a_radius_needs_enough_nuclei(shared: int, once: bool) -> None:
+    places = {("A01", k): Place(origin_px=(0, 100 * k), shape=(200, 200)) for k in (0, 1)}
+    nuclei = np.column_stack([np.linspace(15, 185, shared), np.full(shared, 150.0)])
+    tables = [seen("A01", k, places["A01", k], nuclei, (0.0, 9.0 * k)) for k in (0, 1)]
+    table = pd.concat(tables, ignore_index=True)
+    assert len(without(table, find_duplicates(table, places))) == (shared if once else 2 * shared)
 
 
 def test_the_whole_view_counts_and_not_the_one_cut_by_the_border() -> None:
