@@ -48,27 +48,8 @@ class FoundNuclei:
     confidence: NDArray[np.float32]
     recorded: NDArray[Any]
     even: NDArray[Any]
+    pixel_size_um: float | None
     clock: Stopwatch
-
-
-def analyse_field(
-    image: NDArray[Any],
-    segmenter: Segmenter,
-    channels: Channels,
-    config: Config,
-    *,
-    scale: Fraction = Fraction(1),
-    pixel_size_um: float | None,
-    lights: Mapping[str, ChannelLight] | None = None,
-) -> FieldResult:
-    """Find and measure the nuclei of a field (C, Y, X) of any integer or float dtype.
-
-    The networks see it at ``scale``. The result does not depend on the tile size. A field without nuclei gives no
-    labels and a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the field as
-    even light would show it; its quality is that of the recorded pixels all the same.
-    """
-    found = find_nuclei(image, segmenter, channels, config, scale=scale, pixel_size_um=pixel_size_um, lights=lights)
-    return measure_found(found, channels, config, pixel_size_um=pixel_size_um)
 
 
 def find_nuclei(
@@ -81,7 +62,12 @@ def find_nuclei(
     pixel_size_um: float | None,
     lights: Mapping[str, ChannelLight] | None = None,
 ) -> FoundNuclei:
-    """The first half of `analyse_field`: what needs the networks and their device."""
+    """Find the nuclei of a field (C, Y, X) of any integer or float dtype: what needs the networks and their device.
+
+    The networks see it at ``scale``. The result does not depend on the tile size. A field without nuclei gives no
+    labels, and then a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the
+    field as even light would show it; its quality is that of the recorded pixels all the same.
+    """
     clock = Stopwatch()
     even = image
     if lights is not None:
@@ -89,13 +75,11 @@ def find_nuclei(
         clock.lap("correct", even.nbytes)
     settings = config.instances.for_field(pixel_size_um, scale)
     labels, confidence = segmenter.nuclei(even[channels.nuclei], config.tiles, settings, scale=scale, clock=clock)
-    return FoundNuclei(labels, confidence, image, even, clock)
+    return FoundNuclei(labels, confidence, image, even, pixel_size_um, clock)
 
 
-def measure_found(
-    found: FoundNuclei, channels: Channels, config: Config, *, pixel_size_um: float | None
-) -> FieldResult:
-    """The second half of `analyse_field`: what any thread of the host can do while the device sees the next field."""
+def measure_found(found: FoundNuclei, channels: Channels, config: Config) -> FieldResult:
+    """Measure what `find_nuclei` found: what any thread of the host can do while the device sees the next field."""
     clock = Stopwatch()
     table = measure_nuclei(
         found.labels,
@@ -104,7 +88,7 @@ def measure_found(
         dna=channels.names[channels.dna],
         sensor=None if channels.sensor is None else channels.names[channels.sensor],
         settings=config.measure,
-        pixel_size_um=pixel_size_um,
+        pixel_size_um=found.pixel_size_um,
         confidence=found.confidence,
         recorded=None if found.even is found.recorded else found.recorded,
     )

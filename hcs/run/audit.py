@@ -14,7 +14,7 @@ from hcs.config import parse_config
 from hcs.errors import ConfigError, FieldError
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.window import Window
-from hcs.pipeline import Channels, analyse_field
+from hcs.pipeline import Channels, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey
 from hcs.run.blocks import Settled, Task, labels_of_block, settle_statistics, take_statistics
 from hcs.run.diameter import read_diameter
@@ -165,7 +165,7 @@ def _in_one_piece(
         raise FieldError(key, f"its channels {info.channels} are not those of the run, {job.channels.names}")
     size_px = max(round(job.config.tiles.size_px * _SHIFTED), 64)
     config = job.config.model_copy(update={"tiles": replace(job.config.tiles, size_px=size_px)})
-    again = analyse_field(
+    found = find_nuclei(
         image,
         segmenter,
         job.channels,
@@ -174,6 +174,7 @@ def _in_one_piece(
         pixel_size_um=info.pixel_size_um,
         lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
     )
+    again = measure_found(found, job.channels, config)
     return [compare(own, again.nuclei.to_frame()[list(COLUMNS)], Box(0, 0, *shape), seams)]
 
 

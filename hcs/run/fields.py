@@ -154,14 +154,10 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
         )
         if measure:
-            found = _measured(job, loaded.field, found)
+            found = measure_found(found, job.channels, job.config)
     except Exception as error:  # whatever one field does, the plate goes on
         return _failed(key, error)
     return Seen(loaded.field, loaded.crc32, loaded.clock, found, segmenter.pace.take_remarks())
-
-
-def _measured(job: Job, field: OpenField, found: FoundNuclei) -> FieldResult:
-    return measure_found(found, job.channels, job.config, pixel_size_um=field.info.pixel_size_um)
 
 
 def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, began: float) -> LedgerEntry | LargeField:
@@ -170,7 +166,9 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
         return found
     if isinstance(found, Seen):
         try:
-            result = found.found if isinstance(found.found, FieldResult) else _measured(job, found.field, found.found)
+            result = found.found
+            if isinstance(result, FoundNuclei):
+                result = measure_found(result, job.channels, job.config)
             found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)

@@ -7,7 +7,7 @@ from pathlib import Path
 from run_helpers import Finished, Hcs
 
 from hcs.config import Config
-from hcs.pipeline import analyse_field
+from hcs.pipeline import find_nuclei, measure_found
 from hcs.run.audit import _in_one_piece, tile_seams
 from hcs.run.prepare import prepare
 from hcs.run.simulation import SimulationFiles
@@ -32,7 +32,8 @@ def test_smaller_tiles_give_the_same_nuclei(simulated: SimulationFiles, tmp_path
     segmenter, key = segmenter_of(job.model, "cpu", flips=False), job.plate.fields[0].key
     info = read_info(job.plate, key)
     image = read_field(job.plate, key, channels=(0, 1))
-    once = analyse_field(image, segmenter, job.channels, config, pixel_size_um=info.pixel_size_um).nuclei.to_frame()
+    found = find_nuclei(image, segmenter, job.channels, config, pixel_size_um=info.pixel_size_um)
+    once = measure_found(found, job.channels, config).nuclei.to_frame()
     assert tile_seams((256, 256), job, segmenter).y == (128.0,)
     (pairs,) = _in_one_piece(job, key, info, once[list(COLUMNS)], segmenter)
     table = summarise(pairs).set_index("Where")

@@ -25,7 +25,7 @@ import hcs.run.cells
 from hcs.config import Config
 from hcs.errors import FieldError
 from hcs.measure.columns import column_dictionary
-from hcs.pipeline import analyse_field
+from hcs.pipeline import find_nuclei, measure_found
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
 from hcs.run.cells import finish_field, measure_cell
@@ -138,14 +138,15 @@ def test_nuclei_are_those_of_the_field_in_one_piece(stitched: Stitched, in_block
         str(stitched.plate), in_blocks.out.parent / "o", config, plate_map_path=None, wells=None, device="cpu"
     ).job
     segmenter = segmenter_of(job.model, "cpu", flips=False)
-    whole = analyse_field(stitched.image, segmenter, job.channels, config, pixel_size_um=0.65)
+    found = find_nuclei(stitched.image, segmenter, job.channels, config, pixel_size_um=0.65)
+    whole = measure_found(found, job.channels, config)
     labels = read_labels(str(in_blocks.out / "labels.zarr"), KEY)
     np.testing.assert_array_equal(labels, whole.labels)
-    found, expected = open_results(in_blocks.out).nuclei(), whole.nuclei.to_frame()
-    assert len(found) == len(expected)
+    table, expected = open_results(in_blocks.out).nuclei(), whole.nuclei.to_frame()
+    assert len(table) == len(expected)
     for column in column_dictionary(("DNA", "CDK2"), "DNA", "CDK2"):
         close = {"rtol": 1e-4, "atol": 1e-6} if column.dtype.startswith("float") else {"rtol": 0}
-        np.testing.assert_allclose(found[column.name], expected[column.name], err_msg=column.name, **close)
+        np.testing.assert_allclose(table[column.name], expected[column.name], err_msg=column.name, **close)
     (entry,) = in_blocks.summary.entries
     assert entry.background == pytest.approx(whole.nuclei.backgrounds)
 
@@ -257,7 +258,8 @@ def test_objects_that_are_left_out_are_no_background_of_their_neighbours(small: 
     job = small.job
     segmenter = segmenter_of(job.model, "cpu", flips=False)
     image = read_field(job.plate, KEY, channels=(0, 1))
-    whole = analyse_field(image, segmenter, job.channels, job.config, pixel_size_um=small.large.pixel_size_um)
+    at_once = find_nuclei(image, segmenter, job.channels, job.config, pixel_size_um=small.large.pixel_size_um)
+    whole = measure_found(at_once, job.channels, job.config)
     expected = whole.nuclei.to_frame()
     y0, x0, y1, x1 = (expected[name] for name in BOX)
     expected = expected[(y1 - y0 <= largest_px) & (x1 - x0 <= largest_px)]
