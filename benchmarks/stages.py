@@ -43,7 +43,7 @@ from hcs.store.models import find_model
 from hcs.store.plate import open_field, open_plate
 from hcs.tiles.grid import tiles
 
-TILE_PX = 1024
+TILE_PX = Config().tiles.size_px
 PIXELS = ("normalise", "infer", "stitch", "instances", "measure", "quality")
 COLOURS = ("#999999", "#0072B2", "#56B4E9", "#000000", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#666666")
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcs.segment.network import Network
+from hcs.segment.stream import stream
+from hcs.segment.unet import UNet
 from hcs.tiles.memory import tiles_at_once
 
 _LEAST_AT_ONCE = 1
@@ -76,6 +78,9 @@ class Pace:
             torch.cuda.empty_cache()
 
     def _infer(self, network: Network, batch: Tensor) -> Tensor:
+        if isinstance(network, UNet) and batch.device.type == self.device.type == "cpu" and self.dtype == torch.float32:
+            with torch.inference_mode():
+                return stream(network, batch)
         x = batch[:, None]
         if self.device.type == "cuda" and x.device.type == "cpu":
             x = x.pin_memory().to(self.device, non_blocking=True)

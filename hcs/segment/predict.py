@@ -72,14 +72,7 @@ def predict(
     pace = pace or Pace()
     clock = clock or Stopwatch()
 
-    since_trim_px = 0
-
     def infer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        nonlocal since_trim_px
-        if since_trim_px >= _TRIM_PX:  # the heap creeps from tile to tile: layers do not fit the holes of the last
-            give_back_memory()
-            since_trim_px = 0
-        since_trim_px += batch.size
         clock.lap("stitch")
         probabilities = pace.run(network, batch)
         clock.lap("infer", probabilities.nbytes)

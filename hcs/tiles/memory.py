@@ -20,6 +20,10 @@ _MEASURE_BYTES = 26
 """Per pixel while nuclei are measured: labels, their dense copy, keys, owners and zones."""
 _TILE_BYTES = 330
 """Per pixel of a tile, the network's layers, at 16 channels."""
+_STREAM_PX = 262_144
+"""Pixels of a tile that enter the network at a time on the CPU. Fewer take less memory, and more time for laying out
+the weights anew at every call."""
+_LEAST_STRIDES = 2
 _STATISTICS_COPIES = 4
 _WORKER_BYTES = 550_000_000
 """What a dask worker has beyond `PROCESS_BYTES` when it has compiled its kernels and worked for a while. With 400 MB
@@ -62,10 +66,16 @@ def block_bytes(
 
 
 def tile_bytes(shape: tuple[int, int], scale: Fraction, tile_px: int, halo_px: int) -> int:
-    """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X) seen at ``scale``."""
+    """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X) seen at ``scale``: of the rows
+    that are under way in it at a time."""
     sides = [int(length * scale) for length in shape]
     height, width = (min(padded_length(side, 16), tile_px + 2 * halo_px) for side in sides)
-    return height * width * _TILE_BYTES
+    return min(height, rows_at_once(width, 16) + 2 * halo_px) * width * _TILE_BYTES
+
+
+def rows_at_once(width: int, stride_px: int) -> int:
+    """Rows of a tile of ``width`` that enter the network at a time on the CPU, a multiple of its stride."""
+    return max(_STREAM_PX // width // stride_px, _LEAST_STRIDES) * stride_px
 
 
 def tiles_at_once(free_bytes: int, shape: tuple[int, int], *, itemsize: int, most: int = 32) -> int:

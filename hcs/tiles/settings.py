@@ -11,8 +11,10 @@ from hcs.errors import ConfigError
 class TileSettings:
     """How a field is cut for the network. The result does not depend on it; memory and speed do."""
 
-    size_px: int = 1024
-    """Largest side of a tile's core. A field is cut into as few equal cores as this allows."""
+    size_px: int = 4096
+    """Largest side of a tile's core. A field is cut into as few equal cores as this allows. Each has a halo that is
+    computed twice; a network that runs layer by layer, as on a GPU or when it is not one of ours, holds a tile's
+    layers in memory, which is 330 bytes a pixel at 16 channels."""
     max_field_px: int = 9_000_000
     """A field of more pixels, such as a stitched well, is not held in memory: it is cut into blocks."""
     block_px: int = 2048

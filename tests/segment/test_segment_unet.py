@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hcs.segment.predict import predict
+from hcs.segment.stream import stream
 from hcs.segment.unet import UNet, UNetSpec, folded
 from hcs.tiles.settings import TileSettings
 
@@ -59,3 +60,17 @@ def test_tiled_probabilities_equal_untiled_ones(spec: UNetSpec, size_px: int) ->
     assert whole.shape == (3, 203, 150)
     np.testing.assert_allclose(whole.sum(axis=0), 1.0, atol=1e-5)
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("widths", [(4,), (4, 6, 8), (4, 6, 8, 10, 12)])
+@pytest.mark.parametrize("height", [16, 32, 48, 208])
+@pytest.mark.parametrize("at_once_px", [1, 4000, 10**6])
+def test_a_tile_that_streams_through_gives_what_the_whole_of_it_does(
+    widths: tuple[int, ...], height: int, at_once_px: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hcs.tiles.memory._STREAM_PX", at_once_px)
+    net = folded(network(UNetSpec(widths=widths)))
+    batch = torch.rand(2, height, 80)
+    with torch.inference_mode():
+        expected = torch.softmax(net(batch[:, None]), dim=1)
+        np.testing.assert_allclose(stream(net, batch), expected, atol=1e-5)
