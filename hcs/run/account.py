@@ -113,10 +113,11 @@ def account_line(entries: Iterable[LedgerEntry], *, since: float) -> str:
     hidden = {stage: total.seconds[stage] / whole for stage in STAGES if stage in aside and stage in total.seconds}
     threads = [f"{_NAMES.get(stage, stage)} {share:.0%}" for stage, share in hidden.items()]
     workers = sum(bool(name) for name in accounts)
-    sentence = f"Time of {workers} worker{'s' * (workers != 1)}, {whole:.0f} s: {', '.join(parts)}"
-    return f"{sentence}; beside that {', '.join(threads)}; {_moved(total)}." if threads else f"{sentence}."
-
-
-def _moved(total: Account) -> str:
-    written = total.bytes["write labels"] + total.bytes["write table"]
-    return f"{total.bytes['read'] / 1e6:,.0f} MB read, {written / 1e6:,.0f} MB written"
+    who = f"{workers} worker{'s' * (workers != 1)}" if workers else "all workers"
+    sentence = f"Time of {who}, {whole:.0f} s: {', '.join(parts)}"
+    if threads:
+        sentence += f"; beside that {', '.join(threads)}"
+    if total.bytes["read"]:  # bytes of blocks are not counted
+        written = total.bytes["write labels"] + total.bytes["write table"]
+        sentence += f"; {total.bytes['read'] / 1e6:,.0f} MB read, {written / 1e6:,.0f} MB written"
+    return f"{sentence}."

@@ -62,6 +62,7 @@ def test_a_field_that_several_workers_did_counts_to_none_and_waits_for_none() ->
     accounts = by_worker([blocks])
     assert "wait" not in accounts[""].seconds
     assert plain_account([blocks], since=0.0)["workers"] == {}
+    assert account_line([blocks], since=0.0) == "Time of all workers, 5 s: network 100%."
 
 
 def test_the_line_tells_shares_of_the_workers_time() -> None:
