@@ -126,8 +126,11 @@ def map_batches(
     padded = field
     if shape != field.shape:
         padded = np.pad(field, ((0, shape[0] - height), (0, shape[1] - width)), mode="edge")
+    cut = list(tiles(shape, size_px=size_px, halo_px=halo_px, stride_px=stride_px))
+    if len(cut) == 1:
+        return function(np.ascontiguousarray(padded)[None])[0, :, :height, :width]
     stitched = np.empty((channels, *shape), np.float32)
-    for group in _alike(tiles(shape, size_px=size_px, halo_px=halo_px, stride_px=stride_px)):
+    for group in _alike(cut):
         done = 0
         while done < len(group):
             batch = group[done : done + max(at_once(group[0].read_shape), 1)]
