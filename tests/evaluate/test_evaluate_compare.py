@@ -138,7 +138,7 @@ def test_the_outline_of_a_nucleus_is_closed_at_the_border_and_beside_a_neighbour
     assert outline(pair).sum() == 2 * 16
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FIELDS, FIELDS, arrays(bool, (12, 14)), arrays(bool, (12, 14)))
 def test_matching_equals_stardist_where_no_pair_is_on_a_threshold(
     blocks: Labels, other: Labels, noise: NDArray[np.bool_], more: NDArray[np.bool_]
@@ -157,7 +157,7 @@ def test_matching_equals_stardist_where_no_pair_is_on_a_threshold(
         assert result.true_positives(t) == int((table[i, j] >= t).sum())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arrays(bool, (9, 11)), st.integers(0, 2), st.integers(0, 2))
 def test_the_hausdorff_distance_is_that_of_scikit_image(mask: NDArray[np.bool_], dy: int, dx: int) -> None:
     truth = np.zeros((30, 30), np.int32)
@@ -178,7 +178,7 @@ def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arrays(bool, (9, 11)))
 def test_the_95th_percentile_is_numpys_of_either_direction(mask: NDArray[np.bool_]) -> None:
     truth, predicted = boxes((5, 22, 5, 22)), boxes((5, 22, 6, 23))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
@@ -41,7 +41,6 @@ def test_statistics_by_hand() -> None:
     assert found.saturated.tolist() == [0, 0, 2]
 
 
-@settings(deadline=None)  # the first call compiles
 @given(lists_of_values)
 def test_statistics_agree_with_numpy(values: list[float]) -> None:
     pixels = np.array([values], np.float32)
@@ -54,7 +53,6 @@ def test_statistics_agree_with_numpy(values: list[float]) -> None:
     assert found.std[0] == pytest.approx(exact.std(), abs=1e-9)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(lists_of_values)
 def test_local_background_is_the_quarter_trimmed_mean(values: list[float]) -> None:
     pixels = np.array([values], np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cp_measure.core.measureobjectsizeshape import get_sizeshape
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -135,7 +135,6 @@ def test_shapes_agree_with_cp_measure() -> None:
         np.testing.assert_allclose(ours, theirs[name], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 10_000), st.integers(0, 3), st.booleans())
 def test_turning_the_field_turns_the_shapes(seed: int, turns: int, flip: bool) -> None:
     labels = np.random.default_rng(seed).integers(0, 4, (9, 11))

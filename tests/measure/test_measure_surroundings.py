@@ -71,7 +71,7 @@ def test_equally_near_pixels_go_to_the_lowest_label_and_none_is_in_a_gap() -> No
 fields = st.tuples(st.integers(0, 10_000), st.integers(1, 9), st.integers(0, 2), st.integers(1, 4))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(fields)
 def test_ring_and_annulus_are_as_defined(field: tuple[int, int, int, int]) -> None:
     seed, count, gap, width = field

@@ -73,7 +73,7 @@ def test_classes_of_ssmd(ssmd: float, strength: extra.ControlStrength, name: str
     assert extra.ssmd_class(ssmd, strength) == name
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(factor=st.floats(0.01, 100), offset=st.floats(-100, 100), seed=st.integers(0, 50), flip=st.sampled_from([1, -1]))
 def test_unit_and_offset_do_not_matter(factor: float, offset: float, seed: int, flip: int) -> None:
     rng = np.random.default_rng(seed)

@@ -45,7 +45,7 @@ def apart(count: int, extent: tuple[int, int], rng: np.random.Generator) -> np.n
     return np.array(found[:count]).reshape(-1, 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     count=st.integers(0, 60),
     side=st.integers(120, 220),

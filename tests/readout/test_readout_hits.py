@@ -46,7 +46,7 @@ def screen(seed: int, *, replicates: int = 2, hits: int = 5, effect: float = 8.0
     return well_table(wells, roles, values, compounds=compounds, doses=doses).sort_values("Metadata_Well")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_false_discovery_is_scipys(p: list[float]) -> None:
     np.testing.assert_allclose(false_discovery(p), scipy.stats.false_discovery_control(p), rtol=1e-12)
@@ -155,7 +155,7 @@ def test_a_planted_plate_effect_is_taken_out(method: str) -> None:
     assert after["BScore"].notna().all() == (method == "bscore")
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(row=st.integers(0, 7), shift=st.floats(-1e3, 1e3), seed=st.integers(0, 20))
 def test_a_row_shift_does_not_change_what_median_polish_leaves(row: int, shift: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def test_half_of_the_wells_alike_makes_only_the_robust_one_nan() -> None:
     assert result.robust_zprime.reason == "half or more of the positive wells are alike (MAD 0)"
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     factor=st.floats(0.01, 100),
     offset=st.floats(-100, 100),

@@ -234,7 +234,7 @@ def test_correlated_noise_is_standardised(sigma: float) -> None:
     assert noise.std() == pytest.approx(1.0, abs=0.12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**31), area=st.floats(40, 4000), aspect=st.floats(1, 2.2))
 def test_outline_fits_its_grid_and_has_its_area(seed: int, area: float, aspect: float) -> None:
     outline = draw_outline(np.random.default_rng(seed), area_px=area, aspect=aspect)

@@ -78,7 +78,7 @@ def in_blocks(truth: Labels, cut: Cut) -> tuple[Labels, int]:
     return written, too_large
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     height=st.integers(1, 260),
     width=st.integers(1, 260),
