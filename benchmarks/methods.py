@@ -149,6 +149,8 @@ def _train(path: Path, arguments: argparse.Namespace) -> str:
     steps = arguments.steps or _steps_in(arguments.minutes_each, settings, folder, arguments)
     print(f"{name}: {steps} of {settings.steps} steps", flush=True)
     short = settings.shortened(min(steps, settings.steps))
+    if arguments.minutes_each:  # scoring a large network on all validation images takes minutes: once, at the end
+        short = replace(short, evaluate_every=short.steps)
     say = lambda line: print(f"  {name}: {line}", flush=True)  # noqa: E731
     return str(train_with(short, arguments.data, folder, name=name, device=arguments.device, say=say))
 
@@ -243,7 +245,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="steps that every untrained network is trained for")
-    budget.add_argument("--minutes-each", type=float, help="minutes that every untrained network is trained for")
+    budget.add_argument(
+        "--minutes-each", type=float, help="minutes that every untrained network is trained for, scored once"
+    )
     parser.add_argument("--model", action="append", default=[], help="another model, by path; may be repeated")
     parser.add_argument("--ensemble", action="append", default=[], help="models with commas between; may be repeated")
     parser.add_argument("--only-models", action="store_true", help="only what --model and --ensemble name")
