@@ -59,7 +59,8 @@ class _Level:
             return x
         if x.shape[2]:
             self._skips.append(x)
-        x = self._coarser(F.max_pool2d(x, 2) if x.shape[2] else x[..., ::2], last=last)
+        pooled = F.max_pool2d(x, 2) if x.shape[2] else x[..., ::2]  # which cannot pool no rows
+        x = self._coarser(pooled, last=last)
         if x.shape[2]:
             x = F.interpolate(self._narrow(x), scale_factor=2.0, mode="nearest")
             self._add_skips(x)
