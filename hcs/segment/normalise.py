@@ -98,7 +98,7 @@ def noise_sd(image: NDArray[np.float32]) -> float:
 
 def _asinh(values: NDArray[np.float32]) -> None:
     """Take the inverse hyperbolic sine in place, to within 3e-7 of numpy's, which takes four times as long."""
-    size = np.abs(values)
+    size = np.minimum(np.abs(values), np.float32(1e18))  # whose square is finite
     logarithm = size * size
     logarithm += 1.0
     np.sqrt(logarithm, out=logarithm)

@@ -78,7 +78,7 @@ class Pace:
             torch.cuda.empty_cache()
 
     def _infer(self, network: Network, batch: Tensor) -> Tensor:
-        if isinstance(network, UNet) and batch.device.type == self.device.type == "cpu" and self.dtype == torch.float32:
+        if isinstance(network, UNet) and self.device.type == "cpu" and self.dtype == torch.float32:
             with torch.inference_mode():
                 return stream(network, batch)
         x = batch[:, None]

@@ -21,8 +21,8 @@ from hcs.tiles.memory import rows_at_once
 
 
 def stream(network: UNet, tiles: Tensor) -> Tensor:
-    """Prepared tiles (B, Y, X) → class probabilities (B, classes, Y, X) by a folded network on the CPU, one tile after
-    another; Y and X are multiples of its stride."""
+    """Prepared tiles (B, Y, X) → class probabilities (B, classes, Y, X) by a network in evaluation mode on the CPU,
+    one tile after another; Y and X are multiples of its stride."""
     batch, height, width = tiles.shape
     probabilities = torch.empty((batch, network.spec.classes, height, width))
     for tile, found in zip(tiles, probabilities, strict=True):
@@ -82,7 +82,7 @@ class _Block:
     """A ConvBlock: two rows less than entered at first, two more at last."""
 
     def __init__(self, block: ConvBlock) -> None:
-        self._convolutions = _Convolution(block.conv1), _Convolution(block.conv2)
+        self._convolutions = _Convolution(block.conv1, block.norm1), _Convolution(block.conv2, block.norm2)
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
         for convolution in self._convolutions:
@@ -91,10 +91,10 @@ class _Block:
 
 
 class _Convolution:
-    """3×3 convolution and ReLU, padded by repeating the tile's edge."""
+    """3×3 convolution, norm (none in a folded network) and ReLU, padded by repeating the tile's edge."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
-        self._conv = conv
+    def __init__(self, conv: nn.Conv2d, norm: nn.Module) -> None:
+        self._conv, self._norm = conv, norm
         self._kept: Tensor | None = None
         """The last two rows that entered, padded left and right."""
 
@@ -115,7 +115,7 @@ class _Convolution:
             self._kept = padded[:, :, -2:].clone()
         if padded.shape[2] < self._conv.kernel_size[0]:
             return _rows(self._conv.out_channels, 0, width)
-        return F.relu_(F.conv2d(padded, self._conv.weight, self._conv.bias))
+        return F.relu_(self._norm(F.conv2d(padded, self._conv.weight, self._conv.bias)))
 
 
 def _rows(channels: int, rows: int, width: int) -> Tensor:

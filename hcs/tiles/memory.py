@@ -66,8 +66,8 @@ def block_bytes(
 
 
 def tile_bytes(shape: tuple[int, int], scale: Fraction, tile_px: int, halo_px: int) -> int:
-    """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X) seen at ``scale``: of the rows
-    that are under way in it at a time."""
+    """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X) seen at ``scale``, as our own
+    network takes it on the CPU: of the rows that are under way in it at a time."""
     sides = [int(length * scale) for length in shape]
     height, width = (min(padded_length(side, 16), tile_px + 2 * halo_px) for side in sides)
     return min(height, rows_at_once(width, 16) + 2 * halo_px) * width * _TILE_BYTES

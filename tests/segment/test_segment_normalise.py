@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcs.segment.normalise import noise_sd, normalise
+from hcs.segment.normalise import Normalisation, noise_sd, normalise
 
 
 def field(rng: np.random.Generator, noise: float = 8.0) -> NDArray[np.float64]:
@@ -47,3 +47,16 @@ def test_a_field_of_one_value_gives_zeros(value: int) -> None:
 def test_tiny_fields_are_normalised(shape: tuple[int, int]) -> None:
     image = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
     assert normalise(image).shape == shape
+
+
+def test_what_is_applied_is_the_inverse_hyperbolic_sine() -> None:
+    known = Normalisation(low=10.0, scale=4.0)
+    grey = np.linspace(-60.0, 60_000.0, 1001, dtype=np.float32)[None]
+    expected = np.arcsinh(4.0 * (grey.astype(np.float64) - 10.0) / 4.0) / np.arcsinh(4.0)
+    np.testing.assert_allclose(known.apply(grey), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_pixel_beyond_all_others_stays_finite() -> None:
+    image = field(np.random.default_rng(0)).astype(np.float32)
+    image[100, 100], image[7, 7] = 3e38, -3e38
+    assert np.isfinite(normalise(image)).all()
