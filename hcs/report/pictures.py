@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,21 +10,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from hcs.report.embed import data_uri, float32_text
+from hcs.report.shots import Centres
 from hcs.report.tables import KEYS, PlateTables
-from hcs.report.thumbnails import BEST, CROP_PX, Bytes, Contrast, Plane, contrast, crop, field_picture, sheet
+from hcs.report.thumbnails import CROP_PX, Bytes, FieldPicture, sheet
 
-MOST_BYTES_A_WELL = 12_000
-_MOST_BYTES = 3_400_000
 _SHEET_COLUMNS = 40
-_CONTRAST_FIELDS = 8
 _CENTRE = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
 _NUMBERS = (("content", "Nuclei_DNA_ContentN"), ("ratio", "Nuclei_Sensor_Ratio"))
 _OF_NUCLEI = (*KEYS, *_CENTRE, *(name for _, name in _NUMBERS))
 _FIRST = ("Phase", "CDK2 Phase", "CDK2 State", "Gate")
 _NOT_A_COLOUR = frozenset({"Metadata_Plate", "Metadata_Well"})
 
-Reader = Callable[[str, int], "tuple[Sequence[Plane], Plane | None] | None"]
-"""Channels (each (Y, X), those that are shown) and labels (Y, X) of well and field; None where they are gone."""
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Nuclei of one field that are shown by themselves: their object numbers, and where they are."""
+
+    objects: tuple[int, ...]
+    centres: Centres
 
 
 @dataclass(slots=True)
@@ -68,61 +71,68 @@ def pictured_fields(fields: pd.DataFrame) -> dict[str, int]:
     return {str(well): int(chosen[well]) for well in done["Metadata_Well"].unique()}
 
 
-def take_pictures(
+def shown_nuclei(tables: PlateTables, pictured: Mapping[str, int], shown: pd.DataFrame | None) -> dict[str, Shown]:
+    """The ``shown`` nuclei of each well's pictured field, by object number; wells without any are left out."""
+    if shown is None:
+        return {}
+    own = _by_well(tables.nuclei)
+    found = {}
+    for well, rows in shown.groupby("Metadata_Well"):
+        name = str(well)
+        if name in pictured and name in own:
+            places = _of_field(own[name], pictured[name]).loc[sorted(rows["object"]), list(_CENTRE)]
+            found[name] = Shown(tuple(map(int, places.index)), places.to_numpy(np.float64))
+    return found
+
+
+def gather_pictures(
     tables: PlateTables,
-    read: Reader,
     *,
     channels: tuple[str, ...],
     pictured: Mapping[str, int],
-    shown: pd.DataFrame | None,
+    fields: Mapping[str, FieldPicture],
+    shown: Mapping[str, Shown],
+    squares: Mapping[str, Bytes],
 ) -> Pictures:
-    """Read the pictured field of each well once; make its picture and those of its ``shown`` nuclei.
-
-    All pictures of a channel have the contrast of a few fields spread over the plate. A well's pictures are at most 12
-    kB together, less on plates of more than 280 wells.
-    """
+    """The pictures ``fields`` and ``squares`` of wells, which `hcs.report.shots` made, with what the tables say of
+    their nuclei. ``squares`` (channels, n, 40, 40) are of the nuclei ``shown``."""
     taken = Pictures(channels)
-    contrasts = _contrasts(read, pictured, len(channels))
-    if not contrasts:
-        return taken
-    most = min(MOST_BYTES_A_WELL, _MOST_BYTES // max(len(pictured), 1))
     colourings = nucleus_colourings(tables.nuclei)
     taken.colourings = [{"title": c.title, "categories": list(c.categories)} for c in colourings]
-    by_well = {str(w): rows for w, rows in shown.groupby("Metadata_Well")} if shown is not None else {}
-    numbered = tables.nuclei[[name for name in _OF_NUCLEI if name in tables.nuclei]]
-    numbered = numbered.assign(_row=np.arange(len(numbered)))
-    nuclei = dict(iter(numbered.groupby("Metadata_Well", observed=True))) if len(numbered) else {}
-    side = _crop_side(tables.nuclei)
-    crops: list[list[Bytes]] = [[] for _ in channels]
-    quality = BEST
-    for well, site in pictured.items():
-        found = read(well, site)
-        if found is None:
-            continue
-        images, labels = found
-        picture = field_picture(images, labels, contrasts, most_bytes=most, quality=quality)
-        quality = picture.quality
-        own = nuclei.get(well, numbered.head(0))
-        own = own[own["Metadata_Site"] == site].set_index("Metadata_ObjectNumber")
+    own, none = _by_well(tables.nuclei), _numbered(tables.nuclei.head(0))
+    for well, picture in fields.items():
+        nuclei = _of_field(own.get(well, none), pictured[well])
         taken.wells[well] = {
-            "site": site,
+            "site": pictured[well],
             "size": [picture.width, picture.height],
             "shown": list(picture.shown_px),
             "field": list(picture.field_px),
             "images": [data_uri(content, "webp") for content in picture.images],
             "outlines": picture.outlines,
             "objects": picture.objects,
-            **_nucleus_data(own.reindex(picture.objects), colourings),
+            **_nucleus_data(nuclei.reindex(picture.objects), colourings),
         }
-        centres = (
-            own.loc[sorted(by_well[well]["object"]), list(_CENTRE)] if well in by_well else own.head(0)[list(_CENTRE)]
-        )
-        for number, y, x in centres.itertuples():
-            taken.crops[well, site, int(number)] = len(crops[0])
-            for own_crops, image, scale in zip(crops, images, contrasts, strict=True):
-                own_crops.append(crop(image, scale, y=y, x=x, side_px=side))
-    taken.sheets = [data_uri(sheet(own, columns=_SHEET_COLUMNS), "webp") for own in crops if own]
+    wells = [well for well in fields if well in squares]
+    for well in wells:
+        for number in shown[well].objects:
+            taken.crops[well, pictured[well], number] = len(taken.crops)
+    if taken.crops:
+        of_channels = np.concatenate([squares[well] for well in wells], axis=1)
+        taken.sheets = [data_uri(sheet(crops, columns=_SHEET_COLUMNS), "webp") for crops in of_channels]
     return taken
+
+
+def _by_well(nuclei: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What pictures need of the nuclei of each well, with the number of their row."""
+    return {str(well): own for well, own in _numbered(nuclei).groupby("Metadata_Well", observed=True)}
+
+
+def _numbered(nuclei: pd.DataFrame) -> pd.DataFrame:
+    return nuclei[[name for name in _OF_NUCLEI if name in nuclei]].assign(_row=np.arange(len(nuclei)))
+
+
+def _of_field(nuclei: pd.DataFrame, site: int) -> pd.DataFrame:
+    return nuclei[nuclei["Metadata_Site"] == site].set_index("Metadata_ObjectNumber")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,19 +184,7 @@ def _nucleus_data(own: pd.DataFrame, colourings: list[Colouring]) -> dict[str, o
     return data
 
 
-def _contrasts(read: Reader, pictured: Mapping[str, int], n_channels: int) -> list[Contrast]:
-    """Contrast of each channel from a few fields spread over the plate; none where no field can be read."""
-    wells = list(pictured)
-    step = max(1, len(wells) // _CONTRAST_FIELDS)
-    images: list[list[Plane]] = [[] for _ in range(n_channels)]
-    for well in wells[::step]:
-        found = read(well, pictured[well])
-        for own, image in zip(images, found[0] if found else (), strict=False):
-            own.append(image)
-    return [contrast(own) for own in images] if images and images[0] else []
-
-
-def _crop_side(nuclei: pd.DataFrame) -> int:
+def crop_side_px(nuclei: pd.DataFrame) -> int:
     """2.2 times the diameter of the median nucleus, px, at least 16."""
     area = nuclei["Nuclei_AreaShape_Area"] if "Nuclei_AreaShape_Area" in nuclei else pd.Series([500.0])
     median = float(area.median()) if len(area) else 500.0

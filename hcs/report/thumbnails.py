@@ -96,7 +96,12 @@ class FieldPicture:
 
 
 def field_picture(
-    channels: Sequence[Plane], labels: Plane | None, contrasts: list[Contrast], *, most_bytes: int, quality: int = BEST
+    channels: Sequence[Plane],
+    labels: Plane | None,
+    contrasts: Sequence[Contrast],
+    *,
+    most_bytes: int,
+    quality: int = BEST,
 ) -> FieldPicture:
     """Pictures of the channels (Y, X) of one field, together at most ``most_bytes``, and its nuclei's outlines.
 
@@ -134,9 +139,9 @@ def crop(image: Plane, contrast: Contrast, *, y: float, x: float, side_px: int) 
     return _resized(square, (CROP_PX, CROP_PX))
 
 
-def sheet(crops: list[Bytes], *, columns: int, quality: int = 60) -> bytes:
+def sheet(crops: Sequence[Bytes], *, columns: int, quality: int = 60) -> bytes:
     """Crops row by row on one WebP picture; empty for no crops."""
-    if not crops:
+    if len(crops) == 0:
         return b""
     rows = -(-len(crops) // columns)
     page = np.zeros((rows * CROP_PX, columns * CROP_PX), np.uint8)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
+from hcs.run.pictures import PicturesAhead, Submit
 from hcs.run.report import READOUT_RECORD, write_report
 from hcs.store.atomic import replacing, write_json
 from hcs.store.location import Location
@@ -41,19 +45,32 @@ _CONTENT_N = Column(
 )
 
 
-def finish(out: Location, settings: ReadoutSettings | None = None, *, exclude_flagged: bool = False) -> Readouts:
+def finish(
+    out: Location,
+    settings: ReadoutSettings | None = None,
+    *,
+    exclude_flagged: bool = False,
+    submit: Submit | None = None,
+) -> Readouts:
     """Make the readout tables, columns.csv, readout.json, report.html and figures/ of a results folder; for one in a
     store this happens in a copy on disk.
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
-    of image quality out, whatever they say. Works on a run that is still going on or was
-    stopped: fields that are not done count as pending.
+    of image quality out, whatever they say. Pictures of the page are made beside the tables: by idle workers, if
+    ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
+    not done count as pending.
     """
-    with local_copy(out) as folder:
-        return _finish(folder, settings, exclude_flagged)
+    with local_copy(out) as folder, ThreadPoolExecutor(1) as aside:
+        illustrate = partial(PicturesAhead, submit=submit or aside.submit, out=out if submit else None)
+        return _finish(folder, illustrate, settings, exclude_flagged)
 
 
-def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) -> Readouts:
+def _finish(
+    out: Path,
+    illustrate: Callable[[Results, pd.DataFrame], PicturesAhead],
+    settings: ReadoutSettings | None,
+    exclude_flagged: bool,
+) -> Readouts:
     results = open_results(out)
     config = parse_config(results.record["identity"]["config"], source=str(out / "run.json"))
     chosen = settings or config.readout
@@ -62,6 +79,7 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     channels = results.record["channels"]
     nuclear = channel_suffixes(tuple(channels["names"]))[channels["nuclei"]]
     flagged = apply_flags(_nuclei(results), results.ledger(), chosen, nuclear=nuclear)
+    pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
     map_path = out / "platemap.csv"
@@ -90,7 +108,7 @@ def _finish(out: Path, settings: ReadoutSettings | None, exclude_flagged: bool) 
     _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
     _write_columns(out, channels, readouts, flagged.fields)
     write_json(out / READOUT_RECORD, {"settings": asdict(chosen), "notes": list(readouts.notes)})
-    write_report(out)
+    write_report(out, ahead=pictures)
     return readouts
 
 

@@ -36,7 +36,7 @@ class Portions:
             self._field_s = seconds if known is None else _MEMORY * known + (1 - _MEMORY) * seconds
 
     def take(self, *, workers: int) -> list[Task]:
-        """The next fields of one plate, one of them as long as no field's time is known; empty at the end."""
+        """The next fields of one plate, two of them as long as no field's time is known; empty at the end."""
         wanted = self._wanted()
         while len(self._ahead) < wanted * _PORTIONS_LEFT * workers:
             task = next(self._source, None)
@@ -51,5 +51,5 @@ class Portions:
 
     def _wanted(self) -> int:
         if self._field_s is None:
-            return 1
+            return _LEAST
         return min(max(round(_TASK_S / self._field_s), _LEAST), _MOST)

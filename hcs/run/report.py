@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hcs.errors import HcsError, ResultsError
-from hcs.plate.keys import FieldKey, WellId
+from hcs.errors import ResultsError
 from hcs.report.cells import measured, scatter_cells
 from hcs.report.conditions import dna_histograms
 from hcs.report.data import page_data
 from hcs.report.html import render_report
-from hcs.report.pictures import Pictures, Reader, pictured_fields, take_pictures
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
-from hcs.report.thumbnails import Plane
+from hcs.run.pictures import PicturesAhead
 from hcs.store.atomic import cannot_write, write_text
-from hcs.store.labels import read_labels
-from hcs.store.lazy import open_channels, open_labels
 from hcs.store.parts import stored_columns
-from hcs.store.plate import open_plate, read_field
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.table import read_frame
 
@@ -36,25 +31,29 @@ READOUT_RECORD = "readout.json"
 """Settings and notes of the readouts that the tables hold, which need not be the run's."""
 
 
-def write_report(folder: Path, *, pictures: bool = True, figures: bool = False) -> Path:
+def write_report(
+    folder: Path, *, pictures: bool = True, figures: bool = False, ahead: PicturesAhead | None = None
+) -> Path:
     """Write ``report.html`` of a results folder; return the page.
 
     With ``figures``, or where an earlier report left them, its charts go to ``figures/`` as PNG and SVG, which takes
     longer than the page.
 
     All comes from the folder's tables and records. Pictures of wells and nuclei are read from the plate, where it is
-    still within reach and ``pictures`` is set; the numbers do not need them. Raises ResultsError where the folder holds
-    no results or the page cannot be written.
+    still within reach and ``pictures`` is set, or were begun ``ahead``; the numbers do not need them. Raises
+    ResultsError where the folder holds no results or the page cannot be written.
     """
     results = open_results(folder)
     tables = read_tables(folder, results)
     record = tables.record
     readout = readout_record(folder, record)
     nuclei = measured(tables.nuclei, exclude_border=bool(readout["settings"].get("exclude_border", True)))
-    pictured = pictured_fields(tables.frame("fields")) if pictures else {}
-    cells = scatter_cells(tables, nuclei, pictured=pictured)
-    histograms = dna_histograms(tables, nuclei)
-    taken = _pictures(results, tables, pictured, None if cells is None else cells.shown) if pictured else None
+    with ThreadPoolExecutor(1) as aside:
+        if ahead is None and pictures:
+            ahead = PicturesAhead(results, tables.frame("fields"), aside.submit)
+        cells = scatter_cells(tables, nuclei, pictured=ahead.pictured if ahead else {})
+        histograms = dna_histograms(tables, nuclei)
+        taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None
     data = page_data(tables, histograms=histograms, cells=cells, pictures=taken)
     provenance = provenance_texts(record, folder) | {"Readout settings": readout["settings"]}
     page = render_report(tables, data, notes=readout["notes"], provenance=provenance)
@@ -108,47 +107,6 @@ def readout_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"settings": dict(found["settings"]), "notes": [str(note) for note in found["notes"]]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} cannot be read ({error}); `hcs readout {folder}` makes it again") from error
-
-
-def _pictures(
-    results: Results, tables: PlateTables, pictured: Mapping[str, int], shown: pd.DataFrame | None
-) -> Pictures | None:
-    """Pictures of the wells; None where the plate is not within reach."""
-    channels = tables.record["channels"]
-    names = tuple(dict.fromkeys(name for name in (channels["nuclei"], channels["sensor"]) if name))
-    try:
-        read = _reader(results, tuple(channels["names"].index(name) for name in names))
-    except HcsError:
-        return None
-    return take_pictures(tables, read, channels=names, pictured=pictured, shown=shown)
-
-
-def _reader(results: Results, channels: tuple[int, ...]) -> Reader:
-    """Reads the channels and labels of one field from the run's plate, those of a field in blocks piece by piece;
-    PlateError where there is no such plate."""
-    plate = open_plate(results.record["plate_path"])
-    config = results.record["identity"]["config"]
-    target = results.record["identity"]["labels"]
-    labelled = target != "none"
-
-    def read(well: str, field: int) -> tuple[Sequence[Plane], Plane | None] | None:
-        key = FieldKey(WellId.parse(well), field)
-        try:
-            planes = open_channels(plate, key, channels, z=config["z"])
-            large = planes[0].shape[0] * planes[0].shape[1] > config["tiles"].get("max_field_px", math.inf)
-            images = planes if large else list(read_field(plate, key, channels=channels, z=config["z"]))
-        except HcsError:
-            return None
-        try:
-            if large and labelled:
-                return images, open_labels(plate.path if target == "plate" else f"{results.folder}/labels.zarr", key)
-            if target == "plate":  # which is open, while results.labels would look the field up in all of its metadata
-                return images, read_labels(plate.path, key, path=plate.entry(key).path)
-            return images, results.labels(well, field) if labelled else None
-        except HcsError:
-            return images, None
-
-    return read
 
 
 def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | None, cells: Cells | None) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hcs.readout.readouts import Readouts
+    from hcs.run.pictures import Submit
 
 _FOR_TABLES = ("hcs.run.finish", "scipy.signal", "scipy.optimize")
 """What every run imports in the end."""
@@ -69,11 +71,13 @@ def run_plate(
             for name in _FOR_TABLES:  # takes seconds, in which this process would only wait
                 aside.submit(import_module, name)
             _process_all(client, prepared)
+            return conclude(prepared, started, submit=partial(client.submit, pure=False))
     return conclude(prepared, started)
 
 
-def conclude(prepared: Prepared, started: float) -> RunSummary:
-    """Complete the run's record, and make its tables and report; ``started`` is the time this session began."""
+def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None) -> RunSummary:
+    """Complete the run's record, and make its tables and report, the pictures of which idle workers make that
+    ``submit`` gives work; ``started`` is the time this session began."""
     out = prepared.out
     entries = read_ledger(out, prepared.keys)
     pending = frozenset(map(str, prepared.pending))
@@ -85,7 +89,9 @@ def conclude(prepared: Prepared, started: float) -> RunSummary:
     time_line = account_line(done_now, since=started)
     from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait
 
-    return RunSummary(out, entries, finish(out), (*prepared.notes, *remarks, *([time_line] if time_line else ())))
+    return RunSummary(
+        out, entries, finish(out, submit=submit), (*prepared.notes, *remarks, *([time_line] if time_line else ()))
+    )
 
 
 def _process_all(client: Client, prepared: Prepared) -> None:

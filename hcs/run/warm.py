@@ -15,6 +15,7 @@ from multiprocessing import forkserver
 _IMPORTED = [
     *("torch", "numba", "zarr", "distributed.nanny"),
     *("hcs.segment.model", "hcs.segment.predict", "hcs.pipeline", "hcs.store.plate"),
+    "hcs.run.kernels",
 ]
 
 # One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many workers

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
 from dataclasses import dataclass
 from errno import EACCES
-from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,10 @@ from hcs.store.location import Location, Url, location
 from hcs.store.nodes import Ngff, read_node
 from hcs.store.ome import ome_format, ome_writer
 from hcs.store.plate import Plate, locate, open_plate
-from hcs.store.pyramid import nearest_halved, open_group, write_image_metadata, write_levels
+from hcs.store.pyramid import datasets, nearest_halved, open_group, write_image_metadata, write_levels
 from hcs.store.write import PlateSpec, create_plate
 
+_AXES = "yx"
 _TRIAL = ".hcs-trial"
 
 
@@ -90,7 +90,7 @@ def write_labels(
     try:
         with replacing_folder(field / "labels" / name) as folder:
             n_levels = write_levels(
-                folder, labels.astype(np.uint32, copy=False), axes="yx", ngff=ngff, halve=nearest_halved
+                folder, labels.astype(np.uint32, copy=False), axes=_AXES, ngff=ngff, halve=nearest_halved
             )
             options.describe(folder, n_levels)
             written = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -125,66 +125,57 @@ class LabelImage:
 
     def describe(self, folder: Location, n_levels: int) -> None:
         """Write the metadata of the label image in ``folder``."""
-        _put(folder, _image_documents(self, n_levels))
+        source = {"source": {"image": "../../"}, "version": self.ngff}
+        _put(folder, group_documents({**self._multiscales(n_levels), "image-label": source}, self.ngff))
 
     def enlist(self, field: Location, n_levels: int) -> None:
         """Name the label image in the list of its field; a field without an image of its own shows it as one."""
         _enlist(field / "labels", self.name, self.ngff)
-        node = read_node(field)
+        node, prefix = read_node(field), f"labels/{self.name}/"
         if node is None:
-            _put(field, _field_documents(self, n_levels))
+            _put(field, group_documents(self._multiscales(n_levels, prefix=prefix), self.ngff))
         elif "multiscales" not in node.ome:
-            self._show(field, n_levels)
+            write_image_metadata(
+                field,
+                axes=_AXES,
+                n_levels=n_levels,
+                ngff=self.ngff,
+                pixel_size_um=self.pixel_size_um,
+                name=self.name,
+                prefix=prefix,
+            )
 
-    def _show(self, field: Location, n_levels: int) -> None:
-        self._write(field, n_levels, prefix=f"labels/{self.name}/")
-
-    def _write(self, folder: Location, n_levels: int, *, prefix: str = "") -> None:
-        """Write the metadata of an image whose levels are below ``prefix``."""
-        write_image_metadata(
-            folder,
-            axes="yx",
-            n_levels=n_levels,
-            ngff=self.ngff,
-            pixel_size_um=self.pixel_size_um,
-            name=self.name,
-            prefix=prefix,
-        )
-
-
-@lru_cache(maxsize=64)
-def _image_documents(image: LabelImage, n_levels: int) -> dict[str, bytes]:
-    """Metadata files of a label image, which are the same for all fields of a plate: made once, written many times."""
-    source = {"source": {"image": "../../"}, "version": image.ngff}
-    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
-        image._write(Path(folder), n_levels)
-        ome_writer().add_metadata(
-            open_group(Path(folder), image.ngff), {"image-label": source}, fmt=ome_format(image.ngff)
-        )
-        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+    def _multiscales(self, n_levels: int, *, prefix: str = "") -> dict[str, Any]:
+        """The metadata of an image whose levels are below ``prefix``."""
+        unit = {"unit": "micrometer"} if self.pixel_size_um else {}
+        version = {"version": self.ngff} if self.ngff == "0.4" else {}
+        image = {
+            "datasets": datasets(_AXES, n_levels, self.pixel_size_um, prefix=prefix),
+            "name": self.name,
+            "axes": [{"name": axis, "type": "space", **unit} for axis in _AXES],
+            **version,
+        }
+        return {"multiscales": [image]}
 
 
-@lru_cache(maxsize=64)
-def _field_documents(image: LabelImage, n_levels: int) -> dict[str, bytes]:
-    """Metadata files of a field in a label store, which shows its labels as an image."""
-    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
-        image._show(Path(folder), n_levels)
-        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+def group_documents(ome: dict[str, Any], ngff: Ngff) -> dict[str, bytes]:
+    """Metadata files of a group with the OME metadata ``ome``: byte for byte those of ome-zarr and zarr, which take a
+    worker a second to import and are slow for files of which a plate has many thousands."""
+    if ngff == "0.4":
+        return {".zgroup": _json({"zarr_format": 2}), ".zattrs": _json(ome)}
+    attributes = {"ome": {"version": ngff, **ome}}
+    return {"zarr.json": _json({"attributes": attributes, "zarr_format": 3, "node_type": "group"})}
 
 
-@lru_cache(maxsize=64)
-def _list_documents(name: str, ngff: Ngff) -> dict[str, bytes]:
-    """Metadata files of a ``labels`` group that lists one name."""
-    with tempfile.TemporaryDirectory(prefix="hcs-") as folder:
-        _add_to_list(Path(folder), name, ngff)
-        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2).encode()
 
 
 def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
     """Add ``name`` to the labels that a ``labels`` group lists; others stay."""
     node = read_node(folder)
     if node is None:
-        _put(folder, _list_documents(name, ngff))
+        _put(folder, group_documents({"labels": [name]}, ngff))
     elif name not in node.ome.get("labels", ()):
         _add_to_list(folder, name, ngff)
 

@@ -69,8 +69,13 @@ class Pictures:
         if self.record["identity"]["labels"] == "plate":
             self._path(key)
             return read_labels(self.plate, key)
+        return read_labels(self.label_store, key)
+
+    @property
+    def label_store(self) -> str:
+        """Where labels are that the run did not write into the plate."""
         own = self.folder / "labels.zarr"
-        return read_labels(str(own if own.is_dir() else self.record.get("labels_path", own)), key)
+        return str(own if own.is_dir() else self.record.get("labels_path", own))
 
     def _path(self, key: FieldKey) -> str:
         try:

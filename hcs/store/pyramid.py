@@ -89,9 +89,23 @@ def write_image_metadata(
     The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
     axes have no unit.
     """
-    group = open_group(folder, ngff)
+    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else None
+    extra = {"metadata": {"omero": omero}} if omero else {}
+    ome_writer().write_multiscales_metadata(
+        open_group(folder, ngff),
+        datasets(axes, n_levels, pixel_size_um, prefix=prefix),
+        fmt=ome_format(ngff),
+        axes=list(axes),
+        axes_units=units,
+        name=name,
+        **extra,
+    )
+
+
+def datasets(axes: str, n_levels: int, pixel_size_um: float | None, *, prefix: str = "") -> list[dict[str, Any]]:
+    """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, …."""
     base = pixel_size_um or 1.0
-    datasets = [
+    return [
         {
             "path": f"{prefix}{level}",
             "coordinateTransformations": [
@@ -100,11 +114,6 @@ def write_image_metadata(
         }
         for level in range(n_levels)
     ]
-    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else None
-    extra = {"metadata": {"omero": omero}} if omero else {}
-    ome_writer().write_multiscales_metadata(
-        group, datasets, fmt=ome_format(ngff), axes=list(axes), axes_units=units, name=name, **extra
-    )
 
 
 @dataclass(frozen=True, slots=True)

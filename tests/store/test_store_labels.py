@@ -18,8 +18,11 @@ import zarr
 from hcs.errors import FieldError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store import labels as labels_module
-from hcs.store.labels import prepare_label_plate, read_labels, write_labels
+from hcs.store.labels import LabelImage, prepare_label_plate, read_labels, write_labels
+from hcs.store.nodes import Ngff
+from hcs.store.ome import ome_format, ome_writer
 from hcs.store.plate import open_plate
+from hcs.store.pyramid import open_group, write_image_metadata
 
 B03 = FieldKey(WellId(1, 2), 1)
 
@@ -48,6 +51,32 @@ def target(request: pytest.FixtureRequest, small_plate: Any, tmp_path: Path) -> 
     path = small_plate.path if request.param == "plate" else str(tmp_path / "out" / "labels.zarr")
     prepare_label_plate(path, open_plate(small_plate.path))
     return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("ngff", ["0.4", "0.5"])
+@pytest.mark.parametrize("pixel_size_um", [None, 0.65])
+def test_metadata_are_the_bytes_that_ome_zarr_writes(ngff: Ngff, pixel_size_um: float | None, tmp_path: Path) -> None:
+    (tmp_path / "image").mkdir()
+    (tmp_path / "field" / "labels").mkdir(parents=True)
+    image = LabelImage(ngff, pixel_size_um, "nuclei")
+    image.describe(tmp_path / "image", 3)
+    image.enlist(tmp_path / "field", 3)
+
+    sizes = {"n_levels": 3, "pixel_size_um": pixel_size_um, "name": "nuclei"}
+    source = {"source": {"image": "../../"}, "version": ngff}
+    for folder, prefix in (("image", ""), ("field", "labels/nuclei/")):
+        write_image_metadata(tmp_path / "ome" / folder, axes="yx", ngff=ngff, prefix=prefix, **sizes)
+    group = open_group(tmp_path / "ome" / "image", ngff)
+    ome_writer().add_metadata(group, {"image-label": source}, fmt=ome_format(ngff))
+    version = {} if ngff == "0.4" else {"version": ngff}
+    listing = open_group(tmp_path / "ome" / "field" / "labels", ngff)
+    ome_writer().add_metadata(listing, {**version, "labels": ["nuclei"]}, fmt=ome_format(ngff))
+    for name in ("image", "field"):
+        assert files(tmp_path / name) == files(tmp_path / "ome" / name)
 
 
 def test_labels_come_back_and_may_be_replaced(small_plate: Any, target: str) -> None:
@@ -105,7 +134,7 @@ class Killed(BaseException):
     """Stands for a kill: no handler for errors sees it."""
 
 
-@pytest.mark.parametrize("step", ["write_levels", "_image_documents", "_enlist"])
+@pytest.mark.parametrize("step", ["write_levels", "group_documents", "_enlist"])
 @pytest.mark.parametrize("existing", [False, True])
 def test_a_kill_at_any_step_then_a_rerun_ends_right(
     small_plate: Any, target: str, monkeypatch: pytest.MonkeyPatch, step: str, existing: bool

@@ -1,0 +1,72 @@
+"""The parts of a page's pictures that need pixels: what any process can make that reads the plate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hcs.report.thumbnails import BEST, CROP_PX, Bytes, Contrast, FieldPicture, Plane, contrast, crop, field_picture
+
+MOST_BYTES_A_WELL = 12_000
+_MOST_BYTES = 3_400_000
+_CONTRAST_FIELDS = 8
+
+Reader = Callable[[str, int], "tuple[Sequence[Plane], Plane | None] | None"]
+"""Channels (each (Y, X), those that are shown) and labels (Y, X) of well and field; None where they are gone."""
+Centres = npt.NDArray[np.float64]
+"""(y, x) in px, (n, 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all pictures of a plate have in common."""
+
+    contrasts: tuple[Contrast, ...]
+    """Of each channel that is shown."""
+    most_bytes: int
+    """Of a well's pictures together."""
+
+
+def settle_look(read: Reader, pictured: Mapping[str, int]) -> Look | None:
+    """Contrasts of a few of the ``pictured`` fields (by well), spread over the plate; at most 12 kB a well, less on
+    plates of more than 280 wells. None where no field can be read."""
+    wells = list(pictured)
+    found = [read(well, pictured[well]) for well in wells[:: max(1, len(wells) // _CONTRAST_FIELDS)]]
+    images = [planes for planes, _ in filter(None, found)]
+    if not images:
+        return None
+    contrasts = tuple(contrast(planes) for planes in zip(*images, strict=True))
+    return Look(contrasts, min(MOST_BYTES_A_WELL, _MOST_BYTES // max(len(pictured), 1)))
+
+
+def picture_fields(read: Reader, pictured: Mapping[str, int], look: Look) -> dict[str, FieldPicture]:
+    """The picture of each well's field; none of a field that cannot be read."""
+    pictures: dict[str, FieldPicture] = {}
+    quality = BEST
+    for well, site in pictured.items():
+        found = read(well, site)
+        if found is None:
+            continue
+        pictures[well] = field_picture(*found, look.contrasts, most_bytes=look.most_bytes, quality=quality)
+        quality = pictures[well].quality
+    return pictures
+
+
+def picture_nuclei(
+    read: Reader, wanted: Mapping[str, tuple[int, Centres]], look: Look, side_px: int
+) -> dict[str, Bytes]:
+    """Squares of ``side_px`` around places in one field of each well, (channels, n, 40, 40); none of a field that
+    cannot be read."""
+    squares: dict[str, Bytes] = {}
+    for well, (site, centres) in wanted.items():
+        found = read(well, site)
+        if found is None:
+            continue
+        squares[well] = np.empty((len(look.contrasts), len(centres), CROP_PX, CROP_PX), np.uint8)
+        for own, image, scale in zip(squares[well], found[0], look.contrasts, strict=True):
+            for i, (y, x) in enumerate(centres):
+                own[i] = crop(image, scale, y=y, x=x, side_px=side_px)
+    return squares

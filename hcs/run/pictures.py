@@ -1,0 +1,142 @@
+"""The pictures of a plate's page, begun before its tables are made and by whoever has time for them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hcs.errors import HcsError
+from hcs.plate.keys import FieldKey, WellId
+from hcs.report.shots import picture_fields, picture_nuclei, settle_look
+from hcs.report.thumbnails import Plane
+from hcs.store.labels import read_labels
+from hcs.store.lazy import open_channels, open_labels
+from hcs.store.pictures import Pictures as Kept
+from hcs.store.plate import Plate, open_plate, read_field
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hcs.report.pictures import Pictures
+    from hcs.report.tables import PlateTables
+    from hcs.store.location import Location
+    from hcs.store.results import Results
+
+_WELLS = 12
+"""Wells in one task."""
+_PATIENCE_S = 30.0
+"""How long workers may take beyond the readouts: they may be gone."""
+
+
+class Pending(Protocol):
+    """A future of dask or of a pool of threads."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the function returned; raises what it raised, or TimeoutError."""
+
+
+Submit = Callable[[Callable[[], Any]], Pending]
+"""As dask's clients and pools of threads have it."""
+Begun = tuple[Callable[[], Any], Pending]
+"""What was submitted, and its future."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Reads a field's channels and labels from the run's plate, those of a field in blocks piece by piece."""
+
+    plate: Plate
+    kept: Kept
+    channels: tuple[int, ...]
+
+    def __call__(self, well: str, field: int) -> tuple[Sequence[Plane], Plane | None] | None:
+        """Channels (each (Y, X)) and labels (Y, X); None where they are gone."""
+        config = self.kept.record["identity"]["config"]
+        target = self.kept.record["identity"]["labels"]
+        key = FieldKey(WellId.parse(well), field)
+        try:
+            planes = open_channels(self.plate, key, self.channels, z=config["z"])
+            large = planes[0].shape[0] * planes[0].shape[1] > config["tiles"].get("max_field_px", math.inf)
+            images = planes if large else list(read_field(self.plate, key, channels=self.channels, z=config["z"]))
+        except HcsError:
+            return None
+        try:
+            if large and target != "none":
+                return images, open_labels(self.plate.path if target == "plate" else self.kept.label_store, key)
+            if (
+                target == "plate"
+            ):  # which is open, while `Pictures.labels` would look the field up in all of its metadata
+                return images, read_labels(self.plate.path, key, path=self.plate.entry(key).path)
+            return images, self.kept.labels(key) if target != "none" else None
+        except HcsError:
+            return images, None
+
+
+class PicturesAhead:
+    """The pictures of ``results``, whose fields are those of the table ``fields``: begun at once, taken later.
+
+    ``submit`` says who makes them. Workers, which see the results at ``out``, may be gone: what they have not made some
+    time after it is asked for is made here.
+    """
+
+    def __init__(self, results: Results, fields: pd.DataFrame, submit: Submit, *, out: Location | None = None) -> None:
+        from hcs.report.pictures import pictured_fields  # noqa: PLC0415  pandas, which workers do without
+
+        self.pictured = pictured_fields(fields)
+        channels = results.record["channels"]
+        self._names = tuple(dict.fromkeys(name for name in (channels["nuclei"], channels["sensor"]) if name))
+        self._submit, self._patience_s = submit, None if out is None else _PATIENCE_S
+        self._source = None
+        try:
+            plate = open_plate(results.plate_path)
+        except HcsError:
+            return
+        kept = Kept(out or results.folder, results.record, results.plate_path)
+        self._source = Source(plate, kept, tuple(channels["names"].index(name) for name in self._names))
+        self._look = settle_look(self._source, self.pictured)
+        self._fields = self._begin(picture_fields, self.pictured)
+
+    def taken(self, tables: PlateTables, shown: pd.DataFrame | None) -> Pictures | None:
+        """The pictures, with what the tables say of their nuclei, and those of the nuclei ``shown`` by themselves; None
+        where the plate is out of reach or no field is done."""
+        from hcs.report.pictures import crop_side_px, gather_pictures, shown_nuclei  # noqa: PLC0415  as above
+
+        if self._source is None or not self.pictured:
+            return None
+        nuclei = shown_nuclei(tables, self.pictured, shown)
+        places = {well: (self.pictured[well], own.centres) for well, own in nuclei.items()}
+        squares = self._begin(picture_nuclei, places, crop_side_px(tables.nuclei))
+        fields = self._end(self._fields)
+        return gather_pictures(
+            tables,
+            channels=self._names,
+            pictured=self.pictured,
+            fields=fields,
+            shown=nuclei,
+            squares=self._end(squares),
+        )
+
+    def _begin(self, function: Callable[..., Any], wells: Mapping[str, Any], *more: object) -> list[Begun]:
+        """``function`` of some of the ``wells`` at a time; of none where no field can be read."""
+        names = list(wells) if self._look else []
+        begun: list[Begun] = []
+        for start in range(0, len(names), _WELLS):
+            some = {well: wells[well] for well in names[start : start + _WELLS]}
+            call = partial(function, self._source, some, self._look, *more)
+            begun.append((call, self._submit(call)))
+        return begun
+
+    def _end(self, begun: list[Begun]) -> dict[str, Any]:
+        """What the functions returned, as one."""
+        end_s = None if self._patience_s is None else time.monotonic() + self._patience_s
+        made: dict[str, Any] = {}
+        for call, pending in begun:
+            try:
+                made |= pending.result(None if end_s is None else max(end_s - time.monotonic(), 0.1))
+            except Exception:  # whatever became of the worker
+                made |= call()
+        return made
