@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hcs.errors import ConfigError
 from hcs.run.settings import ClusterSettings
 from hcs.run.slurm import slurm
-from hcs.run.warm import ENVIRONMENT, START_METHOD, warm_up
+from hcs.run.warm import ENVIRONMENT, QUIET, START_METHOD, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -93,7 +93,7 @@ def connect(workers: Workers) -> Iterator[Client]:
 
     # A field that fails is entered in the ledger; retrying it on every worker would only repeat the failure. A worker
     # that dies (killed, out of memory) takes its field to another one at most twice.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 2}):
+    with dask.config.set({**QUIET, "distributed.scheduler.allowed-failures": 2}):
         if workers.scheduler is not None:
             with _remote(workers.scheduler) as client:
                 yield client

@@ -18,6 +18,14 @@ _IMPORTED = [
     "hcs.run.kernels",
 ]
 
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "5s",
+}
+"""Dask looks at the stacks of all threads a hundred times a second, and at its event loop fifty times, which takes
+every worker 6 % of its core and the client as much (benchmarks/RESULTS.md); hcs keeps an account of its own."""
+
 # One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many workers
 # share the machine, so the table is the same to the last bit. Dask's nanny would have malloc return memory at once,
 # which triples the network's time.
@@ -26,6 +34,7 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    **{f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in QUIET.items()},
 }
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How local workers come to be; elsewhere system libraries do not bear being forked."""

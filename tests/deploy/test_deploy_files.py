@@ -61,6 +61,11 @@ def test_an_image_copies_and_installs_what_there_is(name: str) -> None:
         assert f"{variable}={value}" in text
 
 
+def test_the_slurm_script_sets_what_hcs_sets_for_its_own_workers() -> None:
+    text = (DEPLOY / "slurm" / "hcs.sbatch").read_text(encoding="utf-8")
+    assert all(f" {variable}={value}" in text for variable, value in ENVIRONMENT.items())
+
+
 def problems(document: dict[str, Any]) -> list[str]:
     """What the schema of its kind finds in a manifest."""
     jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema (the extra dev)")

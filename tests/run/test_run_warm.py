@@ -22,8 +22,10 @@ FORKED = """
 import json, os
 from hcs.run.cluster import Workers, connect
 def seen():
-    import sys
-    return os.environ.get("HCS_TEST_LATE"), os.environ["OMP_NUM_THREADS"], "torch" in sys.modules, os.getppid()
+    import dask, sys
+    from hcs.run.warm import QUIET
+    quiet = all(dask.config.get(key) == value for key, value in QUIET.items())
+    return os.environ.get("HCS_TEST_LATE"), os.environ["OMP_NUM_THREADS"], "torch" in sys.modules, quiet, os.getppid()
 if __name__ == "__main__":
     from hcs.run.warm import warm_up
     warm_up()
@@ -54,7 +56,7 @@ def test_what_it_imports_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> N
 def test_workers_come_from_it_and_have_todays_environment() -> None:
     workers, client, own = run(FORKED)
     assert isinstance(workers, list)
-    for late, threads, torch_there, parent in workers:
-        assert (late, threads, torch_there) == ("yes", "1", True)
+    for late, threads, torch_there, quiet, parent in workers:
+        assert (late, threads, torch_there, quiet) == ("yes", "1", True, True)
         assert parent != client
     assert own is None
