@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -64,6 +68,40 @@ def test_the_same_nuclei_give_the_same_bytes(table: Path) -> None:
     before = part_path(table, "007", key).read_bytes()
     write_part(table, "007", key, columns(3))
     assert part_path(table, "007", key).read_bytes() == before
+
+
+@pytest.mark.parametrize("n", [0, 1, 11])
+def test_a_part_holds_what_pyarrow_would_make_of_the_columns(n: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(n)
+    values: dict[str, NDArray[Any]] = {
+        "truth": rng.random(n) > 0.5,
+        "every second": np.arange(2 * n, dtype=np.int64)[::2],
+        "missing": np.where(rng.random(n) > 0.5, np.nan, 1.5),
+    } | {name: rng.integers(0, 99, n).astype(name) for name in ("uint8", "int32", "uint32", "float32", "float64")}
+    key, plate = FieldKey.parse("B03/7"), "Plätte 漢"
+    write_part(tmp_path, plate, key, values)
+    expected = {
+        "Metadata_Plate": pa.array([plate] * n, pa.string()),
+        "Metadata_Well": pa.array(["B03"] * n, pa.string()),
+        "Metadata_Site": pa.array([7] * n, pa.int32()),
+    } | {name: pa.array(own) for name, own in values.items()}
+    read = pq.ParquetFile(part_path(tmp_path, plate, key)).read()
+    read.validate(full=True)
+    assert read.schema == pa.schema({name: own.type for name, own in expected.items()})
+    for name, own in expected.items():
+        pd.testing.assert_series_equal(read[name].to_pandas(), own.to_pandas(), check_names=False)
+
+
+def test_a_worker_writes_a_part_without_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from hcs.plate.keys import FieldKey; "
+        "from hcs.store.table import part_is_valid, write_part; "
+        "place, key = Path(sys.argv[1]), FieldKey.parse('B03/0'); "
+        "write_part(place, 'p', key, {'a': np.arange(3), 'b': np.ones(3, bool)}); "
+        "print(part_is_valid(place, 'p', key, 3), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True False"
 
 
 def test_a_part_cut_short_is_not_valid(table: Path) -> None:
