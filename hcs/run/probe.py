@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,12 +147,13 @@ def _probe(prepared: Prepared, infos: dict[FieldKey, FieldInfo], workers: Worker
         entries, timed_s = _timed(client, prepared.job, _for_a_while(rest, at_least=count * _FEWEST_PER_WORKER))
         peak = max(client.run(peak_bytes).values())
         projected = client.submit(projected_bytes, prepared.job.for_field(rest[0]), rest[0], pure=False).result()
-    done = [entry for entry in (*first, *entries) if entry.done]
-    if not done:
-        raise PlateError(f"{prepared.job.plate.path}: of the fields tried none can be processed ({first[0].reason})")
+        done = [entry for entry in (*first, *entries) if entry.done]
+        if not done:
+            reason = first[0].reason
+            raise PlateError(f"{prepared.job.plate.path}: of the fields tried none can be processed ({reason})")
+        finish_s, fixed_files = time_finish(prepared, done, submit=partial(client.submit, pure=False))
     field_s = one_field_s(timed_s, fields=len(entries), workers=count)
     sizes, files = _written(prepared, [FieldKey.parse(entry.field) for entry in done])
-    finish_s, fixed_files = time_finish(prepared, done)
     return Probe(
         workers=count,
         start_s=connected_s + max(warm_s - field_s, 0.0),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hcs.plate.keys import FieldKey
 from hcs.run.finish import finish
+from hcs.run.pictures import Submit
 from hcs.run.prepare import Prepared
 from hcs.store.ledger import LedgerEntry, write_entry
 from hcs.store.parts import read_parts
@@ -22,9 +23,9 @@ _MOST_REPEATED = 2000
 _PARTITION_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
 
-def time_finish(prepared: Prepared, done: list[LedgerEntry]) -> tuple[float, int]:
+def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) -> tuple[float, int]:
     """Seconds for the readouts of the whole plate, made of the fields that were processed, repeated with a little
-    noise; and the number of files that readouts and report make."""
+    noise, beside idle workers that ``submit`` gives work; and the number of files that readouts and report make."""
     out = prepared.out
     nuclei = read_parts(out / "nuclei")
     tables = {
@@ -45,7 +46,7 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry]) -> tuple[float, int
     folder = Path(str(out))
     before = sum(path.is_file() for path in folder.rglob("*"))
     began = time.perf_counter()
-    finish(out)
+    finish(out, submit=submit)
     seconds = (time.perf_counter() - began) * len(prepared.keys) / (len(repeated) + len(done))
     return seconds, sum(path.is_file() for path in folder.rglob("*")) - before + 1
 
