@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,18 @@ MOST_BYTES_A_WELL = 12_000
 _MOST_BYTES = 3_400_000
 _CONTRAST_FIELDS = 8
 
-Reader = Callable[[str, int], "tuple[Sequence[Plane], Plane | None] | None"]
-"""Channels (each (Y, X), those that are shown) and labels (Y, X) of well and field; None where they are gone."""
 Centres = npt.NDArray[np.float64]
 """(y, x) in px, (n, 2)."""
+
+
+class Reader(Protocol):
+    """Reads fields of a plate by well and number."""
+
+    def images(self, well: str, field: int) -> Sequence[Plane] | None:
+        """Channels, those that are shown, each (Y, X); None where they are gone."""
+
+    def labels(self, well: str, field: int) -> Plane | None:
+        """Labels (Y, X); None where they are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,8 @@ def settle_look(read: Reader, pictured: Mapping[str, int]) -> Look | None:
     """Contrasts of a few of the ``pictured`` fields (by well), spread over the plate; at most 12 kB a well, less on
     plates of more than 280 wells. None where no field can be read."""
     wells = list(pictured)
-    found = [read(well, pictured[well]) for well in wells[:: max(1, len(wells) // _CONTRAST_FIELDS)]]
-    images = [planes for planes, _ in filter(None, found)]
+    some = wells[:: max(1, len(wells) // _CONTRAST_FIELDS)]
+    images = [planes for well in some if (planes := read.images(well, pictured[well])) is not None]
     if not images:
         return None
     contrasts = tuple(contrast(planes) for planes in zip(*images, strict=True))
@@ -47,10 +56,11 @@ def picture_fields(read: Reader, pictured: Mapping[str, int], look: Look) -> dic
     pictures: dict[str, FieldPicture] = {}
     quality = BEST
     for well, site in pictured.items():
-        found = read(well, site)
-        if found is None:
+        images = read.images(well, site)
+        if images is None:
             continue
-        pictures[well] = field_picture(*found, look.contrasts, most_bytes=look.most_bytes, quality=quality)
+        labels = read.labels(well, site)
+        pictures[well] = field_picture(images, labels, look.contrasts, most_bytes=look.most_bytes, quality=quality)
         quality = pictures[well].quality
     return pictures
 
@@ -62,11 +72,11 @@ def picture_nuclei(
     cannot be read."""
     squares: dict[str, Bytes] = {}
     for well, (site, centres) in wanted.items():
-        found = read(well, site)
-        if found is None:
+        images = read.images(well, site)
+        if images is None:
             continue
         squares[well] = np.empty((len(look.contrasts), len(centres), CROP_PX, CROP_PX), np.uint8)
-        for own, image, scale in zip(squares[well], found[0], look.contrasts, strict=True):
+        for own, image, scale in zip(squares[well], images, look.contrasts, strict=True):
             for i, (y, x) in enumerate(centres):
                 own[i] = crop(image, scale, y=y, x=x, side_px=side_px)
     return squares

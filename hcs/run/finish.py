@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
-from hcs.run.pictures import PicturesAhead, Submit
+from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.report import READOUT_RECORD, write_report
 from hcs.store.atomic import replacing, write_json
 from hcs.store.location import Location
@@ -60,8 +59,8 @@ def finish(
     ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
     not done count as pending.
     """
-    with local_copy(out) as folder, ThreadPoolExecutor(1) as aside:
-        illustrate = partial(PicturesAhead, submit=submit or aside.submit, out=out if submit else None)
+    with local_copy(out) as folder, one_thread() as aside:
+        illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)
         return _finish(folder, illustrate, settings, exclude_flagged)
 
 

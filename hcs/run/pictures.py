@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
     from hcs.store.location import Location
     from hcs.store.results import Results
 
-_WELLS = 12
-"""Wells in one task."""
+_WELLS_A_TASK = 12
 _PATIENCE_S = 30.0
 """How long workers may take beyond the readouts: they may be gone."""
 
@@ -45,6 +46,16 @@ Begun = tuple[Callable[[], Any], Pending]
 """What was submitted, and its future."""
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[Submit]:
+    """A thread beside this one; what it has not begun when an error ends the block is left."""
+    aside = ThreadPoolExecutor(1)
+    try:
+        yield aside.submit
+    finally:
+        aside.shutdown(cancel_futures=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Reads a field's channels and labels from the run's plate, those of a field in blocks piece by piece."""
@@ -53,27 +64,38 @@ class Source:
     kept: Kept
     channels: tuple[int, ...]
 
-    def __call__(self, well: str, field: int) -> tuple[Sequence[Plane], Plane | None] | None:
-        """Channels (each (Y, X)) and labels (Y, X); None where they are gone."""
-        config = self.kept.record["identity"]["config"]
-        target = self.kept.record["identity"]["labels"]
-        key = FieldKey(WellId.parse(well), field)
+    def images(self, well: str, field: int) -> Sequence[Plane] | None:
+        """Channels, each (Y, X); None where they are gone."""
+        config, key = self._config, FieldKey(WellId.parse(well), field)
         try:
             planes = open_channels(self.plate, key, self.channels, z=config["z"])
-            large = planes[0].shape[0] * planes[0].shape[1] > config["tiles"].get("max_field_px", math.inf)
-            images = planes if large else list(read_field(self.plate, key, channels=self.channels, z=config["z"]))
+            if self._is_large(planes[0]):
+                return planes
+            return list(read_field(self.plate, key, channels=self.channels, z=config["z"]))
         except HcsError:
             return None
+
+    def labels(self, well: str, field: int) -> Plane | None:
+        """Labels (Y, X); None where there are none, or they are gone."""
+        target, key = self.kept.record["identity"]["labels"], FieldKey(WellId.parse(well), field)
         try:
-            if large and target != "none":
-                return images, open_labels(self.plate.path if target == "plate" else self.kept.label_store, key)
-            if (
-                target == "plate"
-            ):  # which is open, while `Pictures.labels` would look the field up in all of its metadata
-                return images, read_labels(self.plate.path, key, path=self.plate.entry(key).path)
-            return images, self.kept.labels(key) if target != "none" else None
+            if target == "none":
+                return None
+            if self._is_large(open_channels(self.plate, key, self.channels[:1], z=self._config["z"])[0]):
+                return open_labels(self.plate.path if target == "plate" else self.kept.label_store, key)
+            if target == "plate":  # which is open; `Pictures.labels` would look the field up in all of its metadata
+                return read_labels(self.plate.path, key, path=self.plate.entry(key).path)
+            return self.kept.labels(key)
         except HcsError:
-            return images, None
+            return None
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = self.kept.record["identity"]["config"]
+        return config
+
+    def _is_large(self, plane: Plane) -> bool:
+        return plane.shape[0] * plane.shape[1] > int(self._config["tiles"].get("max_field_px", sys.maxsize))
 
 
 class PicturesAhead:
@@ -124,8 +146,8 @@ class PicturesAhead:
         """``function`` of some of the ``wells`` at a time; of none where no field can be read."""
         names = list(wells) if self._look else []
         begun: list[Begun] = []
-        for start in range(0, len(names), _WELLS):
-            some = {well: wells[well] for well in names[start : start + _WELLS]}
+        for start in range(0, len(names), _WELLS_A_TASK):
+            some = {well: wells[well] for well in names[start : start + _WELLS_A_TASK]}
             call = partial(function, self._source, some, self._look, *more)
             begun.append((call, self._submit(call)))
         return begun

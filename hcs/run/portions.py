@@ -12,8 +12,9 @@ from hcs.store.ledger import LedgerEntry
 
 Task = tuple[Job, FieldKey]
 
-_TASK_S = 4.0
-"""A task of small fields takes about so long: thousands of times the scheduler's part in it, and little to lose."""
+_TASK_S = 8.0
+"""A task of small fields takes about so long: thousands of times the scheduler's part in it, a hundred times what its
+first reading and last writing take, beside which nothing is computed; and little to lose."""
 _LEAST, _MOST = 2, 64
 _PORTIONS_LEFT = 3
 """Each worker should have this many portions to come: they become smaller towards the end."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from hcs.report.conditions import dna_histograms
 from hcs.report.data import page_data
 from hcs.report.html import render_report
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
-from hcs.run.pictures import PicturesAhead
+from hcs.run.pictures import PicturesAhead, one_thread
 from hcs.store.atomic import cannot_write, write_text
 from hcs.store.parts import stored_columns
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
@@ -48,9 +47,9 @@ def write_report(
     record = tables.record
     readout = readout_record(folder, record)
     nuclei = measured(tables.nuclei, exclude_border=bool(readout["settings"].get("exclude_border", True)))
-    with ThreadPoolExecutor(1) as aside:
+    with one_thread() as aside:
         if ahead is None and pictures:
-            ahead = PicturesAhead(results, tables.frame("fields"), aside.submit)
+            ahead = PicturesAhead(results, tables.frame("fields"), aside)
         cells = scatter_cells(tables, nuclei, pictured=ahead.pictured if ahead else {})
         histograms = dna_histograms(tables, nuclei)
         taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from hcs.readout.readouts import Readouts
     from hcs.run.pictures import Submit
 
-_FOR_TABLES = ("hcs.run.finish", "scipy.signal", "scipy.optimize")
-"""What every run imports in the end."""
+_FOR_TABLES = ("scipy.signal", "scipy.optimize", "hcs.run.finish")
+"""What every run imports in the end, which takes seconds: the first two while the workers start, the last while they
+work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,17 @@ def run_plate(
     started = time.time()
     if prepared.pending:
         # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
-        # package: whatever is imported meanwhile is there before the cluster closes.
-        with connect(workers) as client, ThreadPoolExecutor(1) as aside:
-            prepared = open_run(prepared, client)
-            prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
-            for name in _FOR_TABLES:  # takes seconds, in which this process would only wait
+        # package: tables are made, and with them everything is imported, before the cluster closes.
+        with ThreadPoolExecutor(1) as aside:
+            *early, late = _FOR_TABLES
+            for name in early:
                 aside.submit(import_module, name)
-            _process_all(client, prepared)
-            return conclude(prepared, started, submit=partial(client.submit, pure=False))
+            with connect(workers) as client:
+                prepared = open_run(prepared, client)
+                prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
+                aside.submit(import_module, late)
+                _process_all(client, prepared)
+                return conclude(prepared, started, submit=partial(client.submit, pure=False))
     return conclude(prepared, started)
 
 

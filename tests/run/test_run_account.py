@@ -105,7 +105,7 @@ def test_portions_hold_every_field_once_and_shrink_to_the_end() -> None:
         sizes.append(len(portion))
         seen += [key.field for _, key in portion]
     assert seen == list(range(200))
-    assert sizes[0] == 16  # 4 s of fields
+    assert sizes[0] == 32  # 8 s of fields
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 1
 
