@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from hcs.readout.readouts import Readouts
     from hcs.run.pictures import Submit
 
-_FOR_TABLES = ("scipy.signal", "scipy.optimize", "hcs.run.finish")
-"""What every run imports in the end, which takes seconds: the first two while the workers start, the last while they
-work."""
+_FOR_TABLES = ("scipy.signal", "hcs.run.finish")
+"""What every run imports in the end: a second, in which this process would only wait for its workers to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +66,11 @@ def run_plate(
         # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
         # package: tables are made, and with them everything is imported, before the cluster closes.
         with ThreadPoolExecutor(1) as aside:
-            *early, late = _FOR_TABLES
-            for name in early:
+            for name in _FOR_TABLES:
                 aside.submit(import_module, name)
             with connect(workers) as client:
                 prepared = open_run(prepared, client)
                 prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
-                aside.submit(import_module, late)
                 _process_all(client, prepared)
                 return conclude(prepared, started, submit=partial(client.submit, pure=False))
     return conclude(prepared, started)
