@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from hcs.run import kernels
 from hcs.run.warm import ENVIRONMENT, START_METHOD
 
 IMPORTS = """
@@ -51,6 +52,10 @@ def test_what_it_imports_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, value)
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [1, []]
+
+
+def test_kernels_can_be_called() -> None:
+    kernels.call_kernels()  # while it is imported, an error would be passed over
 
 
 def test_workers_come_from_it_and_have_todays_environment() -> None:
