@@ -15,10 +15,9 @@ from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.report.shots import picture_fields, picture_nuclei, settle_look
 from hcs.report.thumbnails import Plane
-from hcs.store.labels import read_labels
 from hcs.store.lazy import open_channels, open_labels
 from hcs.store.pictures import Pictures as Kept
-from hcs.store.plate import Plate, open_plate, read_field
+from hcs.store.plate import Plate, open_plate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +65,9 @@ class Source:
 
     def images(self, well: str, field: int) -> Sequence[Plane] | None:
         """Channels, each (Y, X); None where they are gone."""
-        config, key = self._config, FieldKey(WellId.parse(well), field)
+        key = FieldKey(WellId.parse(well), field)
         try:
-            planes = open_channels(self.plate, key, self.channels, z=config["z"])
-            if self._is_large(planes[0]):
-                return planes
-            return list(read_field(self.plate, key, channels=self.channels, z=config["z"]))
+            return open_channels(self.plate, key, self.channels, z=self._config["z"], whole_px=self._whole_px)
         except HcsError:
             return None
 
@@ -81,11 +77,10 @@ class Source:
         try:
             if target == "none":
                 return None
-            if self._is_large(open_channels(self.plate, key, self.channels[:1], z=self._config["z"])[0]):
-                return open_labels(self.plate.path if target == "plate" else self.kept.label_store, key)
-            if target == "plate":  # which is open; `Pictures.labels` would look the field up in all of its metadata
-                return read_labels(self.plate.path, key, path=self.plate.entry(key).path)
-            return self.kept.labels(key)
+            if target == "plate":  # which is open
+                path = self.plate.entry(key).path
+                return open_labels(self.plate.path, key, path=path, whole_px=self._whole_px)
+            return open_labels(self.kept.label_store, key, whole_px=self._whole_px)
         except HcsError:
             return None
 
@@ -94,8 +89,10 @@ class Source:
         config: dict[str, Any] = self.kept.record["identity"]["config"]
         return config
 
-    def _is_large(self, plane: Plane) -> bool:
-        return plane.shape[0] * plane.shape[1] > int(self._config["tiles"].get("max_field_px", sys.maxsize))
+    @property
+    def _whole_px(self) -> int:
+        """Pixels of a field that was not processed in blocks."""
+        return int(self._config["tiles"].get("max_field_px", sys.maxsize))
 
 
 class PicturesAhead:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -47,25 +47,30 @@ class LazyPlane:
 
 
 def open_channels(
-    plate: Plate, key: FieldKey, channels: tuple[int, ...], *, z: Literal["refuse", "max"]
-) -> list[LazyPlane]:
-    """Channels of a field of the plate; FieldError where it is missing or broken, or later where a chunk is."""
-    root = location(plate.path)
-    return _planes(root, plate.entry(key).path, key, channels, z)
+    plate: Plate, key: FieldKey, channels: tuple[int, ...], *, z: Literal["refuse", "max"], whole_px: int = 0
+) -> Sequence[LazyPlane] | Sequence[NDArray[Any]]:
+    """Channels of a field of the plate, read already where it has at most ``whole_px`` pixels; FieldError where it is
+    missing or broken, or later where a chunk is."""
+    return _planes(location(plate.path), plate.entry(key).path, key, channels, z=z, whole_px=whole_px)
 
 
-def open_labels(target: str, key: FieldKey, name: str = "nuclei") -> LazyPlane:
-    """Labels of a field of the plate or label store ``target``; FieldError where there are none."""
-    root = location(target)
-    return _planes(root, f"{locate(target, key).path}/labels/{name}", key, (0,), "refuse")[0]
+def open_labels(
+    target: str, key: FieldKey, name: str = "nuclei", *, path: str | None = None, whole_px: int = 0
+) -> LazyPlane | NDArray[Any]:
+    """Labels of a field of the plate or label store ``target``, read already where it has at most ``whole_px`` pixels;
+    ``path`` is the field's in it, where that is known. FieldError where there are none."""
+    where = f"{path or locate(target, key).path}/labels/{name}"
+    return _planes(location(target), where, key, (0,), z="refuse", whole_px=whole_px)[0]
 
 
 def _planes(
-    root: Location, path: str, key: FieldKey, channels: tuple[int, ...], z: Literal["refuse", "max"]
-) -> list[LazyPlane]:
+    root: Location, path: str, key: FieldKey, channels: tuple[int, ...], *, z: Literal["refuse", "max"], whole_px: int
+) -> Sequence[LazyPlane] | Sequence[NDArray[Any]]:
     info, array = open_image(root, path, key)
     if not all(0 <= c < info.shape[0] for c in channels):
         raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
+    if info.shape[1] * info.shape[2] <= whole_px:
+        return list(read_pixels(array, info, root, key, channels=channels, z=z))
 
     def reader(channel: int) -> Callable[[Window], NDArray[Any]]:
         def read(window: Window) -> NDArray[Any]:
