@@ -15,9 +15,10 @@ from torch import Tensor
 
 from hcs.errors import ConfigError
 from hcs.segment.network import Network
-from hcs.segment.networks import new_network
-from hcs.segment.unet import channels_last
+from hcs.segment.networks import new_network, read_spec
+from hcs.segment.unet import UNet, UNetSpec, channels_last
 from hcs.store.models import find_model, read_model
+from hcs.train.narrow import narrowed
 from hcs.train.optimise import optimiser_of
 from hcs.train.score import Floats
 from hcs.train.settings import TrainSettings
@@ -120,12 +121,15 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def _load_weights(network: Network, model: str) -> None:
-    """Load the unfolded weights of a shipped or given model."""
-    _, weights = read_model(find_model(model))
-    state: dict[str, Tensor] = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
+    """Load the unfolded weights of a shipped or given model, of a wider U-Net its strongest channels."""
+    card, weights = read_model(find_model(model))
     try:
+        spec = read_spec(card["network"])
+        if isinstance(network, UNet) and isinstance(spec, UNetSpec) and spec.widths != network.spec.widths:
+            weights = narrowed(weights, network.spec.widths)
+        state: dict[str, Tensor] = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ConfigError(f"start_from = {model!r}: its weights do not fit this network ({error})") from error
 
 

@@ -73,7 +73,8 @@ class TrainSettings:
     wide_scale: tuple[float, float] = (0.4, 2.2)
     """Range of one crop in five, so that nuclei unlike the plate's typical one are found as well."""
     start_from: str = ""
-    """Weights to start from: name of a shipped model or path of a .safetensors file; empty: random weights."""
+    """Weights to start from: name of a shipped model or path of a .safetensors file, of a wider ``add`` network the
+    strongest channels; empty: random weights."""
     empty_fraction: float = 0.03
     """Fraction of crops that are synthetic fields without nuclei (noise, haze, specks)."""
     seed: int = 0

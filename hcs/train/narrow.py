@@ -1,0 +1,78 @@
+"""The weights of a wider U-Net as a start for a narrower one: of every layer the channels that count most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    """Channels that several layers of `hcs.segment.unet` share."""
+
+    level: int
+    makers: tuple[str, ...]
+    """The convolutions they come out of, the first with a norm behind it."""
+    norm: str
+    readers: tuple[str, ...]
+    """The convolutions they enter."""
+
+
+def narrowed(weights: Mapping[str, NDArray[Any]], widths: Sequence[int]) -> Weights:
+    """Unfolded weights of a U-Net with added skips, cut to ``widths`` channels at each resolution.
+
+    Of channels that belong together those are kept whose strength is largest: the scale of their batch norm times the
+    length of all weights that read them (after Liu et al. 2017, who go by the scale alone). ValueError where the
+    network is narrower somewhere, or has another number of resolutions.
+    """
+    cut: Weights = dict(weights)
+    levels = 1 + sum(name.startswith("narrow.") and name.endswith(".weight") for name in cut)
+    if levels != len(widths):
+        raise ValueError(f"it has {levels} resolutions where {len(widths)} are wanted")
+    for channels in _shared(len(widths)):
+        count, wanted = len(cut[f"{channels.norm}.weight"]), widths[channels.level]
+        if count < wanted:
+            raise ValueError(f"it has {count} channels where {wanted} are wanted, at resolution {channels.level}")
+        kept = _strongest(cut, channels, wanted)
+        for name in channels.makers:
+            for part in ("weight", "bias"):
+                _take(cut, f"{name}.{part}", kept, axis=0)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            _take(cut, f"{channels.norm}.{part}", kept, axis=0)
+        for name in channels.readers:
+            _take(cut, f"{name}.weight", kept, axis=1)
+    return cut
+
+
+def _shared(levels: int) -> Iterator[_Channels]:
+    """All channels of a U-Net of so many resolutions; its input and its classes stay as they are."""
+    for level in range(levels):
+        down, up = f"down.{level}", f"up.{level}"
+        above = f"narrow.{level - 1}" if level else "head"
+        yield _Channels(level, (f"{down}.conv1",), f"{down}.norm1", (f"{down}.conv2",))
+        if level == levels - 1:
+            yield _Channels(level, (f"{down}.conv2",), f"{down}.norm2", (above,))
+            return
+        skip = (f"down.{level + 1}.conv1", f"{up}.conv1")
+        yield _Channels(level, (f"{down}.conv2", f"narrow.{level}"), f"{down}.norm2", skip)
+        yield _Channels(level, (f"{up}.conv1",), f"{up}.norm1", (f"{up}.conv2",))
+        yield _Channels(level, (f"{up}.conv2",), f"{up}.norm2", (above,))
+
+
+def _strongest(weights: Weights, channels: _Channels, count: int) -> NDArray[np.intp]:
+    """Places of the strongest channels, in their order."""
+    read = sum((weights[f"{name}.weight"].astype(np.float64) ** 2).sum(axis=(0, 2, 3)) for name in channels.readers)
+    strength = np.abs(weights[f"{channels.norm}.weight"]) * np.sqrt(read)
+    return np.sort(np.argsort(-strength, kind="stable")[:count])
+
+
+def _take(weights: Weights, name: str, kept: NDArray[np.intp], *, axis: int) -> None:
+    """Keep some channels of a tensor, if the network has it."""
+    if name in weights:
+        weights[name] = np.take(weights[name], kept, axis=axis)
