@@ -1,7 +1,7 @@
 # Two commands set everything up on a fresh machine with Python 3.11 or later:
 #   make demo   install, simulate a plate with known truth, process it, print the readouts, write the report
 #   make test   install with the development tools and run the tests
-# And one makes the shipped weights again (about three hours on two cores; goes on where it was stopped):
+# And one makes the shipped weights again (about four hours on two cores; goes on where it was stopped):
 #   make weights DATA=../shared/data/nuclei
 PYTHON ?= python3
 VENV := .venv
@@ -25,6 +25,7 @@ lint: dev
 
 weights: install
 	$(BIN)/hcs train $(DATA) --config configs/train/fast-base.yaml --out runs/fast-base --name fast-base
+	$(BIN)/hcs train $(DATA) --config configs/train/wide.yaml --out runs/wide --name wide
 	$(BIN)/hcs train $(DATA) --config configs/train/fast.yaml --out runs/fast --name fast
 
 install: $(VENV)/.installed

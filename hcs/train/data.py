@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from hcs.errors import ConfigError
 from hcs.segment.preprocess import Preprocess, quantiles
-from hcs.segment.scale import diameters_px, enlarged, scale_for
+from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
 from hcs.store.images import read_image
 from hcs.train.augment import Sample, empty_field, photometric, random_crop, retaken, shaded
 from hcs.train.settings import TrainSettings
@@ -24,6 +25,11 @@ from hcs.train.targets import centred_class_map, class_map, distance_weights, nu
 INDEX = "index.csv"
 _WIDE = 0.2
 """Fraction of crops magnified within ``wide_scale``."""
+
+ScaleRule = Callable[[float, float], Fraction]
+"""A diameter there is and one that is wanted, px → a magnification."""
+SCALE_RULES: dict[str, ScaleRule] = {"working": working_scale, "nearest": scale_for}
+"""By their names in `TrainSettings.magnified`."""
 
 
 def load_split(folder: Path, split: str, preprocess: Preprocess | None = None) -> dict[str, Sample]:
@@ -140,12 +146,12 @@ def _crop(samples: list[Sample], settings: TrainSettings, rng: np.random.Generat
     return random_crop(sample, rng, crop_px=settings.crop_px, scale=scale)
 
 
-def at_training_scale(sample: Sample, diameter_px: float) -> Sample:
+def at_training_scale(sample: Sample, diameter_px: float, rule: ScaleRule = working_scale) -> Sample:
     """The sample as crops are drawn from it: shrunk where its nuclei are larger than ``diameter_px``.
 
     Where they are smaller, only its ``zoom`` is set: crops are then drawn from the original pixels at once.
     """
-    scale = sample_scale(sample, diameter_px)
+    scale = sample_scale(sample, diameter_px, rule)
     if scale >= 1:
         return Sample(sample.image, sample.labels, sample.ignore, float(scale))
     image = enlarged(sample.image, scale)
@@ -155,7 +161,8 @@ def at_training_scale(sample: Sample, diameter_px: float) -> Sample:
     return Sample(image, labels, cv2.resize(sample.ignore.view(np.uint8), size, interpolation=nearest) > 0)
 
 
-def sample_scale(sample: Sample, diameter_px: float) -> Fraction:
-    """Magnification that brings the sample's median nucleus to ``diameter_px``; 1 without nuclei or for 0 px."""
+def sample_scale(sample: Sample, diameter_px: float, rule: ScaleRule = working_scale) -> Fraction:
+    """Magnification at which a plate of the sample's median nucleus is processed by a network that wants
+    ``diameter_px``, or that another rule gives; 1 without nuclei or for 0 px."""
     found = diameters_px(sample.labels)
-    return scale_for(float(np.median(found)), diameter_px) if diameter_px and found.size else Fraction(1)
+    return rule(float(np.median(found)), diameter_px) if diameter_px and found.size else Fraction(1)

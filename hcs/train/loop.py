@@ -16,7 +16,7 @@ from hcs.segment.predict import tune_cpu
 from hcs.segment.recipe import Recipe
 from hcs.train.augment import Sample
 from hcs.train.checkpoint import Row, Run, load_best, save_best, save_checkpoint, start_or_resume, write_rows
-from hcs.train.data import at_training_scale, batch
+from hcs.train.data import SCALE_RULES, at_training_scale, batch
 from hcs.train.losses import loss_of
 from hcs.train.optimise import learning_rate
 from hcs.train.score import Floats, image_scores
@@ -62,7 +62,7 @@ def train(
     tune_cpu(settings.threads)
     run = start_or_resume(folder, settings, torch.device(device))
     use = recipe or recipe_for(settings)
-    training = [at_training_scale(sample, settings.diameter_px) for sample in training]
+    training = [at_training_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]) for sample in training]
     forward = torch.compile(run.network) if settings.compile and device == "cuda" else run.network
     last, first, before = time.monotonic(), run.step, run.seconds
     for prepared in _batches(training, settings, run.step) if not _stops(run, settings) else ():
@@ -108,7 +108,7 @@ def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings
 
 def _evaluate(run: Run, settings: TrainSettings, validation: list[Sample], recipe: Recipe, folder: Path) -> str:
     """Score the running average, keep it where it is the best so far; what came out as a line."""
-    scores = image_scores(run.average, validation, recipe)
+    scores = image_scores(run.average, validation, recipe, SCALE_RULES[settings.magnified])
     f1, f1_half = (float(v) for v in scores.mean(axis=0))
     loss = sum(run.losses) / len(run.losses)
     run.losses.clear()

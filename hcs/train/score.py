@@ -11,25 +11,26 @@ from hcs.evaluate.matching import CAICEDO, match
 from hcs.segment.network import Network
 from hcs.segment.predict import predict
 from hcs.segment.recipe import Recipe
-from hcs.segment.scale import enlarged, restored
+from hcs.segment.scale import enlarged, restored, working_scale
 from hcs.segment.settings import InstanceSettings
 from hcs.segment.unet import folded
 from hcs.tiles.settings import TileSettings
 from hcs.train.augment import Sample
-from hcs.train.data import sample_scale
+from hcs.train.data import ScaleRule, sample_scale
 
 Floats = NDArray[np.float64]
 
 
-def image_scores(network: Network, samples: list[Sample], recipe: Recipe) -> Floats:
+def image_scores(network: Network, samples: list[Sample], recipe: Recipe, rule: ScaleRule = working_scale) -> Floats:
     """(n, 2): of every sample its mean F1 over IoU 0.50–0.90 and its F1 at 0.5, at default inference settings.
 
-    Each image's scale is that of its true median nucleus: how well size is estimated is not the network's affair.
+    Each image's scale is that of its true median nucleus, by the ``rule`` in use or another one: how well size is
+    estimated is not the network's affair.
     """
     ready = folded(copy.deepcopy(network))
     scores = np.empty((len(samples), 2))
     for row, sample in zip(scores, samples, strict=True):
-        scale = sample_scale(sample, recipe.diameter_px or 0.0)
+        scale = sample_scale(sample, recipe.diameter_px or 0.0, rule)
         seen = predict(ready, enlarged(sample.image, scale), TileSettings())
         shape = (sample.image.shape[0], sample.image.shape[1])
         labels = recipe.labels(restored(seen, scale, shape), InstanceSettings().for_field(None, scale))

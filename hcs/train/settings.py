@@ -68,6 +68,9 @@ class TrainSettings:
     """Loss weight of boundary pixels between nuclei that touch or nearly do (Caicedo et al. 2019)."""
     diameter_px: float = 24.0
     """Size of nuclei at the network: every image is magnified to bring its median nucleus there; 0: as they are."""
+    magnified: Literal["working", "nearest"] = "working"
+    """``working``: as a plate of such nuclei will be, where those from half that size on stay as they are
+    (`hcs.segment.scale`); ``nearest``: always as near to that size as magnifications go."""
     scale: tuple[float, float] = (0.7, 1.5)
     """Range of random magnification, on top."""
     wide_scale: tuple[float, float] = (0.4, 2.2)

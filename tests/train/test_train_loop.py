@@ -18,7 +18,7 @@ from hcs.segment.recipe import read_recipe
 from hcs.store.models import ModelFile, find_model, read_model
 from hcs.train.augment import Sample, empty_field, photometric, random_crop, retaken, shaded
 from hcs.train.config import read_train_settings
-from hcs.train.data import batch, load_split, preprocess_for
+from hcs.train.data import SCALE_RULES, at_training_scale, batch, load_split, preprocess_for
 from hcs.train.export import export
 from hcs.train.figure import history_figure
 from hcs.train.loop import train
@@ -60,6 +60,14 @@ def test_crops_keep_image_and_labels_together(seed: int) -> None:
         assert inside.mean() - outside.mean() > 0.5
     for label in np.unique(crop.labels[crop.labels > 0]):
         assert cv2.connectedComponents((crop.labels == label).view(np.uint8), connectivity=8)[0] == 2
+
+
+@pytest.mark.parametrize(("rule", "zoom"), [("working", 1.0), ("nearest", 1.5)])
+def test_nuclei_are_magnified_as_a_plate_of_their_size_will_be(rule: str, zoom: float) -> None:
+    sample = discs(0)  # about 12 px across
+    assert at_training_scale(sample, 18.0, SCALE_RULES[rule]).zoom == zoom
+    shrunk = at_training_scale(sample, 6.0, SCALE_RULES[rule])
+    assert (shrunk.zoom, shrunk.image.shape) == (1.0, (32, 32))
 
 
 def test_ignored_pixels_have_no_weight() -> None:
