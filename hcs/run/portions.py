@@ -17,7 +17,7 @@ _TASK_S = 8.0
 first reading and last writing take, beside which nothing is computed; and little to lose."""
 _LEAST, _MOST = 2, 64
 _PORTIONS_LEFT = 3
-"""Each worker should have this many portions to come: they become smaller towards the end."""
+"""Each of several workers should have this many portions to come: they become smaller towards the end."""
 _MEMORY = 0.9
 
 
@@ -39,12 +39,13 @@ class Portions:
     def take(self, *, workers: int) -> list[Task]:
         """The next fields of one plate, two of them as long as no field's time is known; empty at the end."""
         wanted = self._wanted()
-        while len(self._ahead) < wanted * _PORTIONS_LEFT * workers:
+        shares = _PORTIONS_LEFT * workers if workers > 1 else 1  # one waits for nobody
+        while len(self._ahead) < wanted * shares:
             task = next(self._source, None)
             if task is None:
                 break
             self._ahead.append(task)
-        count = max(1, min(wanted, len(self._ahead) // (_PORTIONS_LEFT * workers)))
+        count = max(1, min(wanted, len(self._ahead) // shares))
         portion: list[Task] = []
         while self._ahead and len(portion) < count and (not portion or self._ahead[0][0] is portion[0][0]):
             portion.append(self._ahead.popleft())

@@ -116,6 +116,12 @@ def test_slow_fields_go_in_twos_so_that_reading_overlaps() -> None:
     assert len(portions.take(workers=4)) == 2
 
 
+def test_a_worker_by_itself_has_whole_portions_to_the_end() -> None:
+    portions = Portions(tasks(100, JOBS[0]))
+    portions.learn(timed(0.25))
+    assert [len(portions.take(workers=1)) for _ in range(5)] == [32, 32, 32, 4, 0]
+
+
 def test_few_fields_are_shared_out_evenly() -> None:
     portions = Portions(tasks(6, JOBS[0]))
     portions.learn(timed(0.1))
