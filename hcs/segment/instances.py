@@ -20,14 +20,14 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
     """
     foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
     cores = (probabilities[1] > settings.interior) & foreground
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(cores.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    keep = stats[:, cv2.CC_STAT_AREA] >= settings.min_core_px
+    count, labels = cv2.connectedComponents(cores.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    keep = areas(labels, count) >= settings.min_core_px
     keep[0] = False
     labels = np.where(keep, np.arange(keep.size, dtype=np.int32), 0)[labels]
     grow(labels, foreground)
     coreless = foreground & (labels == 0)
     _, extra = cv2.connectedComponents(coreless.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    labels += np.where(extra > 0, extra + keep.size, 0).astype(np.int32)
+    labels[coreless] = extra[coreless] + count
     return keep_sure(labels, confidence(probabilities), settings)
 
 
@@ -43,17 +43,27 @@ def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.b
     foreground."""
     if max_hole_px == 0:
         return foreground
-    height, width = foreground.shape
-    _, pieces, stats, _ = cv2.connectedComponentsWithStats(
-        (~foreground).view(np.uint8), connectivity=4, ltype=cv2.CV_32S
-    )
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    inside = (left > 0) & (top > 0) & (right < width) & (bottom < height)
-    hole = inside & (stats[:, cv2.CC_STAT_AREA] <= max_hole_px)
+    count, pieces = cv2.connectedComponents((~foreground).view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    hole = areas(np.asarray(pieces, np.int32), count) <= max_hole_px
+    for border in (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]):
+        hole[border] = False
     hole[0] = False
     filled: NDArray[np.bool_] = foreground | hole[pieces]
     return filled
+
+
+@numba.njit(cache=True, nogil=True)
+def areas(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    """Pixels of each label 0..count − 1 of labels (Y, X). OpenCV's statistics of components take ten times as long."""
+    area = np.zeros(count, np.int64)
+    for y in range(labels.shape[0]):
+        start = 0
+        for x in range(1, labels.shape[1]):
+            if labels[y, x] != labels[y, start]:
+                area[labels[y, start]] += x - start
+                start = x
+        area[labels[y, start]] += labels.shape[1] - start
+    return area
 
 
 @numba.njit(cache=True, nogil=True)
@@ -121,19 +131,21 @@ def keep_nuclei(
     total = np.zeros(area.size, np.float64)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
-            area[labels[y, x]] += 1
-            total[labels[y, x]] += sureness[y, x]
+            label = labels[y, x]
+            if label:
+                area[label] += 1
+                total[label] += sureness[y, x]
+    least = np.where(area < small_px, min_confidence[1], min_confidence[0])
+    kept = (area >= min_area_px) & (total >= least * area)
     number = np.zeros(area.size, np.uint32)
     numbered = 0
     out = np.zeros(labels.shape, np.uint32)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             label = labels[y, x]
-            least = min_confidence[1 if area[label] < small_px else 0]
-            if label == 0 or area[label] < min_area_px or total[label] < least * area[label]:
-                continue
-            if number[label] == 0:
-                numbered += 1
-                number[label] = numbered
-            out[y, x] = number[label]
+            if label and kept[label]:
+                if number[label] == 0:
+                    numbered += 1
+                    number[label] = numbered
+                out[y, x] = number[label]
     return out
