@@ -20,14 +20,11 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
     """
     foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
     cores = (probabilities[1] > settings.interior) & foreground
-    count, labels = cv2.connectedComponents(cores.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    keep = areas(labels, count) >= settings.min_core_px
-    keep[0] = False
-    labels = np.where(keep, np.arange(keep.size, dtype=np.int32), 0)[labels]
+    labels = large_pieces(cores, settings.min_core_px)
     grow(labels, foreground)
     coreless = foreground & (labels == 0)
     _, extra = cv2.connectedComponents(coreless.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    labels[coreless] = extra[coreless] + count
+    labels[coreless] = extra[coreless] + labels.max()
     return keep_sure(labels, confidence(probabilities), settings)
 
 
@@ -38,13 +35,28 @@ def confidence(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return larger
 
 
+def large_pieces(mask: NDArray[np.bool_], least_px: int) -> NDArray[np.int32]:
+    """Pieces (4-connected) of ``mask`` (Y, X) as labels, 0 for those of fewer than ``least_px`` pixels."""
+    count, pieces = _pieces(mask)
+    keep = areas(pieces, count) >= least_px
+    keep[0] = False
+    labels: NDArray[np.int32] = np.where(keep, np.arange(count, dtype=np.int32), 0)[pieces]
+    return labels
+
+
+def _pieces(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:
+    """4-connected pieces of ``mask`` (Y, X), 0 where it is not set, and how many numbers that takes."""
+    count, pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    return count, np.asarray(pieces, np.int32)
+
+
 def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.bool_]:
     """Background pieces (4-connected) of up to ``max_hole_px`` pixels that do not touch the field's border become
     foreground."""
     if max_hole_px == 0:
         return foreground
-    count, pieces = cv2.connectedComponents((~foreground).view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    hole = areas(np.asarray(pieces, np.int32), count) <= max_hole_px
+    count, pieces = _pieces(~foreground)
+    hole = areas(pieces, count) <= max_hole_px
     for border in (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]):
         hole[border] = False
     hole[0] = False

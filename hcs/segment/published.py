@@ -10,7 +10,7 @@ from skimage.feature import peak_local_max
 from skimage.segmentation import expand_labels, watershed
 
 from hcs.segment.distance import distance_px
-from hcs.segment.instances import keep_sure
+from hcs.segment.instances import keep_sure, large_pieces
 from hcs.segment.settings import InstanceSettings
 
 
@@ -49,11 +49,7 @@ def dilated_interiors(
     For networks whose boundary class lies on both sides of the outline (Caicedo et al. 2019): what it takes from the
     nucleus is given back, whatever the boundary class says further out.
     """
-    interior = (probabilities.argmax(axis=0) == 1).view(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(interior, connectivity=4, ltype=cv2.CV_32S)
-    keep = stats[:, cv2.CC_STAT_AREA] >= settings.min_core_px
-    keep[0] = False
-    cores = np.where(keep, np.arange(keep.size, dtype=np.int32), 0)[labels]
+    cores = large_pieces(probabilities.argmax(axis=0) == 1, settings.min_core_px)
     # Half a pixel more reaches the neighbours by a knight's move, without which round nuclei lose their corners.
     grown = np.asarray(expand_labels(cores, distance=grow_px + 0.5), dtype=np.int32)
     sureness: NDArray[np.float32] = probabilities[1:].max(axis=0)

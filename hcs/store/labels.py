@@ -100,14 +100,13 @@ def write_labels(
     return written
 
 
-def read_labels(target: str, key: FieldKey, name: str = "nuclei", *, path: str | None = None) -> NDArray[np.uint32]:
-    """Labels (Y, X) called ``name`` of a field of the plate or label store ``target``, as uint32; ``path`` is the
-    field's in it, where that is known.
+def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.uint32]:
+    """Labels (Y, X) called ``name`` of a field of the plate or label store ``target``, as uint32.
 
     Raises FieldError where the field has no such labels or they are damaged.
     """
     root = location(target)
-    path = f"{path or locate(target, key).path}/labels/{name}"
+    path = f"{locate(target, key).path}/labels/{name}"
     if read_node(root / path) is None:
         raise FieldError(key, f"it has no labels {name!r} in {target}; segment it first")
     info, array = open_image(root, path, key)
