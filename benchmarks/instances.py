@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
@@ -22,6 +21,7 @@ from skimage.segmentation import watershed
 from hcs.config import Config
 from hcs.evaluate.matching import CAICEDO, match
 from hcs.run.diameter import image_diameter, load_segmenter
+from hcs.segment.cores import find_cores
 from hcs.segment.instances import grow, instances
 from hcs.segment.predict import tune_cpu
 from hcs.segment.settings import InstanceSettings
@@ -46,11 +46,9 @@ def flooded(cores: NDArray[np.int32], foreground: NDArray[np.bool_], said: NDArr
 
 
 def parts(said: NDArray[np.float32], settings: InstanceSettings) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Cores and foreground by thresholds alone, without holes or sizes."""
+    """Cores and foreground, without its holes filled."""
     foreground = said[0] < 1.0 - settings.foreground
-    inside = ((said[1] > settings.interior) & foreground).view(np.uint8)
-    _, cores = cv2.connectedComponents(inside, connectivity=4, ltype=cv2.CV_32S)
-    return cores, foreground
+    return find_cores(said[1], foreground, settings), foreground
 
 
 def main() -> None:
@@ -74,7 +72,7 @@ def main() -> None:
         field = segmenter.prepare(image)
         scale = image_diameter(field, segmenter, config).scale
         said = segmenter.probabilities(field, config.tiles, scale)
-        cores, foreground = parts(said, config.instances)
+        cores, foreground = parts(said, config.instances.for_field(None, scale))
         pixels += truth.size
         found = match(truth.astype(np.int32), instances(said, config.instances.for_field(None, scale)).astype(np.int32))
         complete.append(float(np.mean([found.f1(t) for t in CAICEDO])))

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.segment.cores import find_cores
 from hcs.segment.settings import InstanceSettings
 
 
@@ -14,17 +15,14 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
     """Probabilities (3, Y, X) of background, interior, boundary → labels (Y, X) uint32, 0 = background, 1..n in
     raster order.
 
-    Connected cores of the interior class are grown back through the foreground, each pixel to the core that reaches
-    it in
-    the fewest steps. A piece of foreground without a core (a nucleus too small to have an interior) is one nucleus.
+    Cores of the interior class (`hcs.segment.cores`) are grown back through the foreground, each pixel to the core
+    that reaches it in the fewest steps. A piece of foreground without a core (a nucleus too small to have an interior)
+    is one nucleus.
     """
     foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
-    cores = (probabilities[1] > settings.interior) & foreground
-    labels = large_pieces(cores, settings.min_core_px)
+    labels = find_cores(probabilities[1], foreground, settings)
     grow(labels, foreground)
-    coreless = foreground & (labels == 0)
-    _, extra = cv2.connectedComponents(coreless.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    labels[coreless] = extra[coreless] + labels.max()
+    _number_rest(labels, foreground)
     return keep_sure(labels, confidence(probabilities), settings)
 
 
@@ -52,7 +50,7 @@ def _pieces(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:
 
 def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.bool_]:
     """Background pieces (4-connected) of up to ``max_hole_px`` pixels that do not touch the field's border become
-    foreground."""
+    foreground, in place."""
     if max_hole_px == 0:
         return foreground
     count, pieces = _pieces(~foreground)
@@ -60,8 +58,18 @@ def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.b
     for border in (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]):
         hole[border] = False
     hole[0] = False
-    filled: NDArray[np.bool_] = foreground | hole[pieces]
-    return filled
+    if hole.any():
+        _set(foreground, pieces, hole)
+    return foreground
+
+
+@numba.njit(cache=True, nogil=True)
+def _set(mask: NDArray[np.bool_], pieces: NDArray[np.int32], chosen: NDArray[np.bool_]) -> None:
+    """Set ``mask`` (Y, X) in place wherever ``pieces`` (Y, X) are ``chosen``."""
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if chosen[pieces[y, x]]:
+                mask[y, x] = True
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,37 +93,75 @@ def grow(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
     Each round offers every unlabelled neighbour of the front the lowest label beside it, so the result does not depend
     on the order in which pixels are visited.
     """
+    size, front = _rim(labels, mask)
+    ahead = np.empty(labels.size, np.int32)
+    flat, inside = labels.reshape(-1), mask.reshape(-1)
+    row = np.int32(labels.shape[1])
+    last = labels.size - row
+    while size > 0:
+        found = 0
+        for n in range(size):
+            i = front[n]
+            label, x = flat[i], i % row
+            for j, there in ((i - row, i >= row), (i - 1, x > 0), (i + 1, x < row - 1), (i + row, i < last)):
+                if not there or not inside[j]:
+                    continue
+                held = flat[j]
+                if held == 0:
+                    # A negative label marks a pixel reached in this round, still open to a lower label.
+                    flat[j] = -label
+                    ahead[found] = j
+                    found += 1
+                elif held < 0 and -held > label:
+                    flat[j] = -label
+        for n in range(found):
+            flat[ahead[n]] = -flat[ahead[n]]
+        front, ahead = ahead, front
+        size = found
+
+
+@numba.njit(cache=True, nogil=True)
+def _rim(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:
+    """How many labelled pixels (Y, X) have a neighbour of ``mask`` without a label, and their flat indices at the
+    beginning of an array for all pixels."""
     height, width = labels.shape
-    front = np.empty(labels.size, np.int64)
-    ahead = np.empty(labels.size, np.int64)
+    rim = np.empty(labels.size, np.int32)
     size = 0
     for y in range(height):
         for x in range(width):
-            if labels[y, x] > 0:
-                front[size] = y * width + x
-                size += 1
-    while size > 0:
-        found = 0
-        for i in range(size):
-            y, x = front[i] // width, front[i] % width
-            label = labels[y, x]
-            for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0)):
-                v, u = y + dy, x + dx
-                if v < 0 or u < 0 or v >= height or u >= width or not mask[v, u]:
-                    continue
-                held = labels[v, u]
-                if held == 0:
-                    # A negative label marks a pixel reached in this round, still open to a lower label.
-                    labels[v, u] = -label
-                    ahead[found] = v * width + u
-                    found += 1
-                elif held < 0 and -held > label:
-                    labels[v, u] = -label
-        for i in range(found):
-            y, x = ahead[i] // width, ahead[i] % width
-            labels[y, x] = -labels[y, x]
-        front, ahead = ahead, front
-        size = found
+            if labels[y, x] == 0 or (
+                (y == 0 or labels[y - 1, x] or not mask[y - 1, x])
+                and (x == 0 or labels[y, x - 1] or not mask[y, x - 1])
+                and (x == width - 1 or labels[y, x + 1] or not mask[y, x + 1])
+                and (y == height - 1 or labels[y + 1, x] or not mask[y + 1, x])
+            ):
+                continue
+            rim[size] = y * width + x
+            size += 1
+    return size, rim
+
+
+@numba.njit(cache=True, nogil=True)
+def _number_rest(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
+    """Number the pieces (8-connected) of ``mask`` (Y, X) without a label, after the labels there are, in place."""
+    height, width = labels.shape
+    label = labels.max()
+    stack = [(0, 0)]
+    stack.clear()
+    for top in range(height):
+        for left in range(width):
+            if not mask[top, left] or labels[top, left]:
+                continue
+            label += 1
+            labels[top, left] = label
+            stack.append((top, left))
+            while len(stack) > 0:
+                y, x = stack.pop()
+                for v in range(max(y - 1, 0), min(y + 2, height)):
+                    for u in range(max(x - 1, 0), min(x + 2, width)):
+                        if mask[v, u] and labels[v, u] == 0:
+                            labels[v, u] = label
+                            stack.append((v, u))
 
 
 def keep_sure(

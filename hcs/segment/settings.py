@@ -7,6 +7,8 @@ from fractions import Fraction
 
 from hcs.errors import ConfigError
 
+_LEVEL_STEP, _HIGHEST_LEVEL = 0.1, 0.8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSettings:
@@ -14,23 +16,27 @@ class InstanceSettings:
 
     foreground: float = 0.55
     """A pixel belongs to some nucleus where interior + boundary probability exceeds this; chosen on training images."""
-    interior: float = 0.35
-    """A pixel is a nucleus' core where the interior probability exceeds this; one core, one nucleus. Lower, fewer
-    nuclei are split and more are merged; chosen on training images, where 0.35 to 0.4 give the highest F1."""
+    interior: float = 0.25
+    """A pixel can be of a nucleus' core where the interior probability exceeds this; one core, one nucleus."""
+    split_px: int = 60
+    """Parts of a core that come apart where the interior probability exceeds ``interior`` + 0.1 are cores of their own
+    if they have this many pixels there, at the scale at which the network sees them; at + 0.2, + 0.3, … twice, four
+    times … as many, for a shallow dip parts nuclei less often. Lower, more nuclei are split and fewer are merged;
+    chosen on training images."""
     min_area_px: int = 20
     """Nuclei of fewer pixels are dropped."""
     min_area_um2: float | None = None
     """The same in µm², instead of ``min_area_px``; needs images that state their pixel size."""
     min_confidence: float = 0.55
     """Nuclei of less confidence are dropped: mean over their pixels of the likelier nucleus class' probability. Haze
-    and debris end up below; chosen on training images, where 0.55 and 0.6 give the same mean F1 and 0.55 the
-    higher F1 at IoU 0.5."""
+    and debris end up below; on training images 0.5 gives no higher mean F1, only that at IoU 0.5 is higher, and it
+    calls drawn fibres nuclei."""
     small_px: int = 60
     """Nuclei of fewer pixels, at the scale at which the network sees them, need ``small_confidence``; there a usual
     nucleus has 450. Specks look like nuclei to a network more often than anything large does."""
-    small_confidence: float = 0.65
-    """Least confidence of a small nucleus; chosen on training images, where of the small ones 13 of 32 are right at 0.5
-    to 0.6 and 13 of 20 at 0.6 to 0.7, and on drawn specks."""
+    small_confidence: float = 0.6
+    """Least confidence of a small nucleus; chosen on training images, where 0.6 gives the highest mean F1. Drawn specks
+    have up to 0.58."""
     min_core_px: int = 8
     """Cores of fewer pixels start no nucleus of their own."""
     max_hole_px: int = 64
@@ -45,7 +51,7 @@ class InstanceSettings:
                 raise ConfigError(f"instances.{name} = {getattr(self, name)}: a probability between 0 and 1 is needed")
         if self.min_area_um2 is not None and not self.min_area_um2 >= 0:
             raise ConfigError(f"instances.min_area_um2 = {self.min_area_um2}: an area cannot be negative")
-        for name in ("min_area_px", "small_px", "min_core_px", "max_hole_px"):
+        for name in ("split_px", "min_area_px", "small_px", "min_core_px", "max_hole_px"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"instances.{name} = {getattr(self, name)}: a number of pixels cannot be negative")
 
@@ -54,12 +60,22 @@ class InstanceSettings:
 
         ConfigError where that needs a pixel size and there is none.
         """
-        small_px = round(self.small_px / scale**2)
+        small_px, split_px = round(self.small_px / scale**2), round(self.split_px / scale**2)
         if self.min_area_um2 is None:
-            return replace(self, small_px=small_px)
+            return replace(self, small_px=small_px, split_px=split_px)
         if pixel_size_um is None:
             raise ConfigError(
                 f"instances.min_area_um2 = {self.min_area_um2}, but the images state no pixel size; set min_area_px"
             )
         min_area_px = round(self.min_area_um2 / pixel_size_um**2)
-        return replace(self, small_px=small_px, min_area_um2=None, min_area_px=min_area_px)
+        return replace(self, small_px=small_px, split_px=split_px, min_area_um2=None, min_area_px=min_area_px)
+
+    def levels(self) -> list[tuple[float, int]]:
+        """Interior probabilities at which cores may come apart, from the lowest up, and how many pixels a part needs
+        there."""
+        found = [(self.interior, self.min_core_px)]
+        least_px = self.split_px
+        while found[-1][0] + _LEVEL_STEP < _HIGHEST_LEVEL:
+            found.append((found[-1][0] + _LEVEL_STEP, max(least_px, self.min_core_px)))
+            least_px *= 2
+        return found

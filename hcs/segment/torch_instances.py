@@ -20,12 +20,27 @@ def instances_on_device(probabilities: Tensor, settings: InstanceSettings) -> Te
     Pieces are numbered by their first pixel in raster order, as OpenCV does for pieces of four neighbours.
     """
     foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
-    cores = connected((probabilities[1] > settings.interior) & foreground, _FOUR)
-    labels = grown(_of_area(cores, settings.min_core_px), foreground)
+    labels = grown(found_cores(probabilities[1], foreground, settings), foreground)
     extra = connected(foreground & (labels == 0), _EIGHT)
     labels = torch.where(extra > 0, extra + labels.numel() + 1, labels)
     sureness = torch.maximum(probabilities[1], probabilities[2])
     return _kept(labels, sureness, settings)
+
+
+def found_cores(interior: Tensor, foreground: Tensor, settings: InstanceSettings) -> Tensor:
+    """Interior probability and foreground (Y, X) → cores (Y, X) int64, 0 elsewhere; those of
+    `hcs.segment.cores.find_cores`, here from the lowest level up."""
+    (lowest, least_px), *higher = settings.levels()
+    cores = _of_area(connected(foreground & (interior > lowest), _FOUR), least_px)
+    for level, least_px in higher:
+        pieces = _of_area(connected((cores > 0) & (interior > level), _FOUR), least_px)
+        # A piece's label is its first pixel, and so tells the core that it is part of.
+        index = torch.arange(pieces.numel(), device=pieces.device).view(pieces.shape)
+        first = (pieces == index + 1).long()
+        parts = torch.zeros(cores.numel() + 1, dtype=torch.int64, device=cores.device)
+        parts.index_add_(0, cores.flatten(), first.flatten())
+        cores = torch.where(parts[cores] > 1, pieces, cores)
+    return cores
 
 
 def connected(mask: Tensor, neighbours: tuple[tuple[int, int], ...] = _FOUR) -> Tensor:
