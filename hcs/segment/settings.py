@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from hcs.errors import ConfigError
 
-_LEVEL_STEP, _HIGHEST_LEVEL = 0.1, 0.8
+_LEVEL_STEP, _HIGHEST_LEVEL, _LARGER = 0.1, 0.8, 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +18,11 @@ class InstanceSettings:
     """A pixel belongs to some nucleus where interior + boundary probability exceeds this; chosen on training images."""
     interior: float = 0.25
     """A pixel can be of a nucleus' core where the interior probability exceeds this; one core, one nucleus."""
-    split_px: int = 60
+    split_px: int = 80
     """Parts of a core that come apart where the interior probability exceeds ``interior`` + 0.1 are cores of their own
-    if they have this many pixels there, at the scale at which the network sees them; at + 0.2, + 0.3, … twice, four
-    times … as many, for a shallow dip parts nuclei less often. Lower, more nuclei are split and fewer are merged;
-    chosen on training images."""
+    if they have this many pixels there, at the scale at which the network sees them; half as many more at each further
+    0.1, for a shallow dip parts nuclei less often. Lower, more nuclei are split and fewer are merged; chosen on
+    training images."""
     min_area_px: int = 20
     """Nuclei of fewer pixels are dropped."""
     min_area_um2: float | None = None
@@ -74,8 +74,8 @@ class InstanceSettings:
         """Interior probabilities at which cores may come apart, from the lowest up, and how many pixels a part needs
         there."""
         found = [(self.interior, self.min_core_px)]
-        least_px = self.split_px
+        least_px = float(self.split_px)
         while found[-1][0] + _LEVEL_STEP < _HIGHEST_LEVEL:
-            found.append((found[-1][0] + _LEVEL_STEP, max(least_px, self.min_core_px)))
-            least_px *= 2
+            found.append((found[-1][0] + _LEVEL_STEP, max(round(least_px), self.min_core_px)))
+            least_px *= _LARGER
         return found

@@ -78,8 +78,8 @@ def pair(dip: float, shape: tuple[int, int] = (40, 60)) -> NDArray[np.float32]:
 def test_the_shallower_the_dip_the_larger_a_part_must_be(dip: float, cores: int) -> None:
     interior = pair(dip)
     everywhere = np.ones(interior.shape, np.bool_)
-    # 144 px each: 120 are needed where the probability falls below 0.45, 240 where it falls only below 0.55.
-    assert find_cores(interior, everywhere, InstanceSettings(interior=0.25, split_px=60)).max() == cores
+    # 144 px each: 135 are needed where the probability falls below 0.45, 202 where it falls only below 0.55.
+    assert find_cores(interior, everywhere, InstanceSettings(interior=0.25, split_px=90)).max() == cores
 
 
 def test_what_is_too_small_parts_nothing_and_a_core_keeps_all_its_pixels() -> None:
@@ -95,7 +95,7 @@ def test_what_is_too_small_parts_nothing_and_a_core_keeps_all_its_pixels() -> No
 def test_areas_are_those_of_the_scale_at_which_the_network_sees_the_field() -> None:
     settings = InstanceSettings(split_px=60).for_field(None, Fraction(1, 2))
     assert settings.split_px == 240
-    assert [least for _, least in settings.levels()] == [8, 240, 480, 960, 1920, 3840]
+    assert [least for _, least in settings.levels()] == [8, 240, 360, 540, 810, 1215]
     with pytest.raises(ConfigError, match=r"instances\.split_px"):
         InstanceSettings(split_px=-1)
 
