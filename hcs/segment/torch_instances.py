@@ -36,9 +36,8 @@ def found_cores(interior: Tensor, foreground: Tensor, settings: InstanceSettings
         pieces = _of_area(connected((cores > 0) & (interior > level), _FOUR), least_px)
         # A piece's label is its first pixel, and so tells the core that it is part of.
         index = torch.arange(pieces.numel(), device=pieces.device).view(pieces.shape)
-        first = (pieces == index + 1).long()
-        parts = torch.zeros(cores.numel() + 1, dtype=torch.int64, device=cores.device)
-        parts.index_add_(0, cores.flatten(), first.flatten())
+        first = pieces == index + 1
+        parts = _counted(torch.where(first, cores, index), first)
         cores = torch.where(parts[cores] > 1, pieces, cores)
     return cores
 
@@ -92,9 +91,20 @@ def _areas(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_area(labels: Tensor, least_px: int) -> Tensor:
-    """Labels (Y, X) without those of fewer pixels."""
-    place, counts = _areas(labels)
-    return torch.where(counts[place].view(labels.shape) >= least_px, labels, 0)
+    """Labels (Y, X) of 0 to Y * X, without those of fewer pixels."""
+    index = torch.arange(labels.numel(), device=labels.device).view(labels.shape)
+    inside = labels > 0
+    area = _counted(torch.where(inside, labels, index), inside)
+    return torch.where(inside & (area[labels] >= least_px), labels, 0)
+
+
+def _counted(places: Tensor, counts: Tensor) -> Tensor:
+    """How many pixels of ``counts`` (Y, X) there are at each of ``places`` (Y, X), 0 to Y * X.
+
+    Pixels that do not count are best sent to places of their own: those at one place are added one after another.
+    """
+    found = torch.zeros(places.numel() + 1, dtype=torch.int32, device=places.device)
+    return found.index_add_(0, places.flatten(), counts.flatten().int())
 
 
 def _fill_holes(foreground: Tensor, max_hole_px: int) -> Tensor:
