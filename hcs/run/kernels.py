@@ -33,6 +33,7 @@ def call_kernels(side_px: int = 64) -> None:
     labels = Recipe().labels(probabilities, config.instances.for_field(None, Fraction(1)))
     for dtype in _RECORDED:
         image = np.stack([inside * 100, inside * 50 + 20]).astype(dtype)
+        normalise(np.zeros((512, 512), dtype))  # of more pixels than there are values
         measure_found(FoundNuclei(labels, inside, image, image, None, Stopwatch()), _CHANNELS, config)
 
 

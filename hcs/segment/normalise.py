@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 _SAMPLE_PX = 250_000
 _BLOCK_PX = 8
 COMPRESSION = 4.0
+_VALUES: dict[np.dtype[Any], int] = {np.dtype(np.uint8): 2**8, np.dtype(np.uint16): 2**16}
+"""How many values pixels of a type can have, where these are few: then each is computed once."""
 
 STATISTICS_UNIT_PX = _BLOCK_PX
 """Parts of a field whose statistics are put together start at multiples of this."""
@@ -26,6 +30,13 @@ class Normalisation:
 
     def apply(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
         """Field, or part of one, (Y, X) of any real dtype → (Y, X) float32."""
+        values = _VALUES.get(image.dtype, image.size)
+        if image.size <= 2 * values:
+            return self._computed(image)
+        return _looked_up(self._computed(np.arange(values)), np.ascontiguousarray(image))
+
+    def _computed(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """What ``apply`` gives, of any shape."""
         pixels = np.asarray(image, dtype=np.float32)
         if not np.isfinite(self.scale) or self.scale <= 0.0:
             return np.zeros(pixels.shape, np.float32)
@@ -53,8 +64,7 @@ def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
     without nuclei dark instead of stretching its noise to look like them; asinh brings dim nuclei beside bright ones
     into range. Invariant to gain and offset. A field of one value gives zeros.
     """
-    pixels = np.asarray(image, dtype=np.float32)
-    return normalisation_of(pixels).apply(pixels)
+    return normalisation_of(image).apply(image)
 
 
 def normalisation_of(image: NDArray[np.generic]) -> Normalisation:
@@ -94,6 +104,16 @@ def noise_sd(image: NDArray[np.float32]) -> float:
     gives 0.
     """
     return _noise(_differences(image))
+
+
+@numba.njit(cache=True, nogil=True)
+def _looked_up(table: NDArray[np.float32], image: NDArray[Any]) -> NDArray[np.float32]:
+    """``table[image]`` (Y, X), without numpy's indices of eight bytes a pixel."""
+    found = np.empty(image.shape, np.float32)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            found[y, x] = table[image[y, x]]
+    return found
 
 
 def _asinh(values: NDArray[np.float32]) -> None:

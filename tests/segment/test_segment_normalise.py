@@ -60,3 +60,11 @@ def test_a_pixel_beyond_all_others_stays_finite() -> None:
     image = field(np.random.default_rng(0)).astype(np.float32)
     image[100, 100], image[7, 7] = 3e38, -3e38
     assert np.isfinite(normalise(image)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_whole_numbers_are_looked_up_to_the_same_values(dtype: type[np.unsignedinteger]) -> None:
+    recorded = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (400, 900), endpoint=True).astype(dtype)
+    found = Normalisation(40.0, 130.0)
+    # Half of it is no contiguous array, and floats are computed one by one.
+    np.testing.assert_array_equal(found.apply(recorded[:, ::2]), found.apply(recorded[:, ::2].astype(np.float32)))
