@@ -21,6 +21,7 @@ from hcs.readout.phases import PHASES, Floats
 
 _KEYS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 MODELS = ("watson", "djf")
+_ROWS = 100_000
 
 
 def cycles_table(cycle: PlateCycle, plate: str) -> pd.DataFrame:
@@ -98,20 +99,38 @@ def _share_above(ratio: Floats, threshold: float) -> float:
     return float((known > threshold).mean()) if known.size and np.isfinite(threshold) else float("nan")
 
 
-def phase_parts(cycle: PlateCycle, nuclei: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each well that has nuclei, and its part of the phase table; columns as PHASE_COLUMNS.
+def phase_parts(cycle: PlateCycle, nuclei: pd.DataFrame) -> Iterator[tuple[list[tuple[str, int]], pd.DataFrame]]:
+    """The phase table: some wells with their numbers of nuclei, and the rows of these one well after another; columns
+    as PHASE_COLUMNS.
 
-    ``nuclei`` is the table that ``cycle`` was found in. One well at a time, so that a plate of any size fits.
+    ``nuclei`` is the table that ``cycle`` was found in. As many wells at a time as hold some 100,000 nuclei, so that a
+    plate of any size fits and one of small wells does not take a table for each.
     """
     keys = nuclei[[key for key in _KEYS if key in nuclei]]
-    for i, rows in enumerate(cycle.rows(single=False)):
-        if rows.size:
-            part = keys.iloc[rows].reset_index(drop=True)
-            yield cycle.wells[i], pd.concat([part, _phases(cycle, i, rows)], axis=1)
+    by_well = cycle.rows(single=False)
+    for wells in _together([rows.size for rows in by_well]):
+        rows = [by_well[i] for i in wells]
+        probability = np.concatenate([cycle.probabilities(i, own) for i, own in zip(wells, rows, strict=True)])
+        chosen = np.concatenate(rows)
+        part = pd.concat([keys.iloc[chosen].reset_index(drop=True), _phases(cycle, chosen, probability)], axis=1)
+        yield [(cycle.wells[i], own.size) for i, own in zip(wells, rows, strict=True)], part
 
 
-def _phases(cycle: PlateCycle, well: int, rows: Codes) -> pd.DataFrame:
-    probability = cycle.probabilities(well, rows)
+def _together(sizes: list[int]) -> Iterator[list[int]]:
+    """Wells that have nuclei, by their numbers of nuclei, in runs of at least _ROWS."""
+    run: list[int] = []
+    for well, size in enumerate(sizes):
+        if size:
+            run.append(well)
+        if sum(sizes[i] for i in run) >= _ROWS:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _phases(cycle: PlateCycle, rows: Codes, probability: Floats) -> pd.DataFrame:
+    """Columns of some rows of the nuclei whose phases have the ``probability`` (n, 5)."""
     known = np.isfinite(probability[:, 0])
     phase = np.full(rows.size, -1, np.int8)
     phase[known] = probability[known].argmax(axis=1)

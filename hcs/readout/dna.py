@@ -136,19 +136,37 @@ def _candidate(values: Floats, settings: ReadoutSettings) -> tuple[float, float]
     low, high = np.percentile(logs, [0.5, 99.5])
     edges = np.arange(low - 1, high + 1 + _BIN, _BIN)
     smoothing = 0.05 + 0.5 / np.sqrt(values.size)  # octaves: wider where few nuclei make the histogram ragged
-    density = gaussian_filter1d(np.histogram(logs, bins=edges)[0].astype(np.float64), smoothing / _BIN)
-    from scipy.signal import find_peaks  # noqa: PLC0415  takes a second to import
-
-    peaks, _ = find_peaks(density, prominence=0.05 * density.max())
+    density: Floats = gaussian_filter1d(np.histogram(logs, bins=edges)[0].astype(np.float64), smoothing / _BIN)
+    peaks = prominent_peaks(density, 0.05 * density.max())
     if peaks.size == 0:
         return None
-    peak = _lower_of_pair(peaks * _BIN, density[peaks], settings)
+    peak = _lower_of_pair(peaks.astype(np.float64) * _BIN, density[peaks], settings)
     chosen = int(peaks[peak if peak is not None else np.argmax(density[peaks])])
     below = np.flatnonzero(density[:chosen] < density[chosen] / 2)
     half_width = (chosen - int(below[-1])) * _BIN if below.size else _BIN
     # the left flank only: S phase lies on the right; 1.1774 half widths make a standard deviation
     sigma = np.sqrt(max((half_width / 1.1774) ** 2 - smoothing**2, _BIN**2))
     return float(2 ** (edges[chosen] + _BIN / 2)), float(np.clip(sigma * _LN2, 0.02, 0.3))
+
+
+def prominent_peaks(density: Floats, least: float) -> npt.NDArray[np.intp]:
+    """Places in ``density`` (n,) that are higher than what is beside them and from which, before anything higher, it
+    falls by at least ``least`` on both sides; of even ones the middle.
+
+    These are the peaks of that prominence of `scipy.signal.find_peaks`, which takes a second to import.
+    """
+    first = np.flatnonzero(np.diff(density, prepend=np.nan))  # of every run of one height
+    last = np.append(first[1:], density.size) - 1
+    height = density[first]
+    found = []
+    for top in 1 + np.flatnonzero((height[1:-1] > height[:-2]) & (height[1:-1] > height[2:])):
+        falls = []
+        for side in (height[:top][::-1], height[top + 1 :]):
+            higher = np.flatnonzero(side > height[top])
+            falls.append(height[top] - side[: higher[0] if higher.size else side.size].min())
+        if min(falls) >= least:
+            found.append((first[top] + last[top]) // 2)
+    return np.array(found, dtype=np.intp)
 
 
 def _lower_of_pair(octaves: Floats, heights: Floats, settings: ReadoutSettings) -> int | None:

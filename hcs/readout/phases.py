@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 Floats = npt.NDArray[np.float64]
 PHASES = ("SubG1", "G1", "S", "G2M", "Above4N")
@@ -14,11 +13,6 @@ EDGES_N: Floats = np.linspace(0.0, 9.0, 226)  # bins of 0.04 N; a peak of CV 2 %
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 Thirds = tuple[float, float, float]
 _FLOOR = 1e-12  # a nucleus where no phase reaches still has to belong somewhere
-_WING = 2.0  # sub-G1 ends, and above-4N starts, this many standard deviations away from its peak
-_CERTAIN = 9.0  # standard deviations from which the cumulative normal distribution rounds to 1; it does from 8.3
-_STEPS: Floats = (np.arange(32) + 0.5) / 32  # places on which the S phase is summed; closer than the peak is wide
-_BERNSTEIN: Floats = np.stack([(1 - _STEPS) ** 2, 2 * _STEPS * (1 - _STEPS), _STEPS**2])
-_BERNSTEIN /= _BERNSTEIN.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,30 +68,10 @@ def basis(*, cv: float, four_n_ratio: float, two_n: float) -> Floats:
     cells) is such a polynomial from 0 to two standard deviations below G1, above-4N is uniform from two standard
     deviations above G2M to the last edge.
     """
-    four_n = two_n * four_n_ratio
-    centres = np.concatenate([[two_n], two_n + (four_n - two_n) * _STEPS, [four_n]])[:, None]
-    normal = _normal((EDGES_N - centres) / (cv * centres))
-    below, above = two_n * (1 - _WING * cv), four_n * (1 + _WING * cv)
-    place = np.clip(EDGES_N / below, 0, 1)
-    cumulative = np.concatenate(
-        [
-            [1 - (1 - place) ** 3, place**2 * (3 - 2 * place), place**3],
-            normal[:1],
-            _BERNSTEIN @ normal[1:-1],
-            normal[-1:],
-            np.clip((EDGES_N - above) / (EDGES_N[-1] - above), 0, 1)[None],
-        ]
-    )
-    return np.maximum(np.diff(cumulative, axis=1), _FLOOR)
+    # Compiled functions take half a second to import, which a plate without DNA saves.
+    from hcs.readout.model_parts import model_parts  # noqa: PLC0415
 
-
-def _normal(deviations: Floats) -> Floats:
-    """The cumulative normal distribution; where it is 1 to the last bit, which is half of a basis, it is not computed,
-    as fits spend most of their time here."""
-    out = np.ones_like(deviations)
-    below = deviations < _CERTAIN
-    out[below] = ndtr(deviations[below])
-    return out
+    return np.maximum(model_parts(EDGES_N, cv, four_n_ratio, two_n), _FLOOR)
 
 
 def fit_weights(counts: Floats, shapes: Floats, *, start: Floats | None = None, steps: int = 500) -> Floats:

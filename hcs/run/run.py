@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hcs.readout.readouts import Readouts
     from hcs.run.pictures import Submit
 
-_FOR_TABLES = ("scipy.signal", "hcs.run.finish")
+_FOR_TABLES = ("hcs.run.finish", "hcs.readout.model_parts")
 """What every run imports in the end: a second, in which this process would only wait for its workers to start."""
 
 

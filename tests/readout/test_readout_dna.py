@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.signal import find_peaks
+from scipy.stats import norm
 
-from hcs.readout.dna import DnaPeak, find_peak
-from hcs.readout.phases import EDGES_N, PHASES, PhaseModel, bin_content, bin_of, fit_weights
+from hcs.readout.dna import DnaPeak, find_peak, prominent_peaks
+from hcs.readout.phases import EDGES_N, PHASES, PhaseModel, basis, bin_content, bin_of, fit_weights
 from hcs.readout.settings import ReadoutSettings
 
 SETTINGS = ReadoutSettings()
@@ -147,3 +152,30 @@ def test_far_out_contents_count_as_sub_g1_and_above_4n() -> None:
 def test_bins_of_contents() -> None:
     assert bin_of(np.array([-1.0, 0.0, 0.05, 2.0, 8.99, 9.0, 40.0, np.nan])).tolist() == [0, 0, 1, 50, 224, 224, 224, 0]
     assert bin_content([0.05, 2.0, np.nan, np.inf]).sum() == 2
+
+
+@given(seed=st.integers(0, 10_000), levels=st.sampled_from([3, 8, 0]), least=st.sampled_from([0.0, 0.2, 0.6]))
+def test_peaks_are_those_of_scipy(seed: int, levels: int, least: float) -> None:
+    density = np.random.default_rng(seed).random(80)
+    density = np.round(density * levels) / levels if levels else np.convolve(density, np.ones(5) / 5)
+    expected, _ = find_peaks(density, prominence=least)
+    np.testing.assert_array_equal(prominent_peaks(density, least), expected)
+
+
+@given(cv=st.floats(0.02, 0.4), ratio=st.floats(1.5, 2.6), two_n=st.floats(1.5, 2.6))
+def test_parts_of_the_model_are_what_they_are_said_to_be(cv: float, ratio: float, two_n: float) -> None:
+    parts = basis(cv=cv, four_n_ratio=ratio, two_n=two_n)
+    four_n = two_n * ratio
+    for part, centre in ((3, two_n), (7, four_n)):
+        np.testing.assert_allclose(parts[part], np.diff(norm.cdf(EDGES_N, centre, cv * centre)), atol=2e-12)
+    middle = int(bin_of(np.array((two_n + four_n) / 2)))
+    left, right = EDGES_N[middle : middle + 2]
+
+    def late_s(place: float) -> float:
+        centre = two_n + (four_n - two_n) * place
+        return float(3 * place**2 * (norm.cdf(right, centre, cv * centre) - norm.cdf(left, centre, cv * centre)))
+
+    assert parts[6, middle] == pytest.approx(quad(late_s, 0, 1, limit=200)[0], rel=0.01)
+    below = two_n * (1 - 2 * cv)
+    share = np.clip(EDGES_N / below, 0, 1) ** 3
+    np.testing.assert_allclose(parts[2], np.diff(share), atol=2e-12)
