@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,13 +91,23 @@ def dna_histograms(tables: PlateTables, nuclei: pd.DataFrame) -> Histograms | No
         values = np.log2(np.where(content > 0, content, np.nan))
         edges = _spread(values)
     model = plate_model(tables.frame("cycles")) if usable else None
-    wells = single["Metadata_Well"].astype(str).to_numpy()
     rows = condition_of_wells(tables.frame("wells")).to_dict("records")
+    own = _by_condition(values, single["Metadata_Well"], [row["wells"] for row in rows])
     conditions = tuple(
-        _condition(row, _counts(values[np.isin(wells, row["wells"])], edges, usable), model) for row in rows
+        _condition(row, _counts(some, edges, usable), model) for row, some in zip(rows, own, strict=True)
     )
     shown = edges[: int(_SHOWN_N / edges[1]) + 1 : _MERGED] if usable else edges
     return Histograms(shown, usable, "single nuclei" if "Gate" in nuclei else "measured nuclei", conditions)
+
+
+def _by_condition(values: Floats, wells: pd.Series, conditions: Sequence[Sequence[str]]) -> list[Floats]:
+    """The values (n,) of each condition, which is a list of wells, each well in one at most; sorted once, as looking
+    through all nuclei for every condition takes longer than all else on the page."""
+    place = {well: i for i, own in enumerate(conditions) for well in own}
+    codes, names = pd.factorize(wells)
+    owner = np.array([place.get(str(name), len(conditions)) for name in names], dtype=np.intp)[codes]
+    order = np.argsort(owner, kind="stable")
+    return np.split(values[order], np.searchsorted(owner[order], np.arange(1, len(conditions) + 1)))[:-1]
 
 
 def plate_model(cycles: pd.DataFrame) -> PhaseModel | None:

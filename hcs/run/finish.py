@@ -26,7 +26,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
-from hcs.run.report import READOUT_RECORD, write_report
+from hcs.run.report import READOUT_RECORD, report_columns, write_report
 from hcs.store.atomic import replacing, write_json
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
@@ -77,7 +77,8 @@ def _finish(
         chosen = replace(chosen, exclude_flagged=True)
     channels = results.record["channels"]
     nuclear = channel_suffixes(tuple(channels["names"]))[channels["nuclei"]]
-    flagged = apply_flags(_nuclei(results), results.ledger(), chosen, nuclear=nuclear)
+    every = _nuclei(results)
+    flagged = apply_flags(every, results.ledger(), chosen, nuclear=nuclear)
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
@@ -107,7 +108,7 @@ def _finish(
     _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
     _write_columns(out, channels, readouts, flagged.fields)
     write_json(out / READOUT_RECORD, {"settings": asdict(chosen), "notes": list(readouts.notes)})
-    write_report(out, ahead=pictures)
+    write_report(out, ahead=pictures, nuclei=every)
     return readouts
 
 
@@ -119,9 +120,11 @@ def _write_cycle(out: Path, readouts: Readouts, nuclei: pd.DataFrame, plate: str
 
 
 def _nuclei(results: Results) -> pd.DataFrame:
-    """The columns of the nucleus table that readouts need of all nuclei at once; no rows where no field is finished."""
+    """The columns of the nucleus table that readouts and report need of all nuclei at once; no rows where no field is
+    finished."""
     if (results.folder / "nuclei").is_dir():
-        return results.nuclei(columns=single_columns(results.stored_columns()))
+        stored = results.stored_columns()
+        return results.nuclei(columns=list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
     channels = results.record["channels"]
     return empty_nuclei(tuple(channels["names"]), channels["dna"], channels["sensor"])
 

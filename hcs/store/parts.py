@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, cast
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from hcs.errors import ResultsError
 from hcs.plate.keys import WellId
@@ -99,12 +100,17 @@ def read_parts(
     """
     names = [wells] if isinstance(wells, str) else wells
     wanted = None if names is None else sorted({WellId.parse(name) for name in names})
-    files = _part_files(folder, wanted) or _part_files(folder, None)[:1]
+    chosen_files = _part_files(folder, wanted)
+    files = chosen_files or _part_files(folder, None)[:1]
     if not files:
         raise _no_table(folder)
     place, store = _address(files)
     data = ds.dataset(place, filesystem=store, format="parquet")
     projection = _projection(folder, data.schema.names, columns, computed)
+    if chosen_files and where is None and not projection.keys() & computed.keys():
+        whole = _whole_parts(place, store, list(projection), threads=threads)
+        if whole is not None:
+            return cast(pd.DataFrame, whole.to_pandas())
     if wanted is not None:
         chosen = ds.field("Metadata_Well").isin([str(well) for well in wanted])
         where = chosen if where is None else chosen & where
@@ -118,6 +124,26 @@ def read_parts(
             f"{folder} cannot be filtered so ({reason}); columns.csv gives every column's type"
         ) from error
     return cast(pd.DataFrame, table.to_pandas())
+
+
+def _whole_parts(places: list[str], store: Any, columns: list[str], *, threads: bool) -> pa.Table | None:
+    """All rows of some columns of parts; None where parts differ in a column's type or lack it, which a dataset
+    settles.
+
+    A dataset takes half as long again for as many small parts.
+    """
+
+    def read(place: str) -> pa.Table:
+        return pq.ParquetFile(place, filesystem=store).read(columns=columns, use_threads=False)
+
+    if threads and len(places) > 1:
+        with ThreadPoolExecutor(pa.cpu_count()) as pool:
+            tables = list(pool.map(read, places))
+    else:
+        tables = [read(place) for place in places]
+    if any(table.schema != tables[0].schema for table in tables) or set(tables[0].schema.names) != set(columns):
+        return None
+    return pa.concat_tables(tables).select(columns)
 
 
 def read_by_well(
