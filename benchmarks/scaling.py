@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 from plates import make_plate
-from runs import machine_line, watch_run
+from runs import Run, machine_line, watch_run
 
 from hcs.config import Config
 from hcs.plate.keys import FieldKey, WellId
@@ -33,25 +33,28 @@ from hcs.store.ledger import LedgerEntry
 from hcs.store.plate import FieldEntry
 
 
-def over_fields(folder: Path, counts: Sequence[int], size_px: int) -> None:
-    """Seconds a field, and memory of a worker, for plates of more and more fields."""
-    print("| fields | s in fields | ms a field | start-up, s | largest memory of a worker, MB |\n|---|---|---|---|---|")
-    taken = []
-    for count in counts:
-        plate = make_plate(folder / f"n{count}.zarr", fields=count, size_px=size_px, density=400.0)
-        run = watch_run(plate, folder / "results", workers=2, options=("--labels", "none"))
-        taken.append(run.fields_s)
+def over_fields(folder: Path, counts: Sequence[int], size_px: int, rounds: int) -> None:
+    """Seconds a field, and memory of a worker, for plates of more and more fields; medians of ``rounds`` by turns."""
+    plates = {n: make_plate(folder / f"n{n}.zarr", fields=n, size_px=size_px, density=400.0) for n in counts}
+    runs: dict[int, list[Run]] = {n: [] for n in counts}
+    for _ in range(rounds):
+        for count, plate in plates.items():
+            runs[count].append(watch_run(plate, folder / "results", workers=2, options=("--labels", "none")))
+    print("| fields | ms a field | start-up, s | largest memory of a worker, MB |\n|---|---|---|---|")
+    per_field = {}
+    for count, own in runs.items():
+        each = sorted(1e3 * run.fields_s / count for run in own)
+        per_field[count] = statistics.median(each)
         print(
-            f"| {count} | {run.fields_s:.2f} | {1e3 * run.fields_s / count:.1f} | {run.startup_s:.1f} | "
-            f"{run.peak_bytes / 1e6:.0f} |",
+            f"| {count} | {per_field[count]:.1f} ({each[0]:.1f}-{each[-1]:.1f}) | "
+            f"{statistics.median(run.startup_s for run in own):.1f} | {max(run.peak_bytes for run in own) / 1e6:.0f} |",
             flush=True,
         )
-    large = [(n, s) for n, s in zip(counts, taken, strict=True) if n >= 100]
+    large = [value for count, value in per_field.items() if count >= 100]
     if len(large) > 1:
-        per_field = [s / n for n, s in large]
-        middle = statistics.median(per_field)
-        worst = max(abs(value / middle - 1) for value in per_field)
-        print(f"from {large[0][0]} fields on, a field's time stays within {worst:.1%} of the median\n")
+        middle = statistics.median(large)
+        worst = max(abs(value / middle - 1) for value in large)
+        print(f"from 100 fields on, a field's time stays within {worst:.1%} of the median\n")
 
 
 def over_workers(folder: Path, count: int, size_px: int, repeats: int) -> None:
@@ -115,6 +118,7 @@ def main() -> None:
     """All parts, one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fields", type=int, nargs="*", default=[8, 32, 125, 500, 2000])
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each number of fields")
     parser.add_argument("--size", type=int, default=128, help="side of the fields, px")
     parser.add_argument("--repeats", type=int, default=3, help="of one and two workers; 0 leaves that out")
     parser.add_argument("--tasks", type=int, default=100_000, help="fields without pixels; 0 leaves that out")
@@ -126,7 +130,7 @@ def main() -> None:
         for field_s in (0.3, 5.0):
             scheduler_load(folder, options.tasks, options.size, field_s)
     if options.fields:
-        over_fields(folder, options.fields, options.size)
+        over_fields(folder, options.fields, options.size, options.rounds)
     if options.repeats:
         over_workers(folder, 500, options.size, options.repeats)
     print(machine_line())
