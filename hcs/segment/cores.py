@@ -178,7 +178,7 @@ def _reached(
                     k -= 1
                 reached[y, x] = k
                 count[k] += 1
-    start = np.zeros(top + 2, np.int64)
+    start = np.zeros(top + 1, np.int64)
     for k in range(top, 0, -1):
         start[k - 1] = start[k] + count[k]
     return reached, start
