@@ -21,7 +21,7 @@ from hcs.readout.phases import PHASES, Floats
 
 _KEYS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 MODELS = ("watson", "djf")
-_ROWS = 100_000
+_ROWS_AT_ONCE = 100_000
 
 
 def cycles_table(cycle: PlateCycle, plate: str) -> pd.DataFrame:
@@ -117,12 +117,12 @@ def phase_parts(cycle: PlateCycle, nuclei: pd.DataFrame) -> Iterator[tuple[list[
 
 
 def _together(sizes: list[int]) -> Iterator[list[int]]:
-    """Wells that have nuclei, by their numbers of nuclei, in runs of at least _ROWS."""
+    """Wells that have nuclei, by their numbers of nuclei, in runs of at least _ROWS_AT_ONCE."""
     run: list[int] = []
     for well, size in enumerate(sizes):
         if size:
             run.append(well)
-        if sum(sizes[i] for i in run) >= _ROWS:
+        if sum(sizes[i] for i in run) >= _ROWS_AT_ONCE:
             yield run
             run = []
     if run:

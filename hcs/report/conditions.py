@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hcs.readout.deanjett import Prior, fit_cycle
+from hcs.readout.nuclei import rows_of_wells
 from hcs.readout.phases import EDGES_N, PHASES, Floats, PhaseModel, bin_content
 from hcs.report.embed import plain
 from hcs.report.tables import PlateTables
@@ -103,11 +104,10 @@ def dna_histograms(tables: PlateTables, nuclei: pd.DataFrame) -> Histograms | No
 def _by_condition(values: Floats, wells: pd.Series, conditions: Sequence[Sequence[str]]) -> list[Floats]:
     """The values (n,) of each condition, which is a list of wells, each well in one at most; sorted once, as looking
     through all nuclei for every condition takes longer than all else on the page."""
-    place = {well: i for i, own in enumerate(conditions) for well in own}
+    condition_of = {well: i for i, own in enumerate(conditions) for well in own}
     codes, names = pd.factorize(wells)
-    owner = np.array([place.get(str(name), len(conditions)) for name in names], dtype=np.intp)[codes]
-    order = np.argsort(owner, kind="stable")
-    return np.split(values[order], np.searchsorted(owner[order], np.arange(1, len(conditions) + 1)))[:-1]
+    owner = np.array([condition_of.get(str(name), -1) for name in names], dtype=np.intp)[codes]
+    return [values[rows] for rows in rows_of_wells(owner, owner >= 0, len(conditions))]
 
 
 def plate_model(cycles: pd.DataFrame) -> PhaseModel | None:

@@ -19,7 +19,7 @@ from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
 from hcs.run.pictures import PicturesAhead, one_thread
 from hcs.store.atomic import cannot_write, write_text
 from hcs.store.parts import stored_columns
-from hcs.store.results import DNA_CONTENT_N, Results, open_results
+from hcs.store.results import Results, open_results
 from hcs.store.table import read_frame
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def _nuclei(folder: Path, results: Results, read: pd.DataFrame | None) -> pd.Dat
     if not (folder / "nuclei").is_dir():
         return pd.DataFrame(columns=list(NUCLEUS_COLUMNS))
     wanted = report_columns(results.stored_columns())
-    # Computed here, as reading with computed columns takes half as long again.
-    nuclei = (results.nuclei(columns=wanted) if read is None else read)[wanted].copy()
-    nuclei[DNA_CONTENT_N] = nuclei["Nuclei_DNA_Content"] * 2.0 / results.two_n()
+    nuclei = results.with_content_n(results.nuclei(columns=wanted) if read is None else read[wanted])
     nuclei["Metadata_Well"] = nuclei["Metadata_Well"].astype(str)
     phases = _phases(folder, results)
     return nuclei if phases.empty else nuclei.merge(phases, on=list(KEYS), how="left")

@@ -59,6 +59,7 @@ def _cores(
     nodes = np.empty(2 * order.size + 1, _NODE)
     pieces = np.empty(order.size, np.int32)  # nodes of the level at hand
     count = n_pieces = 0
+    least_above = np.append(least_px, 0)[1:]  # of a level's pieces as they are at the next one; at the top are none
     for k in range(thresholds.size, 0, -1):
         first, last = start[k], start[k - 1]
         _join(first, last, order, place, parent)
@@ -68,7 +69,7 @@ def _cores(
         for n in pieces[:n_pieces]:
             nodes[n].root = _find(parent, nodes[n].root)
             node[nodes[n].root] = _NONE
-        count, n_pieces = _meet(pieces[:n_pieces], least_px[min(k, least_px.size - 1)], node, nodes, count)
+        count, n_pieces = _meet(pieces[:n_pieces], least_above[k - 1], node, nodes, count)
         i = first
         while i < last:  # by runs of one root
             root, begin = parent[i], i

@@ -59,13 +59,13 @@ def _fill_holes(foreground: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.b
         hole[border] = False
     hole[0] = False
     if hole.any():
-        _set(foreground, pieces, hole)
+        _add_pieces(foreground, pieces, hole)
     return foreground
 
 
 @numba.njit(cache=True, nogil=True)
-def _set(mask: NDArray[np.bool_], pieces: NDArray[np.int32], chosen: NDArray[np.bool_]) -> None:
-    """Set ``mask`` (Y, X) in place wherever ``pieces`` (Y, X) are ``chosen``."""
+def _add_pieces(mask: NDArray[np.bool_], pieces: NDArray[np.int32], chosen: NDArray[np.bool_]) -> None:
+    """Add the ``chosen`` of ``pieces`` (Y, X) to ``mask`` (Y, X) in place."""
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):
             if chosen[pieces[y, x]]:

@@ -30,8 +30,8 @@ class Normalisation:
 
     def apply(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
         """Field, or part of one, (Y, X) of any real dtype → (Y, X) float32."""
-        values = _VALUES.get(image.dtype, image.size)
-        if image.size <= 2 * values:
+        values = _VALUES.get(image.dtype)
+        if values is None or image.size <= 2 * values:
             return self._computed(image)
         return _looked_up(self._computed(np.arange(values)), np.ascontiguousarray(image))
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from hcs.errors import ConfigError
 
-_LEVEL_STEP, _HIGHEST_LEVEL, _LARGER = 0.1, 0.8, 1.5
+_LEVEL_STEP, _HIGHEST_LEVEL, _GROWTH_PER_LEVEL = 0.1, 0.8, 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,8 @@ class InstanceSettings:
         """Interior probabilities at which cores may come apart, from the lowest up, and how many pixels a part needs
         there."""
         found = [(self.interior, self.min_core_px)]
-        least_px = float(self.split_px)
-        while found[-1][0] + _LEVEL_STEP < _HIGHEST_LEVEL:
-            found.append((found[-1][0] + _LEVEL_STEP, max(round(least_px), self.min_core_px)))
-            least_px *= _LARGER
+        level, least_px = self.interior + _LEVEL_STEP, float(self.split_px)
+        while level < _HIGHEST_LEVEL:
+            found.append((level, max(round(least_px), self.min_core_px)))
+            level, least_px = level + _LEVEL_STEP, least_px * _GROWTH_PER_LEVEL
         return found

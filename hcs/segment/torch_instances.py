@@ -17,7 +17,7 @@ def instances_on_device(probabilities: Tensor, settings: InstanceSettings) -> Te
     """Probabilities (3, Y, X) of background, interior, boundary → labels (Y, X) int64, 0 = background, 1..n in raster
     order; the same as `hcs.segment.instances.instances`.
 
-    Pieces are numbered by their first pixel in raster order, as OpenCV does for pieces of four neighbours.
+    Cores are labelled by their first pixel, and so come in raster order, as there.
     """
     foreground = _fill_holes(probabilities[0] < 1.0 - settings.foreground, settings.max_hole_px)
     labels = grown(found_cores(probabilities[1], foreground, settings), foreground)
@@ -32,10 +32,10 @@ def found_cores(interior: Tensor, foreground: Tensor, settings: InstanceSettings
     `hcs.segment.cores.find_cores`, here from the lowest level up."""
     (lowest, least_px), *higher = settings.levels()
     cores = _of_area(connected(foreground & (interior > lowest), _FOUR), least_px)
+    index = torch.arange(cores.numel(), device=cores.device).view(cores.shape)
     for level, least_px in higher:
         pieces = _of_area(connected((cores > 0) & (interior > level), _FOUR), least_px)
         # A piece's label is its first pixel, and so tells the core that it is part of.
-        index = torch.arange(pieces.numel(), device=pieces.device).view(pieces.shape)
         first = pieces == index + 1
         parts = _counted(torch.where(first, cores, index), first)
         cores = torch.where(parts[cores] > 1, pieces, cores)

@@ -203,9 +203,14 @@ class Results(RunTables):
 
     def _computed(self) -> dict[str, ds.Expression]:
         """Columns that are not on disk, as expressions over those that are."""
-        return {DNA_CONTENT_N: ds.field(_CONTENT) * 2.0 / self.two_n()}
+        return {DNA_CONTENT_N: ds.field(_CONTENT) * 2.0 / self._two_n()}
 
-    def two_n(self) -> float:
+    def with_content_n(self, nuclei: pd.DataFrame) -> pd.DataFrame:
+        """Nuclei that were read without Nuclei_DNA_ContentN, with it: reading a whole plate without computed columns
+        takes two thirds of the time."""
+        return nuclei.assign(**{DNA_CONTENT_N: nuclei[_CONTENT] * 2.0 / self._two_n()})
+
+    def _two_n(self) -> float:
         """DNA content of the plate's 2N peak; NaN where it is not usable or the readouts were not made yet."""
         path = self.folder / "plate.parquet"
         if not path.exists():
