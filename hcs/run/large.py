@@ -94,6 +94,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         channels=info.shape[0],
         itemsize=info.dtype.itemsize,
         classes=max(spec.classes for spec in specs),
+        width=max(spec.widths[0] for spec in specs),
         scale=job.scale,
         tile_px=config.tiles.size_px,
         halo_px=radius,

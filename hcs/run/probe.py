@@ -207,6 +207,7 @@ def projected_bytes(job: Job, key: FieldKey) -> int:
         channels=info.shape[0],
         itemsize=info.dtype.itemsize,
         classes=max(spec.classes for spec in specs),
+        width=max(spec.widths[0] for spec in specs),
         scale=job.scale,
         tile_px=job.config.tiles.size_px,
         halo_px=max(spec.receptive_radius_px for spec in specs),

@@ -101,7 +101,7 @@ def probabilities_on_device(prepared: Tensor, network: Network, pace: Pace, cut:
     for read_shape, group in groups.items():
         done = 0
         while done < len(group):
-            batch = group[done : done + max(pace.at_once(read_shape), 1)]
+            batch = group[done : done + max(pace.at_once(read_shape, width=spec.widths[0]), 1)]
             done += len(batch)
             found = pace.run_on_device(network, torch.stack([padded[tile.read] for tile in batch]))
             for tile, planes in zip(batch, found, strict=True):

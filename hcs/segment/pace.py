@@ -36,10 +36,11 @@ class Pace:
     remarks: list[str] = field(default_factory=list)
     """What happened since they were last taken."""
 
-    def at_once(self, shape: tuple[int, int]) -> int:
-        """Tiles of ``shape`` (y, x) that the next batch may have."""
+    def at_once(self, shape: tuple[int, int], *, width: int) -> int:
+        """Tiles of ``shape`` (y, x) that the next batch of a network of ``width`` channels at full resolution may
+        have."""
         if self.most is None and self.device.type == "cuda":
-            self.most = tiles_at_once(free_bytes(self.device), shape, itemsize=self.dtype.itemsize)
+            self.most = tiles_at_once(free_bytes(self.device), shape, width=width, itemsize=self.dtype.itemsize)
         return self.most or _LEAST_AT_ONCE
 
     def run(self, network: Network, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import partial
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def predict(
     found = map_batches(
         infer,
         image,
-        at_once=pace.at_once,
+        at_once=partial(pace.at_once, width=spec.widths[0]),
         channels=spec.classes,
         size_px=tiles.size_px,
         halo_px=spec.receptive_radius_px,

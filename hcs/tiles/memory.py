@@ -18,8 +18,8 @@ _FIND_BYTES = 34
 """Per pixel while nuclei are made: the prepared image, masks, three label images, confidence, fronts of growth."""
 _MEASURE_BYTES = 26
 """Per pixel while nuclei are measured: labels, their dense copy, keys, owners and zones."""
-_TILE_BYTES = 330
-"""Per pixel of a tile, the network's layers, at 16 channels."""
+_LAYER_BYTES = 21
+"""Per pixel of a tile and channel of the network at full resolution: all its layers."""
 _STREAM_PX = 262_144
 """Pixels of a tile that enter the network at a time on the CPU. Fewer take less memory, and more time for laying out
 the weights anew at every call."""
@@ -33,14 +33,23 @@ _HEAP = 1.35
 
 
 def field_bytes(
-    shape: tuple[int, int], *, channels: int, itemsize: int, classes: int, scale: Fraction, tile_px: int, halo_px: int
+    shape: tuple[int, int],
+    *,
+    channels: int,
+    itemsize: int,
+    classes: int,
+    width: int,
+    scale: Fraction,
+    tile_px: int,
+    halo_px: int,
 ) -> int:
-    """Peak memory of a worker that processes a field of ``shape`` (Y, X) in one piece."""
+    """Peak memory of a worker that processes a field of ``shape`` (Y, X) in one piece, by a network of ``width``
+    channels at full resolution."""
     size = shape[0] * shape[1]
     pixels = size * channels * itemsize
     finding = int(size * (_probabilities(classes, scale) + _FIND_BYTES))
     measuring = size * (classes * _PROBABILITY_BYTES + _MEASURE_BYTES + 4 * channels)
-    return PROCESS_BYTES + pixels + max(finding, measuring) + tile_bytes(shape, scale, tile_px, halo_px)
+    return PROCESS_BYTES + pixels + max(finding, measuring) + tile_bytes(shape, width, scale, tile_px, halo_px)
 
 
 def block_bytes(
@@ -50,6 +59,7 @@ def block_bytes(
     channels: int,
     itemsize: int,
     classes: int,
+    width: int,
     scale: Fraction,
     tile_px: int,
     halo_px: int,
@@ -59,18 +69,18 @@ def block_bytes(
     read = max((block.read.shape for block in cut.blocks(shape)), key=lambda sides: sides[0] * sides[1])
     size = read[0] * read[1]
     finding = int(size * (itemsize + _probabilities(classes, scale) + _FIND_BYTES))
-    block = finding + tile_bytes(read, scale, tile_px, halo_px)
+    block = finding + tile_bytes(read, width, scale, tile_px, halo_px)
     cell = max(c.read.size for c in cut.cells(shape)) * (_MEASURE_BYTES + channels * (itemsize + 4))
     statistics = int(shape[0] * shape[1] / 8 * _STATISTICS_COPIES)
     return PROCESS_BYTES + _WORKER_BYTES + int(_HEAP * max(block, cell, statistics))
 
 
-def tile_bytes(shape: tuple[int, int], scale: Fraction, tile_px: int, halo_px: int) -> int:
-    """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X) seen at ``scale``, as our own
-    network takes it on the CPU: of the rows that are under way in it at a time."""
+def tile_bytes(shape: tuple[int, int], width: int, scale: Fraction, tile_px: int, halo_px: int) -> int:
+    """Memory of the layers of a network of ``width`` channels for the largest tile of a field of ``shape`` (Y, X) seen
+    at ``scale``, as our own network takes it on the CPU: of the rows that are under way in it at a time."""
     sides = [int(length * scale) for length in shape]
-    height, width = (min(padded_length(side, 16), tile_px + 2 * halo_px) for side in sides)
-    return min(height, rows_at_once(width, 16) + 2 * halo_px) * width * _TILE_BYTES
+    rows, columns = (min(padded_length(side, 16), tile_px + 2 * halo_px) for side in sides)
+    return min(rows, rows_at_once(columns, 16) + 2 * halo_px) * columns * width * _LAYER_BYTES
 
 
 def rows_at_once(width: int, stride_px: int) -> int:
@@ -78,14 +88,14 @@ def rows_at_once(width: int, stride_px: int) -> int:
     return max(_STREAM_PX // width // stride_px, _LEAST_STRIDES) * stride_px
 
 
-def tiles_at_once(free_bytes: int, shape: tuple[int, int], *, itemsize: int, most: int = 32) -> int:
-    """How many tiles of ``shape`` (y, x) a network takes at a time on a device with ``free_bytes``: at least 1, a
-    power of two up to ``most``.
+def tiles_at_once(free_bytes: int, shape: tuple[int, int], *, width: int, itemsize: int, most: int = 32) -> int:
+    """How many tiles of ``shape`` (y, x) a network of ``width`` channels at full resolution takes at a time on a device
+    with ``free_bytes``: at least 1, a power of two up to ``most``.
 
-    Layers are counted in float32 at 16 channels and shrink with ``itemsize``; a fifth of the memory is left for what
-    the allocator cuts off and convolutions need beside their layers.
+    Layers are counted in float32 and shrink with ``itemsize``; a fifth of the memory is left for what the allocator
+    cuts off and convolutions need beside their layers.
     """
-    tile = shape[0] * shape[1] * _TILE_BYTES * itemsize // 4
+    tile = shape[0] * shape[1] * width * _LAYER_BYTES * itemsize // 4
     fitting = max(min(int(free_bytes * 0.8) // max(tile, 1), most), 1)
     return 1 << (fitting.bit_length() - 1)
 

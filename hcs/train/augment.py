@@ -26,12 +26,31 @@ def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale
 
     Where the image is smaller than the crop it is continued by reflection, nuclei with it.
     """
-    y_map, x_map = _warp(
+    maps = _warp(
         _centre(sample.labels, rng, spread_px=30.0 / sample.zoom),
         rng,
         crop_px=crop_px,
         scale=(scale[0] * sample.zoom, scale[1] * sample.zoom),
     )
+    return _drawn(sample, *maps)
+
+
+def plain_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int) -> Sample:
+    """A crop (crop_px, crop_px), an even number, of ``sample`` at its zoom, turned by quarter turns and mirrored.
+
+    Its pixels are those that `hcs.segment.scale.enlarged` gives of the whole image: at zoom 1, the image's own.
+    """
+    centre = _centre(sample.labels, rng, spread_px=30.0 / sample.zoom)
+    y, x = (np.float32(round((c + 0.5) * sample.zoom) / sample.zoom - 0.5) for c in centre)
+    grid = (np.arange(crop_px, dtype=np.float32) - np.float32((crop_px - 1) / 2.0)) / np.float32(sample.zoom)
+    v, u = np.meshgrid(grid * rng.choice((-1.0, 1.0)), grid * rng.choice((-1.0, 1.0)), indexing="ij")
+    if rng.random() < 0.5:
+        v, u = u, v
+    return _drawn(sample, (v + y).astype(np.float32), (u + x).astype(np.float32))
+
+
+def _drawn(sample: Sample, y_map: NDArray[np.float32], x_map: NDArray[np.float32]) -> Sample:
+    """What ``sample`` has at the coordinates of every pixel of a crop, continued by reflection."""
     border = cv2.BORDER_REFLECT_101
     image = cv2.remap(sample.image, x_map, y_map, cv2.INTER_LINEAR, borderMode=border)
     # float32 holds label numbers exactly up to 2**24; cv2 has no nearest-neighbour remap for int32.

@@ -18,7 +18,7 @@ from hcs.errors import ConfigError
 from hcs.segment.preprocess import Preprocess, quantiles
 from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
 from hcs.store.images import read_image
-from hcs.train.augment import Sample, empty_field, photometric, random_crop, retaken, shaded
+from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
 
@@ -105,7 +105,7 @@ def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Te
         target = _target(crop.labels, settings)
         weight = _weight(crop.labels, target, settings)
         weight[crop.ignore] = 0.0
-        images.append(_photographed(crop.image, settings, rng))
+        images.append(crop.image)
         classes.append(target.astype(np.int64))
         weights.append(weight)
     return (
@@ -124,7 +124,13 @@ def _target(labels: NDArray[np.int32], settings: TrainSettings) -> NDArray[np.ui
 
 def _weight(labels: NDArray[np.int32], target: NDArray[np.uint8], settings: TrainSettings) -> NDArray[np.float32]:
     if settings.weights == "edge":
-        return weight_map(labels, target, edge_weight=settings.edge_weight, touch_weight=settings.touch_weight)
+        return weight_map(
+            labels,
+            target,
+            edge_weight=settings.edge_weight,
+            touch_weight=settings.touch_weight,
+            balance_px=settings.balance_px,
+        )
     return distance_weights(labels) if settings.weights == "distance" else np.ones(labels.shape, np.float32)
 
 
@@ -140,10 +146,14 @@ def _photographed(image: NDArray[np.float32], settings: TrainSettings, rng: np.r
 
 def _crop(samples: list[Sample], settings: TrainSettings, rng: np.random.Generator) -> Sample:
     if rng.random() < settings.empty_fraction:
-        return empty_field(rng, crop_px=settings.crop_px)
-    sample = samples[int(rng.integers(len(samples)))]
-    scale = settings.wide_scale if rng.random() < _WIDE else settings.scale
-    return random_crop(sample, rng, crop_px=settings.crop_px, scale=scale)
+        crop = empty_field(rng, crop_px=settings.crop_px)
+    else:
+        sample = samples[int(rng.integers(len(samples)))]
+        if settings.as_taken and rng.random() < settings.as_taken:
+            return plain_crop(sample, rng, crop_px=settings.crop_px)
+        scale = settings.wide_scale if rng.random() < _WIDE else settings.scale
+        crop = random_crop(sample, rng, crop_px=settings.crop_px, scale=scale)
+    return replace(crop, image=_photographed(crop.image, settings, rng))
 
 
 def at_training_scale(sample: Sample, diameter_px: float, rule: ScaleRule = working_scale) -> Sample:

@@ -92,7 +92,7 @@ def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings
     if settings.dropout:
         # What a step drops must depend on the step alone, or a resumed run would drop something else.
         torch.manual_seed((settings.seed << 32) + run.step)
-    with torch.autocast("cuda", torch.bfloat16, enabled=settings.bfloat16 and device.type == "cuda"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
         logits = forward(images)
     loss = loss_of(settings.loss)(logits.float(), classes, weights)
     run.optimiser.zero_grad(set_to_none=True)

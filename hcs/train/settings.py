@@ -66,6 +66,9 @@ class TrainSettings:
     """Loss weight of pixels within 3 px of an outline, on both sides."""
     touch_weight: float = 10.0
     """Loss weight of boundary pixels between nuclei that touch or nearly do (Caicedo et al. 2019)."""
+    balance_px: int = 0
+    """Nuclei of fewer pixels weigh more in the loss, by the square root of what they lack; 0: by their area alone. With
+    ``weights: edge``."""
     diameter_px: float = 24.0
     """Size of nuclei at the network: every image is magnified to bring its median nucleus there; 0: as they are."""
     magnified: Literal["working", "nearest"] = "working"
@@ -75,6 +78,9 @@ class TrainSettings:
     """Range of random magnification, on top."""
     wide_scale: tuple[float, float] = (0.4, 2.2)
     """Range of one crop in five, so that nuclei unlike the plate's typical one are found as well."""
+    as_taken: float = 0.0
+    """Fraction of crops that are only turned by quarter turns and mirrored: pixels as they are on a plate, neither
+    interpolated nor altered."""
     start_from: str = ""
     """Weights to start from: name of a shipped model or path of a .safetensors file, of a wider ``add`` network the
     strongest channels; empty: random weights."""
@@ -99,7 +105,8 @@ class TrainSettings:
     loaders: int = 1
     """Threads that prepare crops; a batch is the same whoever prepares it."""
     bfloat16: bool = False
-    """Convolutions in bfloat16 on a CUDA device; a CPU computes in float32 all the same."""
+    """Convolutions in bfloat16: on a CUDA device, and on a CPU with AMX, where it halves the time; other CPUs take
+    longer for it."""
     compile: bool = False
     """Compile the network (torch.compile) on a CUDA device; it pays in long runs only."""
 
@@ -118,7 +125,7 @@ class TrainSettings:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
-        for name in ("dropout", "gradient", "camera", "empty_fraction"):
+        for name in ("dropout", "gradient", "camera", "empty_fraction", "as_taken"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
         if self.boundary == "centred" and self.boundary_px % 2 == 0:

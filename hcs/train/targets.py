@@ -57,9 +57,15 @@ def depth_px(labels: NDArray[np.integer]) -> NDArray[np.float32]:
 
 
 def weight_map(
-    labels: NDArray[np.integer], classes: NDArray[np.uint8], *, edge_weight: float, touch_weight: float
+    labels: NDArray[np.integer],
+    classes: NDArray[np.uint8],
+    *,
+    edge_weight: float,
+    touch_weight: float,
+    balance_px: int = 0,
 ) -> NDArray[np.float32]:
-    """Loss weights (Y, X) float32: 1, raised near outlines alike on both sides, and most where two nuclei nearly touch.
+    """Loss weights (Y, X) float32: 1, raised near outlines alike on both sides, and most where two nuclei nearly touch;
+    those of nuclei of fewer than ``balance_px`` pixels times `small_nucleus_factor`.
 
     Alike on both sides, because a weight on the boundary class alone buys its recall by growing every nucleus.
     """
@@ -68,7 +74,24 @@ def weight_map(
     outside = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 3)
     near = (inside + outside) <= _EDGE_PX
     weights = np.where(near | (classes == 2), edge_weight, 1.0).astype(np.float32)
-    return np.where(_between(labels), np.float32(touch_weight), weights)
+    weights = np.where(_between(labels), np.float32(touch_weight), weights)
+    return weights * small_nucleus_factor(labels, balance_px) if balance_px else weights
+
+
+def small_nucleus_factor(labels: NDArray[np.integer], balance_px: int) -> NDArray[np.float32]:
+    """Factors (Y, X) float32: √(``balance_px`` / area) on and within 3 px of a nucleus of fewer pixels, the largest
+    where several are near; else 1.
+
+    A sum over pixels counts a nucleus by its area, a score over objects counts each as one; this is half way. A nucleus
+    at the image border has 1: how much of it is cut off is not known.
+    """
+    area = np.bincount(labels.ravel()).astype(np.float32)
+    factor = np.sqrt(np.maximum(balance_px / np.maximum(area, 1.0), 1.0)).astype(np.float32)
+    for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        factor[border] = 1.0
+    factor[0] = 1.0
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE_PX + 1, 2 * _EDGE_PX + 1))
+    return np.asarray(cv2.dilate(factor[labels], disc), dtype=np.float32)
 
 
 def distance_weights(

@@ -300,6 +300,7 @@ def test_memory_grows_with_the_block_and_not_with_the_field(small: Task) -> None
             "channels": 2,
             "itemsize": 2,
             "classes": 3,
+            "width": 16,
             "scale": small.job.scale,
             "tile_px": 1024,
             "halo_px": 107,

@@ -81,9 +81,10 @@ def test_half_precision_is_close(
 
 
 def test_tiles_at_once_are_bounded_by_memory() -> None:
-    tile = 1000 * 1000 * 330  # bytes that a tile of one megapixel takes in float32
-    assert tiles_at_once(10 * tile, (1000, 1000), itemsize=4) == 8
-    assert tiles_at_once(10 * tile - 1, (1000, 1000), itemsize=4) == 4
-    assert tiles_at_once(10 * tile, (1000, 1000), itemsize=2) == 16
-    assert tiles_at_once(0, (1000, 1000), itemsize=4) == 1
-    assert tiles_at_once(10**13, (1000, 1000), itemsize=4) == 32
+    tile = 1000 * 1000 * 21 * 16  # bytes that a tile of one megapixel takes in float32, at 16 channels
+    assert tiles_at_once(10 * tile, (1000, 1000), width=16, itemsize=4) == 8
+    assert tiles_at_once(10 * tile - 1, (1000, 1000), width=16, itemsize=4) == 4
+    assert tiles_at_once(10 * tile, (1000, 1000), width=16, itemsize=2) == 16
+    assert tiles_at_once(10 * tile, (1000, 1000), width=32, itemsize=4) == 4
+    assert tiles_at_once(0, (1000, 1000), width=16, itemsize=4) == 1
+    assert tiles_at_once(10**13, (1000, 1000), width=16, itemsize=4) == 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,9 @@ from hcs.errors import ConfigError
 from hcs.segment.model import build_network
 from hcs.segment.networks import new_network
 from hcs.segment.recipe import read_recipe
+from hcs.segment.scale import enlarged
 from hcs.store.models import ModelFile, find_model, read_model
-from hcs.train.augment import Sample, empty_field, photometric, random_crop, retaken, shaded
+from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
 from hcs.train.config import read_train_settings
 from hcs.train.data import SCALE_RULES, at_training_scale, batch, load_split, preprocess_for
 from hcs.train.export import export
@@ -60,6 +62,19 @@ def test_crops_keep_image_and_labels_together(seed: int) -> None:
         assert inside.mean() - outside.mean() > 0.5
     for label in np.unique(crop.labels[crop.labels > 0]):
         assert cv2.connectedComponents((crop.labels == label).view(np.uint8), connectivity=8)[0] == 2
+
+
+@pytest.mark.parametrize("zoom", [1, 2, Fraction(3, 2)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plain_crop_has_the_pixels_that_a_plate_has(seed: int, zoom: int | Fraction) -> None:
+    sample = replace(discs(seed, side=96), zoom=float(zoom))
+    crop = plain_crop(sample, np.random.default_rng(seed), crop_px=32)
+    whole = enlarged(np.pad(sample.image, 90, mode="reflect"), Fraction(zoom))  # crops go on beyond the border
+    turned = [np.rot90(m, k) for m in (crop.image, crop.image.T) for k in range(4)]
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (32, 32))
+    nearest = min(float(np.abs(windows - turn).max(axis=(2, 3)).min()) for turn in turned)
+    assert nearest < 0.02  # OpenCV interpolates in steps of 1/32 px
+    assert ((crop.labels > 0) == (crop.image > 0.4)).mean() > 0.95
 
 
 @pytest.mark.parametrize(("rule", "zoom"), [("working", 1.0), ("nearest", 1.5)])

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs.train.targets import centred_class_map, class_map, depth_px, distance_weights, weight_map
+from hcs.train.targets import (
+    centred_class_map,
+    class_map,
+    depth_px,
+    distance_weights,
+    small_nucleus_factor,
+    weight_map,
+)
 
 
 def test_a_square_has_a_boundary_of_its_own_outermost_pixels() -> None:
@@ -53,6 +60,20 @@ def test_weights_are_alike_on_both_sides_of_an_outline_and_highest_between_nucle
     assert weights[20, 18] == weights[20, 19] == 10.0
     assert weights[11, 10] == weights[8, 10] == 4.0
     assert weights[20, 11] == weights[2, 2] == 1.0
+
+
+def test_small_nuclei_weigh_more_by_the_root_of_what_they_lack_alike_on_both_sides_of_their_outline() -> None:
+    labels = np.zeros((60, 60), np.int32)
+    labels[4:8, 4:9], labels[30:50, 30:50], labels[0:4, 40:45] = 1, 2, 3
+    factor = small_nucleus_factor(labels, 320)
+    assert factor[5, 5] == factor[5, 1] == factor[10, 5] == pytest.approx(4.0)  # √(320 / 20), up to 3 px outside
+    assert factor[5, 12] == factor[40, 40] == factor[28, 40] == 1.0
+    assert factor[1, 42] == 1.0  # cut off by the border: how large it is is not known
+    classes = class_map(labels, boundary_px=2)
+    plain = weight_map(labels, classes, edge_weight=4.0, touch_weight=10.0)
+    assert np.array_equal(
+        weight_map(labels, classes, edge_weight=4.0, touch_weight=10.0, balance_px=320), plain * factor
+    )
 
 
 def test_a_centred_boundary_lies_on_both_sides_of_the_outline() -> None:
