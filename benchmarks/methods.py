@@ -2,7 +2,9 @@
 
     python benchmarks/methods.py ../shared/data/nuclei                       # runs that are trained, and shipped models
     python benchmarks/methods.py ../shared/data/nuclei --steps 500           # trains the others for 500 steps each
-    python benchmarks/methods.py ../shared/data/nuclei --minutes-each 30     # ... or for as many as 30 minutes hold
+    python benchmarks/methods.py ../shared/data/nuclei --minutes-each 30 --bfloat16   # ... or for as many as 30 minutes
+                                                                             # hold, in bfloat16 (a GPU, a CPU with AMX)
+    python benchmarks/methods.py ../shared/data/nuclei --only caicedo cdk2 --minutes-each 30    # these alone
     python benchmarks/methods.py ../shared/data/nuclei --ensemble fast,runs/fast-1/fast-1.safetensors
 
 A trained run is ``runs/NAME/NAME.safetensors``, as `hcs train DATA --config configs/train/NAME.yaml --out runs/NAME
@@ -126,6 +128,8 @@ def trained_models(arguments: argparse.Namespace) -> list[str]:
     models = []
     for path in sorted(arguments.configs.glob("*.yaml")):
         name = path.stem
+        if arguments.only and name not in arguments.only:
+            continue
         done = arguments.runs / name / f"{name}.safetensors"
         if done.is_file():
             models.append(str(done))
@@ -140,7 +144,7 @@ def _train(path: Path, arguments: argparse.Namespace) -> str:
     """Train a config for the budget; the path of the model."""
     name, folder = path.stem, arguments.out / path.stem
     settings = replace(read_train_settings(path), threads=arguments.threads, loaders=arguments.loaders)
-    if arguments.device == "cuda":
+    if arguments.bfloat16:
         settings = replace(settings, bfloat16=True)
     start = settings.start_from
     if start.endswith(".safetensors") and not Path(start).is_file():
@@ -223,11 +227,11 @@ def main() -> None:
     arguments = _parse()
     tune_cpu(arguments.threads)
     images = read_labelled(arguments.data, "val")[: arguments.images]
-    models = [*shipped_models(), *trained_models(arguments)] if not arguments.only_models else []
+    whole = not (arguments.only or arguments.only_models)
+    models = list(shipped_models()) if whole else []
+    models += [] if arguments.only_models else trained_models(arguments)
     models += arguments.model + arguments.ensemble
-    entries = ([] if arguments.only_models else classical(arguments.data, arguments.threads)) + networks(
-        models, arguments.device
-    )
+    entries = (classical(arguments.data, arguments.threads) if whole else []) + networks(models, arguments.device)
     compared, pace = {}, {}
     for entry in entries:
         compared[entry.title], pace[entry.title] = run(entry, images, arguments.out)
@@ -243,6 +247,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--configs", type=Path, default=Path("configs/train"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the configs only these")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="steps that every untrained network is trained for")
     budget.add_argument(
@@ -254,6 +259,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="only so many validation images, to try the command")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bfloat16", action="store_true", help="train in bfloat16: on a GPU, or a CPU with AMX")
     parser.add_argument("--loaders", type=int, default=1, help="threads that prepare crops")
     return parser.parse_args()
 

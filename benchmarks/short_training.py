@@ -23,12 +23,18 @@ def training_parser(description: str | None, out: str) -> argparse.ArgumentParse
     parser.add_argument("--out", type=Path, default=Path(out))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bfloat16", action="store_true", help="train in bfloat16: on a GPU, or a CPU with AMX")
     return parser
 
 
 def short_settings(arguments: argparse.Namespace) -> TrainSettings:
     """The config's settings for ``--steps`` from random weights, scored once, at the end."""
-    settings = replace(read_train_settings(arguments.config), threads=arguments.threads, start_from="")
+    settings = replace(
+        read_train_settings(arguments.config),
+        threads=arguments.threads,
+        start_from="",
+        bfloat16=arguments.bfloat16,
+    )
     return replace(settings.shortened(arguments.steps), evaluate_every=arguments.steps)
 
 
