@@ -79,8 +79,8 @@ class TrainSettings:
     wide_scale: tuple[float, float] = (0.4, 2.2)
     """Range of one crop in five, so that nuclei unlike the plate's typical one are found as well."""
     as_taken: float = 0.0
-    """Fraction of crops that are only turned by quarter turns and mirrored: pixels as they are on a plate, neither
-    interpolated nor altered."""
+    """Fraction of crops that are only turned by quarter turns and mirrored: pixels as the network sees them of a plate,
+    neither bent nor altered."""
     start_from: str = ""
     """Weights to start from: name of a shipped model or path of a .safetensors file, of a wider ``add`` network the
     strongest channels; empty: random weights."""
@@ -151,4 +151,7 @@ class TrainSettings:
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
 
 
-_LEAST = {"steps": 1, "batch": 1, "evaluate_every": 1, "checkpoint_every": 1, "threads": 1, "loaders": 1, "patience": 0}
+_LEAST = {
+    **dict.fromkeys(("steps", "batch", "evaluate_every", "checkpoint_every", "threads", "loaders"), 1),
+    **dict.fromkeys(("patience", "balance_px"), 0),
+}

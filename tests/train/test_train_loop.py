@@ -113,8 +113,9 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
         replace(
             SETTINGS, network="concat", optimiser="rmsprop", dropout=0.2, schedule="constant", classes=2, loaders=2
         ),
+        replace(SETTINGS, bfloat16=True, balance_px=200, as_taken=0.5),
     ],
-    ids=["adamw", "adam", "rmsprop"],
+    ids=["adamw", "adam", "rmsprop", "bfloat16"],
 )
 def test_a_stopped_run_goes_on_to_the_same_weights(settings: TrainSettings, tmp_path: Path) -> None:
     training, validation = [discs(0), discs(1)], [discs(2)]
@@ -269,6 +270,8 @@ def test_the_history_is_drawn() -> None:
         ({"boundary": "centred", "boundary_px": 2}, "a centred boundary needs an odd width"),
         ({"dropout": 1.5}, "dropout = 1.5: a fraction"),
         ({"loaders": 0}, "loaders = 0: it must be at least 1"),
+        ({"balance_px": -1}, "balance_px = -1: it must be at least 0"),
+        ({"as_taken": 1.5}, "as_taken = 1.5: a fraction"),
     ],
 )
 def test_settings_out_of_range_name_the_key(change: dict[str, object], message: str) -> None:
