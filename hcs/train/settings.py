@@ -105,8 +105,8 @@ class TrainSettings:
     loaders: int = 1
     """Threads that prepare crops; a batch is the same whoever prepares it."""
     bfloat16: bool = False
-    """Convolutions in bfloat16: on a CUDA device, and on a CPU with AMX, where it halves the time; other CPUs take
-    longer for it."""
+    """Convolutions in bfloat16: on a CUDA device, and on a CPU with AMX, where a step takes a quarter to two thirds of
+    the time; CPUs without may take longer."""
     compile: bool = False
     """Compile the network (torch.compile) on a CUDA device; it pays in long runs only."""
 
