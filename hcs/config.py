@@ -89,6 +89,43 @@ def parse_config(data: object, *, source: str) -> Config:
         raise ConfigError(f"{source}: " + "; ".join(explain(e) for e in error.errors())) from error
 
 
+USER_SETTINGS = frozenset(
+    {
+        *("model", "flips", "diameter_px", "labels", "z", "illumination"),
+        *("channels.dna", "channels.sensor", "channels.nuclei"),
+        *("instances.min_area_px", "instances.min_area_um2", "instances.min_confidence"),
+        *("measure.ring_width_px", "measure.ring_gap_px"),
+        *("readout.readouts", "readout.sensor_threshold", "readout.exclude_border", "readout.exclude_flagged"),
+        *("readout.drop_duplicates", "readout.min_wells"),
+    }
+)
+"""Settings that a user may want to change, by their dotted keys; all others are for experts."""
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON schema of the YAML settings: it refuses the keys that hcs refuses, and says for whom each setting is.
+
+    ``x-for`` of a property is ``user`` or ``expert``, by `USER_SETTINGS`.
+    """
+    schema = Config.model_json_schema()
+    sections = schema["$defs"]
+    for part in (schema, *sections.values()):
+        if "properties" in part:
+            part["additionalProperties"] = False
+    _mark(schema, sections, prefix="")
+    return schema
+
+
+def _mark(part: dict[str, Any], sections: dict[str, Any], *, prefix: str) -> None:
+    """Add ``x-for`` to every property of ``part`` and of the sections below it."""
+    for key, value in part["properties"].items():
+        name = value.get("$ref", "").rpartition("/")[2]
+        if name:
+            _mark(sections[name], sections, prefix=f"{prefix}{key}.")
+        else:
+            value["x-for"] = "user" if f"{prefix}{key}" in USER_SETTINGS else "expert"
+
+
 def explain(error: Any) -> str:
     """One pydantic error as ``key: what is wrong``."""
     key = ".".join(str(part) for part in error["loc"])
