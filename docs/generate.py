@@ -28,7 +28,7 @@ def settings_page() -> str:
     """Every setting with its type, default and meaning; those for users first."""
     schema = settings_schema()
     parts = [
-        "# Settings\n\nMade from the code. A YAML file has these keys; a key that is not here is an error that names it. "
+        "# Settings\n\nMade from the code. A YAML file has these keys. An unknown key is an error that names the key. "
         "`hcs config show` prints all keys with their defaults, `hcs config schema` the JSON schema for an editor.\n",
         "\n## For every user\n",
         table(schema, "user"),
