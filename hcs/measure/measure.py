@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs.measure.columns import channel_suffixes, column_dictionary
+from hcs.measure.fill import Fill
 from hcs.measure.intensity import (
     Floats,
     Statistics,
@@ -63,6 +65,7 @@ def measure_nuclei(
     confidence: NDArray[np.float32] | None = None,
     recorded: NDArray[np.generic] | None = None,
     window: Window | None = None,
+    fill: Fill | None = None,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
@@ -71,11 +74,12 @@ def measure_nuclei(
     a table without rows. Pixels are read as float32. ``confidence`` (Y, X) is averaged over each nucleus.
     ``recorded`` (C, Y, X) is the image as the camera gave it, where ``image`` was corrected since: saturated pixels are
     counted in it, and whether ``sensor_min_signal`` holds goes by its type. With a ``window``, labels and image are
-    that part of a larger field; positions are those in the field.
+    that part of a larger field; positions are those in the field. Pixels of ``fill`` were not recorded: no ring and no
+    background has them, and a nucleus beside them counts as cut, as at the border.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
-    confidence where none is given. Nothing else is NaN.
+    confidence where none is given, and all intensities in a channel of which nothing was recorded. Nothing else is NaN.
 
     Raises ConfigError for unknown or clashing channel names, and ValueError where shapes do not match, labels
     are negative, or pixels are not finite.
@@ -84,18 +88,32 @@ def measure_nuclei(
     _require_same_shape(labels, image, channels, confidence)
     nuclei = find_nuclei(labels)
     shape = measure_shape(nuclei)
-    around = find_surroundings(nuclei, shape.box, settings)
+    missing = None if fill is None else fill.mask
+    around = find_surroundings(nuclei, shape.box, settings, fill=missing)
     found = _shape_columns(nuclei, shape, pixel_size_um, window)
+    if missing is not None:
+        found["Nuclei_Flag_TouchesBorder"] = found["Nuclei_Flag_TouchesBorder"].astype(bool) | _beside(nuclei, missing)
     found |= _region_columns(nuclei, around, confidence)
     backgrounds: dict[str, float] = {}
     raw = image if recorded is None else recorded
-    for plane, before, (channel, suffix) in zip(image, raw, channel_suffixes(channels).items(), strict=True):
+    for c, (plane, before, (channel, suffix)) in enumerate(
+        zip(image, raw, channel_suffixes(channels).items(), strict=True)
+    ):
         known = None if window is None else window.backgrounds[channel]
         measured = _measure_channel(
-            plane, plane if recorded is None else before, nuclei, around, settings, known_background=known
+            plane,
+            plane if recorded is None else before,
+            nuclei,
+            around,
+            settings,
+            known_background=known,
+            fill=missing,
         )
         backgrounds[channel] = measured.background
         found |= _intensity_columns(measured, suffix)
+        if fill is not None and c in fill.blank and channel not in (dna, sensor):
+            found |= _nothing_of(suffix, len(nuclei))
+            continue
         if channel == dna:
             found["Nuclei_DNA_Content"] = measured.nucleus.total - measured.local * shape.area
         if channel == sensor:
@@ -126,11 +144,12 @@ def _measure_channel(
     settings: MeasureSettings,
     *,
     known_background: float | None,
+    fill: NDArray[np.bool_] | None,
 ) -> _Channel:
     """Measurements of one plane (Y, X), which was ``before`` when it was recorded, if not itself."""
     pixels = as_float32(plane)
     ceiling = saturation_level(before.dtype, settings)
-    background = field_background(pixels, settings) if known_background is None else known_background
+    background = field_background(pixels, settings, fill) if known_background is None else known_background
     nucleus = region_statistics(pixels, nuclei.pixels, ceiling=ceiling)
     if before is not plane:
         seen = region_statistics(as_float32(before), nuclei.pixels, ceiling=ceiling)
@@ -213,6 +232,22 @@ def _intensity_columns(measured: _Channel, suffix: str) -> Columns:
         f"Cytoplasm_Intensity_MedianIntensity_{suffix}": ring.median,
         f"Nuclei_Flag_SaturatedPixels_{suffix}": nucleus.saturated,
     }
+
+
+def _nothing_of(suffix: str, n: int) -> Columns:
+    """Intensities in a channel of which nothing was recorded."""
+    features = ("Mean", "Median", "Std", "Min", "Max", "Integrated")
+    names = [f"Nuclei_Intensity_{feature}Intensity_{suffix}" for feature in features]
+    names += [f"Cytoplasm_Intensity_{feature}Intensity_{suffix}" for feature in ("Mean", "Median")]
+    return {name: np.full(n, np.nan) for name in (*names, f"Nuclei_Intensity_LocalBackground_{suffix}")}
+
+
+def _beside(nuclei: Nuclei, fill: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Nuclei with a pixel in fill, or beside it along a side or a corner, (n,)."""
+    near = cv2.dilate(fill.view(np.uint8), np.ones((3, 3), np.uint8)).ravel()
+    touched = np.zeros(len(nuclei) + 1, np.bool_)
+    touched[nuclei.dense.ravel()[near > 0]] = True
+    return touched[1:]
 
 
 def _sensor_columns(

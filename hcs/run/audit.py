@@ -20,6 +20,7 @@ from hcs.run.blocks import Settled, Task, labels_of_block, settle_statistics, ta
 from hcs.run.diameter import read_diameter
 from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
+from hcs.run.unrecorded import find_unrecorded
 from hcs.run.worker import lights_of, segmenter_of
 from hcs.segment.segmenter import Segmenter
 from hcs.store.field import FieldInfo
@@ -146,6 +147,7 @@ def _again(task: Task, known: Settled, core: Box) -> pd.DataFrame:
         settings=job.config.measure,
         pixel_size_um=task.large.pixel_size_um,
         window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds),
+        fill=task.fill(known, seen),
     ).to_frame()[list(COLUMNS)]
     y0, x0, y1, x1 = table[BOX].to_numpy().T
     fits: pd.DataFrame = table[(y1 - y0 <= cut.nucleus_px) & (x1 - x0 <= cut.nucleus_px)]
@@ -161,6 +163,7 @@ def _in_one_piece(
     if not seams.y and not seams.x:
         return []
     image = read_field(job.plate, key, channels=tuple(range(info.shape[0])), z=job.config.z)
+    fill = find_unrecorded(key, image, job.channels, job.config.measure)
     if info.channels != job.channels.names:
         raise FieldError(key, f"its channels {info.channels} are not those of the run, {job.channels.names}")
     size_px = max(round(job.config.tiles.size_px * _SHIFTED), 64)
@@ -173,6 +176,7 @@ def _in_one_piece(
         scale=job.scale,
         pixel_size_um=info.pixel_size_um,
         lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
+        fill=fill,
     )
     again = measure_found(found, job.channels, config)
     return [compare(own, again.nuclei.to_frame()[list(COLUMNS)], Box(0, 0, *shape), seams)]

@@ -17,6 +17,7 @@ from hcs.measure.quality import ChannelQuality, field_quality
 from hcs.measure.quality_columns import quality_values
 from hcs.measure.window import Window
 from hcs.run.blocks import Seconds, Settled, Task, cell_name, nuclei_of_block
+from hcs.run.unrecorded import blank_remarks
 from hcs.run.worker import tune_worker
 from hcs.store.field import missing_chunks
 from hcs.store.ledger import LedgerEntry, write_entry
@@ -44,6 +45,7 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     clock.lap("instances")
     image = task.read(cell.read)
     clock.lap("read")
+    fill = task.fill(known, cell.read)
     table = measure_nuclei(
         labels,
         image,
@@ -53,6 +55,7 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
         settings=job.config.measure,
         pixel_size_um=task.large.pixel_size_um,
         window=Window(origin=(cell.read.y0, cell.read.x0), field=task.large.shape, backgrounds=known.backgrounds),
+        fill=fill,
     )
     columns = _own_rows(table, nuclei, ids, cell.core)
     labels[labels == nobodys] = 0
@@ -60,7 +63,11 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     within = cell.core.within(cell.read)
     core = np.ascontiguousarray(labels[within])
     quality = field_quality(
-        image[(slice(None), *within)], core, channels=job.channels.names, settings=job.config.measure
+        image[(slice(None), *within)],
+        core,
+        channels=job.channels.names,
+        settings=job.config.measure,
+        fill=task.fill(known, cell.core),
     )
     clock.lap("quality")
     if task.labels is not None:
@@ -88,8 +95,9 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     entry = LedgerEntry(
         field=str(task.key),
         status="ok" if len(order) else "empty",
-        reason=_remarks(task, *missing_chunks(location(job.plate.path), info)),
+        reason=_remarks(task, known, *missing_chunks(location(job.plate.path), info)),
         nuclei=len(order),
+        recorded=round(known.fill.recorded, 6),
         input_crc32=known.crc32,
         seconds=_sums([*seconds, clock.seconds]),
         began=task.large.began,
@@ -151,14 +159,16 @@ def _field_quality(
                 values[name] = float(np.average(of_cells[told], weights=np.array(sizes)[told]))
             else:
                 values[name] = float(np.median(of_cells[told]))
-        quality[channel] = ChannelQuality(**(values | {"background": background}))
+        told = np.isfinite([cell[channel]["background"] for cell in cells])
+        quality[channel] = ChannelQuality(**(values | ({"background": background} if told.any() else {})))
     return quality
 
 
-def _remarks(task: Task, missing: int, chunks: int) -> str:
+def _remarks(task: Task, known: Settled, missing: int, chunks: int) -> str:
     """What is worth saying about a field that was processed."""
     too_large = int(task.scratch.read("owners")["too_large"])
     remarks = [f"{missing} of {chunks} chunks are missing and were read as the fill value"] if missing else []
+    remarks += blank_remarks(known.fill.blank, task.job.channels)
     if too_large:
         largest = task.job.config.tiles.max_nucleus_px
         remarks.append(f"{too_large} objects larger than tiles.max_nucleus_px = {largest} px were left out")

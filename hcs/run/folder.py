@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
+from hcs.measure.fill import find_fill, without_fill
 from hcs.run.cluster import cores
 from hcs.run.diameter import image_diameter, load_segmenter
 from hcs.segment.predict import tune_cpu
@@ -85,8 +86,15 @@ def _finder(config: Config, device: str, method: str | None) -> Callable[[NDArra
 
 
 def segment_image(image: NDArray[Any], segmenter: Segmenter, config: Config) -> NDArray[np.uint32]:
-    """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it."""
-    field = segmenter.prepare(image)
-    scale = image_diameter(field, segmenter, config).scale
+    """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it.
+
+    FieldError where the image holds one value alone: nothing was recorded.
+    """
+    fill = find_fill(image[None])
+    missing = None if fill is None else fill.mask
+    if fill is not None and fill.blank:
+        raise FieldError("image", f"not recorded: every pixel is {image.flat[0]}")
+    field = segmenter.prepare(image, missing)
+    scale = image_diameter(field, segmenter, config, missing).scale
     probabilities = segmenter.probabilities(field, config.tiles, scale)
-    return segmenter.labels(probabilities, config.instances.for_field(None, scale))
+    return without_fill(segmenter.labels(probabilities, config.instances.for_field(None, scale)), fill)

@@ -30,6 +30,8 @@ class LedgerEntry:
     status: Status
     reason: str = ""
     nuclei: int = 0
+    recorded: float | None = None
+    """Share of the field's pixels that were recorded, where it was processed."""
     input_crc32: str = ""
     """Checksum of the pixels the field was processed from."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -93,8 +95,8 @@ def is_finished(out: Location, plate: str, key: FieldKey) -> bool:
 
 
 def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
-    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Background_<channel>, Seconds,
-    Quality_<measure>_<channel>."""
+    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Fraction_Recorded,
+    Background_<channel>, Seconds, Quality_<measure>_<channel>."""
     rows = []
     for entry in entries:
         key = FieldKey.parse(entry.field)
@@ -105,6 +107,7 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
                 "Status": entry.status,
                 "Reason": entry.reason,
                 "Count_Nuclei": entry.nuclei,
+                "Fraction_Recorded": float("nan") if entry.recorded is None else entry.recorded,
                 **{f"Background_{name}": value for name, value in entry.background.items()},
                 "Seconds": sum(entry.seconds.values()),
                 **{name: float("nan") if value is None else value for name, value in entry.quality.items()},
