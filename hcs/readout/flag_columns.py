@@ -12,7 +12,8 @@ _OWN = "as the measure"
 FLAGS = text_column(
     "Flags",
     "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
-    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; empty for nothing",
+    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; not_recorded where "
+    "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; empty for nothing",
     "thresholds in quality.parquet",
 )
 _FIELD_COLUMNS: tuple[Column, ...] = (
@@ -21,6 +22,12 @@ _FIELD_COLUMNS: tuple[Column, ...] = (
     text_column("Status", "ok; empty (no nucleus); failed; pending"),
     text_column("Reason", "why the field failed, or what is odd about it"),
     count_column("Count_Nuclei", "nuclei", "nuclei found in the field"),
+    number_column(
+        "Fraction_Recorded",
+        "share of the pixels that a camera recorded; the rest is fill of one exact value (a mosaic's gap, a missing "
+        "chunk, a turned well's corner) and in no measurement, background or count; NaN where the field was not "
+        "processed",
+    ),
     number_column("Seconds", "work on the field, all stages", unit="s"),
     FLAGS,
 )

@@ -16,6 +16,8 @@ _SD_OF_MAD = 1.4826
 _MOST_NAMED = 5
 _OF_STAIN = 0.05
 _DONE = ("ok", "empty")
+_MOST_MISSING = 0.1
+"""Share of a field that may lack before exclude_flagged leaves the field out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str
     found: list[list[str]] = [[] for _ in range(len(fields))]
     excluding: list[list[str]] = [[] for _ in range(len(fields))]
     rows = []
+    recorded = _recorded_rows(fields, channels, done, found, excluding)
     for rule, column, flag in rules:
         row, hit = _apply(rule, fields[column].to_numpy(dtype=np.float64), learn=learn, done=done, settings=settings)
         rows.append({"Measure": column, "Flag": flag, **row})
@@ -111,8 +114,41 @@ def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str
                 excluding[i].append(flag)
     flags = _joined(found, fields)
     return Flagging(
-        flags, _joined(excluding, fields), pd.DataFrame(rows), _notes(fields, flags, int(learn.sum()), settings)
+        flags,
+        _joined(excluding, fields),
+        pd.DataFrame([*rows, *recorded]),
+        _notes(fields, flags, int(learn.sum()), settings),
     )
+
+
+def _recorded_rows(
+    fields: pd.DataFrame,
+    channels: list[str],
+    done: npt.NDArray[np.bool_],
+    found: list[list[str]],
+    excluding: list[list[str]],
+) -> list[dict[str, object]]:
+    """Flag fields with pixels that no camera recorded, and leave out those that lack a tenth; the threshold's rows."""
+    if "Fraction_Recorded" not in fields:
+        return []
+    share = fields["Fraction_Recorded"].to_numpy(dtype=np.float64)
+    rules = [("not_recorded", "Fraction_Recorded", share < 1.0, share < 1.0 - _MOST_MISSING)]
+    for channel in channels:
+        blank = fields[f"Quality_Background_{channel}"].isna().to_numpy() & np.isfinite(share)
+        rules.append((f"not_recorded_{channel}", f"Quality_Background_{channel}", blank, blank))
+    rows: list[dict[str, object]] = []
+    for flag, measure, seen, excludes in rules:
+        hit = seen & done
+        for i in np.flatnonzero(hit):
+            found[i].append(flag)
+            if excludes[i]:
+                excluding[i].append(flag)
+        if not hit.any():
+            continue
+        row = {"Measure": measure, "Flag": flag, "Median": float("nan"), "Low": float("nan"), "High": float("nan")}
+        row |= {"Count_Fields": int(done.sum()), "Count_Flagged": int(hit.sum()), "Excludes": bool(excludes.any())}
+        rows.append({**row, "Reason": "what was not recorded needs no comparison with other fields"})
+    return rows
 
 
 def _elsewhere() -> tuple[_Rule, ...]:
@@ -174,7 +210,8 @@ def _joined(flags: list[list[str]], fields: pd.DataFrame) -> pd.Series:
 
 
 def flag_wells(wells: pd.DataFrame, fields: pd.DataFrame) -> pd.DataFrame:
-    """The well table with Flags, every flag of its fields once, and Fields_Flagged, how many of them have any.
+    """The well table with Flags, every flag of its fields once, Fields_Flagged, how many of them have any, and
+    Fraction_Recorded, their mean.
 
     ``fields`` is the field table with Metadata_Well and Flags.
     """
@@ -182,7 +219,13 @@ def flag_wells(wells: pd.DataFrame, fields: pd.DataFrame) -> pd.DataFrame:
     texts = {well: _distinct(flags) for well, flags in flagged.groupby("Metadata_Well")["Flags"]}
     counts = flagged["Metadata_Well"].value_counts()
     names = wells["Metadata_Well"]
+    shares = (
+        fields[fields["Status"].isin(_DONE)].groupby("Metadata_Well")["Fraction_Recorded"].mean()
+        if "Fraction_Recorded" in fields
+        else pd.Series(dtype=np.float64)
+    )
     return wells.assign(
+        Fraction_Recorded=names.map(shares).astype(np.float64),
         Flags=pd.Series([texts.get(well, "") for well in names], index=wells.index, dtype=object),
         Fields_Flagged=names.map(counts).fillna(0).astype(np.int64),
     )
@@ -243,7 +286,7 @@ def _places(table: pd.DataFrame, fields: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _notes(fields: pd.DataFrame, flags: pd.Series, n: int, settings: ReadoutSettings) -> tuple[str, ...]:
-    if n < settings.flag_min_fields:
+    if n < settings.flag_min_fields and not (flags != "").any():
         return (
             f"No field is flagged: {n} fields have nuclei, and thresholds are learned from at least "
             f"{settings.flag_min_fields}.",
