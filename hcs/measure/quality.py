@@ -21,6 +21,8 @@ _QUIETEST = 10.0
 _OF_NOISE = 0.76
 """That percentile of means of 16 half-normal values, relative to their mean: 1 - 1.28 x 0.756 / 4."""
 _SPECK_PX = 10
+_USUAL_PX = 24
+_FEWEST_LIT = 40
 _ROUNDING = 12.0**-0.5
 
 
@@ -32,6 +34,9 @@ class ChannelQuality:
     """
 
     focus: float
+    sharpness: float
+    sharpness_part: float
+    shading: float
     saturated: float
     background: float
     gradient: float
@@ -82,6 +87,8 @@ class _Cells:
     """(Y // 2, X // 2), 1 within about 4 px of a nucleus, and of what was not recorded."""
     fill: NDArray[np.bool_] | None
     """(Y, X), what was not recorded; None where all was."""
+    diameter_px: float
+    """Median diameter of circles of the nuclei's areas; NaN without a nucleus."""
 
     def recorded(self, values: Floats32, factor: int) -> NDArray[np.bool_]:
         """Which of the means of squares of ``factor`` px are of recorded pixels alone, of the shape of ``values``."""
@@ -94,13 +101,16 @@ def _find_cells(labels: NDArray[np.integer], fill: NDArray[np.bool_] | None) -> 
     sampled = np.ascontiguousarray(labels[::3, ::3])
     inside = np.flatnonzero(sampled > 0)
     rows, columns = np.divmod(inside, sampled.shape[1])
+    found = sampled.ravel()[inside].astype(np.intp)
+    areas = np.bincount(found)
+    diameter = 2.0 * np.sqrt(9.0 * float(np.median(areas[areas > 0])) / np.pi) if found.size else float("nan")
     height, width = (n // 2 for n in labels.shape)
     mask = (labels[: 2 * height : 2, : 2 * width : 2] > 0).astype(np.uint8)
     if fill is not None:
         mask |= fill[: 2 * height : 2, : 2 * width : 2].view(np.uint8)
     if mask.size:
         mask = np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
-    return _Cells(3 * (rows * labels.shape[1] + columns), sampled.ravel()[inside].astype(np.intp), mask, fill)
+    return _Cells(3 * (rows * labels.shape[1] + columns), found, mask, fill, diameter)
 
 
 def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: MeasureSettings) -> ChannelQuality:
@@ -118,8 +128,14 @@ def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: Measur
         pixels = np.where(cells.fill, np.float32(level), pixels)
         half = _pooled(pixels, 2)
     quarter = _pooled(half, 2)
+    ceiling = _brightest(pixels, level, stain)
+    focus = focus_score(pixels, noise=noise, ceiling=ceiling, fill=cells.fill)
+    sharpness, part = _sharpness(pixels, cells, noise=noise, ceiling=ceiling, focus=focus)
     return ChannelQuality(
-        focus=focus_score(pixels, noise=noise, ceiling=_brightest(pixels, level, stain), fill=cells.fill),
+        focus=focus,
+        sharpness=sharpness,
+        sharpness_part=part,
+        shading=_shading(pixels, cells, level),
         saturated=_saturated(recorded, saturation_level(plane.dtype, settings)),
         background=level,
         gradient=_gradient(eighth, cells.covered, level),
@@ -155,6 +171,61 @@ def focus_score(pixels: Floats32, *, noise: float, ceiling: float, fill: NDArray
     if s8 - s4 <= 10.0 * error:
         return float("nan")
     return max(2.0 - 0.5 * float(np.log2((s8 - s4) / max(s2 - s1, error, 1e-6 * (s8 - s4)))), 0.0)
+
+
+def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float, focus: float) -> tuple[float, float]:
+    """`focus_score` of a plane (Y, X) reduced so that its nuclei are about 24 px across, and that of its least sharp
+    quarter over that of the sharpest; NaN where fewer than two quarters have structure.
+
+    Edges are as wide in pixels as the magnification makes them; beside the nuclei's own size the score is comparable.
+    """
+    factor = max(1, round(cells.diameter_px / _USUAL_PX)) if np.isfinite(cells.diameter_px) else 1
+    seen = pixels if factor == 1 else np.ascontiguousarray(_pooled(pixels, factor))
+    fill = None if cells.fill is None else ~cells.recorded(seen, factor)
+    sd = noise / factor
+    whole = focus if factor == 1 else focus_score(seen, noise=sd, ceiling=ceiling, fill=fill)
+    middle_y, middle_x = seen.shape[0] // 2, seen.shape[1] // 2
+    scores = []
+    for rows in (slice(0, middle_y), slice(middle_y, None)):
+        for columns in (slice(0, middle_x), slice(middle_x, None)):
+            quarter = np.ascontiguousarray(seen[rows, columns])
+            scores.append(
+                focus_score(quarter, noise=sd, ceiling=ceiling, fill=None if fill is None else fill[rows, columns])
+            )
+    known = [score for score in scores if np.isfinite(score)]
+    return whole, min(known) / max(known) if len(known) > 1 and max(known) > 0 else float("nan")
+
+
+def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:
+    """Brightness of nuclei where the light is least over that where it is most; NaN with fewer than 40 nuclei.
+
+    The logarithm of the nuclei's means above ``level`` is fitted by a plane and the square of the distance from the
+    field's middle; what the fit says of the middle and the corners is compared.
+    """
+    counts = np.bincount(cells.label)
+    present = counts > 0
+    if np.count_nonzero(present) < _FEWEST_LIT:
+        return float("nan")
+    height, width = pixels.shape
+    rows, columns = np.divmod(cells.pixels, width)
+    sums = [
+        np.bincount(cells.label, weights=w)[present] / counts[present]
+        for w in (pixels.ravel()[cells.pixels], (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1)
+    ]
+    lit = sums[0] > level
+    if np.count_nonzero(lit) < _FEWEST_LIT:
+        return float("nan")
+    y, x = sums[1][lit], sums[2][lit]
+    logs = np.log(sums[0][lit] - level)
+    terms = np.column_stack([np.ones(y.size), y, x, y * y + x * x])
+    for _ in range(2):  # once more without what is far off: dead cells, debris
+        fit = np.linalg.lstsq(terms, logs, rcond=None)[0]
+        off = np.abs(logs - terms @ fit)
+        kept = off <= 3.0 * 1.4826 * np.median(off)
+        terms, logs = terms[kept], logs[kept]
+    places = np.array([(1.0, v, u, v * v + u * u) for v, u in ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))])
+    said = places @ fit
+    return float(np.exp(said.min() - said.max()))
 
 
 @kernel

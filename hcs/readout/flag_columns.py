@@ -12,7 +12,9 @@ _OWN = "as the measure"
 FLAGS = text_column(
     "Flags",
     "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
-    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; not_recorded where "
+    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; blurred, "
+    "partly_blurred, saturated, low_snr and shading also by limits of their own in the channel of the nuclei; measures of cells are "
+    "compared within a compound and dose where the plate map names them; not_recorded where "
     "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; empty for nothing",
     "thresholds in quality.parquet",
 )

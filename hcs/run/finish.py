@@ -78,12 +78,19 @@ def _finish(
     channels = results.record["channels"]
     nuclear = channel_suffixes(tuple(channels["names"]))[channels["nuclei"]]
     every = _nuclei(results)
-    flagged = apply_flags(every, results.ledger(), chosen, nuclear=nuclear)
+    map_path = out / "platemap.csv"
+    plate_map = read_plate_map(map_path).frame if map_path.exists() else None
+    flagged = apply_flags(
+        every,
+        results.ledger(),
+        chosen,
+        nuclear=nuclear,
+        plate_map=plate_map,
+        corrected=config.illumination != "none",
+    )
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
-    map_path = out / "platemap.csv"
-    plate_map = read_plate_map(map_path).frame if map_path.exists() else None
     readouts = make_readouts(
         nuclei,
         _for_readout(flagged.used),
