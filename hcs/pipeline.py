@@ -89,25 +89,29 @@ def find_nuclei(
     return FoundNuclei(without_fill(labels, fill), confidence, image, even, pixel_size_um, clock, fill)
 
 
-def measure_found(found: FoundNuclei, channels: Channels, config: Config) -> FieldResult:
-    """Measure what `find_nuclei` found: what any thread of the host can do while the device sees the next field."""
+def measure_found(
+    found: FoundNuclei, channels: Channels, config: Config, backgrounds: Mapping[str, float] | None = None
+) -> FieldResult:
+    """Measure what `find_nuclei` found: what any thread of the host can do while the device sees the next
+    field. ``backgrounds`` are the plate's, by channel; without them each field has its own."""
     clock = Stopwatch()
+    settings = config.measure.for_pixels(found.pixel_size_um)
     table = measure_nuclei(
         found.labels,
         found.even,
         channels=channels.names,
         dna=channels.names[channels.dna],
         sensor=None if channels.sensor is None else channels.names[channels.sensor],
-        settings=config.measure,
+        settings=settings,
         pixel_size_um=found.pixel_size_um,
         confidence=found.confidence,
         recorded=None if found.even is found.recorded else found.recorded,
         fill=found.fill,
+        backgrounds=backgrounds,
+        always=config.background not in ("auto", "field"),
     )
     clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
-    quality = field_quality(
-        found.recorded, found.labels, channels=channels.names, settings=config.measure, fill=found.fill
-    )
+    quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=settings, fill=found.fill)
     clock.lap("quality")
     clock.add(found.clock)
     return FieldResult(found.labels, table, quality, clock)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--scheduler", help="Address of a running dask scheduler, such as tcp://host:8786.")
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
+@click.option("--background", help="Of ratios: auto, field, plate, grey levels, or CHANNEL=LEVEL,…  [default: auto]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
 def run(
     plates: tuple[str, ...],
@@ -51,6 +52,7 @@ def run(
     cluster: str | None,
     labels: str | None,
     illumination: str | None,
+    background: str | None,
     exclude_flagged: bool,
 ) -> int:
     """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
@@ -76,6 +78,7 @@ def run(
         sensor=sensor,
         labels=labels,
         illumination=illumination,
+        background=background,
         exclude_flagged=exclude_flagged or None,
     )
     who = Workers(count=workers, scheduler=scheduler, device=device, cluster=cluster, jobs=config.cluster)

@@ -25,7 +25,8 @@ SEAM_PX = 2
 _LATTICE_PX = 4
 _LEAST_SIDE_PX = 5
 _RUN_PX = 15
-_GROW_PX = 2
+_GROW_PX = 12
+"""Pixels of the value so near to an area belong to it: the corners of turned areas are narrower than 5 px."""
 _BOX_PX = 17
 _NEAR_PX, _FAR_PX = (2, 4), (6, 8)
 _FEWEST_PX = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 
 from hcs.measure.columns import channel_suffixes, column_dictionary
 from hcs.measure.fill import Fill
+from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import (
     Floats,
+    Floats32,
     Statistics,
     as_float32,
-    field_background,
+    background_of,
+    block_means,
     local_background,
     region_means,
     region_statistics,
@@ -42,6 +46,8 @@ class NucleusTable:
     columns: Columns
     backgrounds: dict[str, float]
     """Channel → the field's background, in grey levels; also there for a field without nuclei."""
+    grounds: dict[str, str]
+    """Channel → whose background that is, see `settled_background`; empty with a window, which knows."""
 
     def __len__(self) -> int:
         return len(self.columns["Metadata_ObjectNumber"])
@@ -66,6 +72,8 @@ def measure_nuclei(
     recorded: NDArray[np.generic] | None = None,
     window: Window | None = None,
     fill: Fill | None = None,
+    backgrounds: Mapping[str, float] | None = None,
+    always: bool = False,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
@@ -76,6 +84,9 @@ def measure_nuclei(
     counted in it, and whether ``sensor_min_signal`` holds goes by its type. With a ``window``, labels and image are
     that part of a larger field; positions are those in the field. Pixels of ``fill`` were not recorded: no ring and no
     background has them, and a nucleus beside them counts as cut, as at the border.
+
+    With ``backgrounds`` (channel → grey levels) the sensor's background is that level where the field shows no ground,
+    and there is no ratio where there is no such level; with ``always`` every channel and field has it.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
@@ -94,22 +105,30 @@ def measure_nuclei(
     if missing is not None:
         found["Nuclei_Flag_TouchesBorder"] = found["Nuclei_Flag_TouchesBorder"].astype(bool) | _beside(nuclei, missing)
     found |= _region_columns(nuclei, around, confidence)
-    backgrounds: dict[str, float] = {}
+    found_backgrounds: dict[str, float] = {}
+    grounds: dict[str, str] = {}
     raw = image if recorded is None else recorded
     for c, (plane, before, (channel, suffix)) in enumerate(
         zip(image, raw, channel_suffixes(channels).items(), strict=True)
     ):
         known = None if window is None else window.backgrounds[channel]
+        if known is None:
+            known, grounds[channel] = settled_background(
+                block_means(as_float32(plane), settings, missing),
+                settings,
+                channel,
+                backgrounds if always or channel == sensor else None,
+                always=always,
+            )
         measured = _measure_channel(
             plane,
             plane if recorded is None else before,
             nuclei,
             around,
             settings,
-            known_background=known,
-            fill=missing,
+            background=known,
         )
-        backgrounds[channel] = measured.background
+        found_backgrounds[channel] = measured.background
         found |= _intensity_columns(measured, suffix)
         if fill is not None and c in fill.blank and channel not in (dna, sensor):
             found |= _nothing_of(suffix, len(nuclei))
@@ -121,8 +140,41 @@ def measure_nuclei(
             cytoplasm = ring_cytoplasm(
                 as_float32(plane), around.ring, background=measured.background, least_px=settings.ring_min_px
             )
+            if settings.sensor_ratio == "dhb":
+                measured = _as_dhb(measured, as_float32(plane), around)
             found |= _sensor_columns(measured, around, cytoplasm, least_px=settings.ring_min_px, least_signal=least)
-    return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, backgrounds)
+            ground = grounds.get(channel, "") if window is None else window.grounds.get(channel, "")
+            if ground == "none":
+                found |= {name: np.full(len(nuclei), np.nan) for name in _RATIOS}
+    return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, found_backgrounds, grounds)
+
+
+_RATIOS = ("Nuclei_Sensor_Ratio", "Nuclei_Sensor_LogRatio", "Nuclei_Sensor_RatioMixture")
+
+
+def settled_background(
+    means: Floats,
+    settings: MeasureSettings,
+    channel: str,
+    backgrounds: Mapping[str, float] | None,
+    *,
+    always: bool = False,
+) -> tuple[float, str]:
+    """A field's background in a channel of these block means (n,), and whose it is: ``field``, ``plate``, ``none``.
+
+    Without ``backgrounds`` it is the field's own. Else that is so where the field shows ground, and the plate's level
+    takes its place elsewhere, if the field's is higher. ``none``: the field's own is in cells and the plate's unknown.
+    """
+    own = background_of(means, settings)
+    if backgrounds is None:
+        return own, "field"
+    if always and channel in backgrounds:
+        return backgrounds[channel], "plate"
+    if shows_ground(means):
+        return own, "field"
+    if channel not in backgrounds:
+        return own, "none"
+    return min(own, backgrounds[channel]), "plate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +195,11 @@ def _measure_channel(
     around: Surroundings,
     settings: MeasureSettings,
     *,
-    known_background: float | None,
-    fill: NDArray[np.bool_] | None,
+    background: float,
 ) -> _Channel:
     """Measurements of one plane (Y, X), which was ``before`` when it was recorded, if not itself."""
     pixels = as_float32(plane)
     ceiling = saturation_level(before.dtype, settings)
-    background = field_background(pixels, settings, fill) if known_background is None else known_background
     nucleus = region_statistics(pixels, nuclei.pixels, ceiling=ceiling)
     if before is not plane:
         seen = region_statistics(as_float32(before), nuclei.pixels, ceiling=ceiling)
@@ -159,6 +209,21 @@ def _measure_channel(
         ring=region_statistics(pixels, around.ring, ceiling=ceiling),
         local=local_background(pixels, around.background, fallback=background),
         background=background,
+    )
+
+
+def _as_dhb(measured: _Channel, pixels: Floats32, around: Surroundings) -> _Channel:
+    """Measurements whose means are those of the published DHB ratio: nucleus median, and the median of the ring's upper
+    half (Spencer et al., Cell 155, 369 (2013))."""
+    values, offsets = pixels.ravel(), around.ring.offsets
+    upper = np.full(len(around.ring.counts), np.nan)
+    for i in np.flatnonzero(around.ring.counts):
+        ring = np.sort(values[around.ring.indices[offsets[i] : offsets[i + 1]]])
+        upper[i] = np.median(ring[len(ring) // 2 :])
+    return replace(
+        measured,
+        nucleus=replace(measured.nucleus, mean=measured.nucleus.median),
+        ring=replace(measured.ring, mean=upper),
     )
 
 

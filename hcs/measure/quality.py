@@ -23,6 +23,7 @@ _OF_NOISE = 0.76
 _SPECK_PX = 10
 _USUAL_PX = 24
 _FEWEST_LIT = 40
+_FEWEST_SHARP = 32
 _ROUNDING = 12.0**-0.5
 
 
@@ -175,7 +176,7 @@ def focus_score(pixels: Floats32, *, noise: float, ceiling: float, fill: NDArray
 
 def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float, focus: float) -> tuple[float, float]:
     """`focus_score` of a plane (Y, X) reduced so that its nuclei are about 24 px across, and that of its least sharp
-    quarter over that of the sharpest; NaN where fewer than two quarters have structure.
+    quarter over that of the sharpest; NaN where fewer than two quarters have structure, or with fewer than 32 nuclei.
 
     Edges are as wide in pixels as the magnification makes them; beside the nuclei's own size the score is comparable.
     """
@@ -193,7 +194,8 @@ def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float,
                 focus_score(quarter, noise=sd, ceiling=ceiling, fill=None if fill is None else fill[rows, columns])
             )
     known = [score for score in scores if np.isfinite(score)]
-    return whole, min(known) / max(known) if len(known) > 1 and max(known) > 0 else float("nan")
+    enough = len(known) > 1 and max(known) > 0 and np.unique(cells.label).size >= _FEWEST_SHARP
+    return whole, min(known) / max(known) if enough else float("nan")
 
 
 def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:

@@ -42,7 +42,7 @@ _DEFINITIONS: Final = {
     ),
     "SharpnessPart": (
         "",
-        "Sharpness of the field's least sharp quarter over that of its sharpest; NaN with structure in fewer than two",
+        "Sharpness of the field's least sharp quarter over that of its sharpest; NaN with fewer than 32 nuclei",
         HCS,
     ),
     "Shading": (

@@ -13,7 +13,8 @@ FLAGS = text_column(
     "Flags",
     "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
     "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; blurred, "
-    "partly_blurred, saturated, low_snr and shading also by limits of their own in the channel of the nuclei; measures of cells are "
+    "partly_blurred, saturated, low_snr and shading also by limits of their own in the channel of the nuclei; "
+    "background_in_cells where no background could be told from cells; measures of cells are "
     "compared within a compound and dose where the plate map names them; not_recorded where "
     "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; empty for nothing",
     "thresholds in quality.parquet",
@@ -62,5 +63,13 @@ def field_columns(fields: pd.DataFrame, channels: tuple[str, ...]) -> tuple[Colu
         )
         for name in channels
     )
-    known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *quality_columns(channels))}
+    source = tuple(
+        text_column(
+            f"Background_Source_{name}",
+            f"whose background in channel {name} that is: field, its own; plate, the plate's or a stated one; none, "
+            "its own lies in cells and the plate has none: a sensor has no ratio there",
+        )
+        for name in channels
+    )
+    known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *source, *quality_columns(channels))}
     return tuple(known[str(name)] for name in fields.columns)

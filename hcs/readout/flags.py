@@ -97,10 +97,10 @@ class _Limit:
 
 _LIMITS: Final = (
     _Limit(flag="blurred", measure="Sharpness", low=0.25),
-    _Limit(flag="partly_blurred", measure="SharpnessPart", low=0.5),
+    _Limit(flag="partly_blurred", measure="SharpnessPart", low=0.45),
     _Limit(flag="saturated", measure="Saturated", high=0.05),
     _Limit(flag="low_snr", measure="SNR", low=2.0),
-    _Limit(flag="shading", measure="Shading", low=0.5, uneven_light=True),
+    _Limit(flag="shading", measure="Shading", low=0.35, uneven_light=True),
 )
 _FEWEST_WELLS = 3
 """Wells of one compound and dose that tell what it does from what happened to one of them."""
@@ -126,6 +126,7 @@ def flag_fields(
     nuclear: str | None = None,
     plate_map: pd.DataFrame | None = None,
     corrected: bool = False,
+    sensor: str | None = None,
 ) -> Flagging:
     """Flag the fields of one plate (rows, with Status, Count_Nuclei and Quality_ columns) that look unlike the rest.
 
@@ -150,7 +151,7 @@ def flag_fields(
     found: list[list[str]] = [[] for _ in range(len(fields))]
     excluding: list[list[str]] = [[] for _ in range(len(fields))]
     rows = []
-    recorded = _recorded_rows(fields, channels, done, found, excluding)
+    recorded = _recorded_rows(fields, channels, done, sensor, listed=(found, excluding))
     for rule, column, flag in rules:
         row, hit, outside = _apply(
             rule, fields[column].to_numpy(dtype=np.float64), learn=learn, done=done, settings=settings
@@ -255,10 +256,12 @@ def _recorded_rows(
     fields: pd.DataFrame,
     channels: list[str],
     done: npt.NDArray[np.bool_],
-    found: list[list[str]],
-    excluding: list[list[str]],
+    sensor: str | None,
+    *,
+    listed: tuple[list[list[str]], list[list[str]]],
 ) -> list[dict[str, object]]:
-    """Flag fields with pixels that no camera recorded, and leave out those that lack a tenth; the threshold's rows."""
+    """Flag fields with pixels that no camera recorded, leaving out those that lack a tenth, and those whose background
+    in channel ``sensor`` lies in cells; the threshold's rows."""
     if "Fraction_Recorded" not in fields:
         return []
     share = fields["Fraction_Recorded"].to_numpy(dtype=np.float64)
@@ -266,18 +269,21 @@ def _recorded_rows(
     for channel in channels:
         blank = fields[f"Quality_Background_{channel}"].isna().to_numpy() & np.isfinite(share)
         rules.append((f"not_recorded_{channel}", f"Quality_Background_{channel}", blank, blank))
+    if sensor is not None and f"Background_Source_{sensor}" in fields:
+        in_cells = (fields[f"Background_Source_{sensor}"] == "none").to_numpy()
+        rules.append((f"background_in_cells_{sensor}", f"Background_Source_{sensor}", in_cells, in_cells & False))
     rows: list[dict[str, object]] = []
     for flag, measure, seen, excludes in rules:
         hit = seen & done
         for i in np.flatnonzero(hit):
-            found[i].append(flag)
+            listed[0][i].append(flag)
             if excludes[i]:
-                excluding[i].append(flag)
+                listed[1][i].append(flag)
         if not hit.any():
             continue
         row = {"Measure": measure, "Flag": flag, "Median": float("nan"), "Low": float("nan"), "High": float("nan")}
         row |= {"Count_Fields": int(done.sum()), "Count_Flagged": int(hit.sum()), "Excludes": bool(excludes.any())}
-        rows.append({**row, "Reason": "what was not recorded needs no comparison with other fields"})
+        rows.append({**row, "Reason": "this needs no comparison with other fields"})
     return rows
 
 
@@ -399,13 +405,14 @@ def apply_flags(
     nuclear: str | None = None,
     plate_map: pd.DataFrame | None = None,
     corrected: bool = False,
+    sensor: str | None = None,
 ) -> Flagged:
     """Flag the fields of a plate and, where ``exclude_flagged`` is set, leave out those whose flags say so.
 
     A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear``, ``plate_map`` and
     ``corrected`` as in ``flag_fields``.
     """
-    found = flag_fields(fields, settings, nuclear=nuclear, plate_map=plate_map, corrected=corrected)
+    found = flag_fields(fields, settings, nuclear=nuclear, plate_map=plate_map, corrected=corrected, sensor=sensor)
     flagged = fields.assign(Flags=found.flags)
     if not settings.exclude_flagged:
         return Flagged(nuclei, flagged, flagged, found.thresholds, found.notes)

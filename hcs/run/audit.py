@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,7 @@ def _job(plate_path: str, results: Results, device: str) -> Job:
         device=device,
         labels="none",
         scale=read_diameter(record["nucleus_diameter"]).scale,
+        backgrounds=_backgrounds(record),
         illumination=record["illumination"]["sha256"] if "illumination" in record else None,
     )
 
@@ -144,9 +146,9 @@ def _again(task: Task, known: Settled, core: Box) -> pd.DataFrame:
         channels=job.channels.names,
         dna=job.channels.names[job.channels.dna],
         sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
-        window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds),
+        window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds, grounds=known.grounds),
         fill=task.fill(known, seen),
     ).to_frame()[list(COLUMNS)]
     y0, x0, y1, x1 = table[BOX].to_numpy().T
@@ -178,7 +180,7 @@ def _in_one_piece(
         lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
         fill=fill,
     )
-    again = measure_found(found, job.channels, config)
+    again = measure_found(found, job.channels, config, job.plate_backgrounds)
     return [compare(own, again.nuclei.to_frame()[list(COLUMNS)], Box(0, 0, *shape), seams)]
 
 
@@ -190,3 +192,9 @@ def tile_seams(shape: tuple[int, int], job: Job, segmenter: Segmenter) -> Seams:
     cut = list(tiles((seen[0], seen[1]), size_px=job.config.tiles.size_px, halo_px=0, stride_px=stride))
     rows, columns = ({tile.core[axis].start / scale for tile in cut} for axis in (0, 1))
     return Seams(tuple(sorted(rows - {0.0})), tuple(sorted(columns - {0.0})))
+
+
+def _backgrounds(record: dict[str, Any]) -> tuple[tuple[str, float], ...] | None:
+    """The plate's backgrounds, as its run had them."""
+    known = record.get("background", {"source": "field", "levels": {}})
+    return None if known["source"] == "field" else tuple(sorted(known["levels"].items()))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError
 from hcs.measure.fill import Fill, may_hold_fill, without_fill
-from hcs.measure.intensity import as_float32, background_of, block_means, region_means
+from hcs.measure.intensity import as_float32, block_means, region_means
+from hcs.measure.measure import settled_background
 from hcs.measure.regions import find_nuclei
 from hcs.plate.keys import FieldKey
 from hcs.run.block_fill import (
@@ -89,6 +90,7 @@ class Settled:
     backgrounds: dict[str, float]
     crc32: str
     fill: FieldFill
+    grounds: dict[str, str]
 
 
 def take_statistics(task: Task, i: int) -> Seconds:
@@ -144,11 +146,21 @@ def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
     fill = replace(fill, recorded=1.0 - missing / (task.large.shape[0] * task.large.shape[1]))
     if not sum(map(len, means[channels.nuclei])):
         raise too_little(task.key, fill.recorded)
-    backgrounds = {
-        channel: background_of(np.concatenate(of_channel), task.job.config.measure)
+    always = task.job.config.background not in ("auto", "field")
+    sensor = None if channels.sensor is None else channels.names[channels.sensor]
+    chosen = {
+        channel: settled_background(
+            np.concatenate(of_channel),
+            task.job.config.measure,
+            channel,
+            task.job.plate_backgrounds if always or channel == sensor else None,
+            always=always,
+        )
         for channel, of_channel in zip(channels.names, means, strict=True)
     }
-    return Settled(settled(parts), backgrounds, joint_hash(sums), fill)
+    backgrounds = {channel: level for channel, (level, _) in chosen.items()}
+    grounds = {channel: source for channel, (_, source) in chosen.items()}
+    return Settled(settled(parts), backgrounds, joint_hash(sums), fill, grounds)
 
 
 def find_block(task: Task, known: Settled, i: int) -> Seconds:

@@ -52,9 +52,14 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
         channels=job.channels.names,
         dna=job.channels.names[job.channels.dna],
         sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
-        window=Window(origin=(cell.read.y0, cell.read.x0), field=task.large.shape, backgrounds=known.backgrounds),
+        window=Window(
+            origin=(cell.read.y0, cell.read.x0),
+            field=task.large.shape,
+            backgrounds=known.backgrounds,
+            grounds=known.grounds,
+        ),
         fill=fill,
     )
     columns = _own_rows(table, nuclei, ids, cell.core)
@@ -66,7 +71,7 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
         image[(slice(None), *within)],
         core,
         channels=job.channels.names,
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         fill=task.fill(known, cell.core),
     )
     clock.lap("quality")
@@ -103,6 +108,7 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
         began=task.large.began,
         ended=round(time.time(), 4),
         background=known.backgrounds,
+        ground=known.grounds,
         quality={name: None if np.isnan(value) else value for name, value in quality_values(quality).items()},
     )
     write_entry(location(job.out), entry)

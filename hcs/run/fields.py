@@ -162,7 +162,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
             fill=loaded.fill,
         )
         if measure:
-            found = measure_found(found, job.channels, job.config)
+            found = measure_found(found, job.channels, job.config, job.plate_backgrounds)
     except Exception as error:  # whatever one field does, the plate goes on
         return _failed(key, error)
     remarks = (
@@ -180,7 +180,7 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
         try:
             result = found.found
             if isinstance(result, FoundNuclei):
-                result = measure_found(result, job.channels, job.config)
+                result = measure_found(result, job.channels, job.config, job.plate_backgrounds)
             found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)
@@ -209,6 +209,7 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
         input_crc32=found.crc32,
         seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
         bytes=clock.bytes,
+        ground=result.nuclei.grounds,
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
         quality={name: None if np.isnan(value) else value for name, value in quality_values(result.quality).items()},
     )

@@ -86,6 +86,7 @@ def _finish(
         chosen,
         nuclear=nuclear,
         plate_map=plate_map,
+        sensor=channels["sensor"],
         corrected=config.illumination != "none",
     )
     pictures = illustrate(results, flagged.fields)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
+from hcs.run.background import ring_note, settle_background, stated_background
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.job import Job
@@ -94,6 +95,7 @@ def prepare(
         device=device,
         labels=config.labels,
     )
+    stated_background(config, channels)
     check_readouts(keys, channels, plate_map, config.readout)
     record: dict[str, Any] = {
         "identity": wanted,
@@ -111,7 +113,7 @@ def prepare(
     }
     if resumed:
         found = read_json(out / "run.json")
-        record |= {name: found[name] for name in ("nucleus_diameter", "illumination") if name in found}
+        record |= {name: found[name] for name in ("nucleus_diameter", "illumination", "background") if name in found}
     return Prepared(
         job=job,
         keys=keys,
@@ -131,6 +133,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     of it again, because it may have been stopped in between.
     """
     job, out, record = prepared.job, prepared.out, prepared.record
+    background = settle_background(job, prepared.keys, known=record.get("background"))
     light = settle_illumination(prepared.given, job, prepared.keys, known=record.get("illumination"))
     known = record.get("nucleus_diameter")
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
@@ -138,7 +141,14 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
-    record = record | {"nucleus_diameter": plain_diameter(size)} | ({"illumination": light.plain()} if light else {})
+    if background.source != "field":
+        job = replace(job, backgrounds=tuple(sorted(background.levels.items())))
+    ring = ring_note(job, prepared.keys)
+    record = (
+        record
+        | {"nucleus_diameter": plain_diameter(size), "background": background.plain(), "ring": ring}
+        | ({"illumination": light.plain()} if light else {})
+    )
     write_json(out / "run.json", record)
     keep_illumination(out, light)
     if prepared.plate_map is not None:
@@ -146,5 +156,18 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     if job.labels == "out":
         prepare_label_plate(str(out / "labels.zarr"), job.plate)
     return replace(
-        prepared, job=job, record=record, notes=(size.note(), *prepared.notes, *(light.notes() if light else ()))
+        prepared,
+        job=job,
+        record=record,
+        notes=(
+            size.note(),
+            ring,
+            *background.notes(_sensor_name(job)),
+            *prepared.notes,
+            *(light.notes() if light else ()),
+        ),
     )
+
+
+def _sensor_name(job: Job) -> str | None:
+    return None if job.channels.sensor is None else job.channels.names[job.channels.sensor]

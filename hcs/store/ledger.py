@@ -43,6 +43,8 @@ class LedgerEntry:
     """When, seconds since 1970 by that host's clock."""
     ended: float = 0.0
     background: dict[str, float] = dataclasses.field(default_factory=dict)
+    ground: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Channel → whose background that is: ``field``, ``plate`` or, where it lies in cells, ``none``."""
     quality: dict[str, float | None] = dataclasses.field(default_factory=dict)
     """Quality_ columns of the field table; None where a number has no meaning."""
 
@@ -109,6 +111,7 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
                 "Count_Nuclei": entry.nuclei,
                 "Fraction_Recorded": float("nan") if entry.recorded is None else entry.recorded,
                 **{f"Background_{name}": value for name, value in entry.background.items()},
+                **{f"Background_Source_{name}": source for name, source in entry.ground.items()},
                 "Seconds": sum(entry.seconds.values()),
                 **{name: float("nan") if value is None else value for name, value in entry.quality.items()},
             }
