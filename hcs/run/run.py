@@ -16,7 +16,6 @@ from hcs.run.cluster import Workers, connect, crowding
 from hcs.run.flow import process_fields
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
-from hcs.store.atomic import write_json
 from hcs.store.ledger import LedgerEntry, read_ledger
 from hcs.store.location import Location
 
@@ -80,12 +79,12 @@ def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None
     """Complete the run's record, and make its tables and report, the pictures of which idle workers make that
     ``submit`` gives work; ``started`` is the time this session began."""
     out = prepared.out
-    entries = read_ledger(out, prepared.keys)
+    entries = read_ledger(out, prepared.keys, prepared.job.run_id)
     pending = frozenset(map(str, prepared.pending))
     done_now = [entry for entry in entries if entry.field in pending]
     times = _times(started, entries, n_fields=len(prepared.pending))
     account = plain_account(done_now, since=started)
-    write_json(out / "run.json", prepared.record | {"times": times, "account": account})
+    prepared.record.with_session(times=times, account=account).write(out)
     remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
     time_line = account_line(done_now, since=started)
     from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait

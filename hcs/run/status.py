@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from hcs.plate.keys import FieldKey
-from hcs.store.ledger import LedgerEntry, read_ledger
+from hcs.store.ledger import LedgerEntry
 from hcs.store.results import Results
 
 
 def status_lines(results: Results, *, by_field: bool = False) -> Iterator[str]:
     """A line for every expected well (or field), then one that counts them."""
-    entries = read_ledger(results.folder, results.keys())
+    entries = results.entries()
     groups = (
         [(entry.field, [entry]) for entry in entries]
         if by_field
@@ -40,4 +40,4 @@ def combined(entries: list[LedgerEntry]) -> tuple[str, str]:
 
 def unfinished(results: Results) -> tuple[LedgerEntry, ...]:
     """Entries of fields without a result: failed or pending."""
-    return tuple(e for e in read_ledger(results.folder, results.keys()) if not e.done)
+    return tuple(e for e in results.entries() if not e.done)
