@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -113,7 +113,7 @@ def plain_diameter(diameter: Diameter) -> dict[str, Any]:
     return asdict(diameter) | {"px": px, "scale": str(diameter.scale)}
 
 
-def read_diameter(data: dict[str, Any]) -> Diameter:
+def read_diameter(data: Mapping[str, Any]) -> Diameter:
     """The inverse of `plain_diameter`."""
     px = float("nan") if data["px"] is None else float(data["px"])
     return Diameter(px, int(data["nuclei"]), Fraction(data["scale"]), str(data["reason"]))
