@@ -137,12 +137,23 @@ def readout(results: Location, config_path: Path | None, exclude_flagged: bool) 
 @click.command(short_help="Say what became of every expected well.")
 @click.argument("results", type=PLACE)
 @click.option("--fields", is_flag=True, help="One line a field instead of a well.")
-def status(results: Location, fields: bool) -> int:
-    """What became of every expected well of RESULTS: ok, empty, failed (why), pending."""
+@click.option("--verify", is_flag=True, help="Read every file of RESULTS and compare it with its checksum.")
+def status(results: Location, fields: bool, verify: bool) -> int:
+    """What became of every expected well of RESULTS: ok, empty, failed (why), pending, damaged (which file).
+
+    With --verify every ledger entry, part, table and record is compared with what was written, and what is damaged is
+    named with what makes it again. Exit code 1 where a field has no result or a file is damaged.
+    """
     from hcs.run.status import status_lines, unfinished
     from hcs.store.results import open_results
+    from hcs.store.verify import verify as compare
 
     opened = open_results(results)
     for line in status_lines(opened, by_field=fields):
         click.echo(line)
-    return EXIT_FAILED_WELLS if unfinished(opened) else 0
+    bad = bool(unfinished(opened))
+    if verify:
+        verified = compare(opened)
+        click.echo("\n".join(verified.lines()))
+        bad = bad or bool(verified.faults)
+    return EXIT_FAILED_WELLS if bad else 0

@@ -29,7 +29,7 @@ from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
 from hcs.store.phases import write_phases
-from hcs.store.platemap import read_plate_map
+from hcs.store.platemap import kept_plate_map
 from hcs.store.readout_record import ReadoutRecord
 from hcs.store.record import RecordedChannels
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
@@ -82,12 +82,11 @@ def _finish(
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
-    map_path = out / "platemap.csv"
-    plate_map = read_plate_map(map_path).frame if map_path.exists() else None
+    plate_map = kept_plate_map(out, results.record)
     readouts = make_readouts(
         nuclei,
         _for_readout(flagged.used),
-        plate_map,
+        None if plate_map is None else plate_map.frame,
         chosen,
         plate=results.record.plate,
         dna=channels.dna,
