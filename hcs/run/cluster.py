@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hcs.errors import ConfigError
+from hcs.errors import ConfigError, WorkersError
 from hcs.run.settings import ClusterSettings
 from hcs.run.slurm import slurm
 from hcs.run.warm import ENVIRONMENT, QUIET, START_METHOD, warm_up
@@ -60,6 +60,26 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
         return os.cpu_count() or 1
+
+
+def scheduler_lost() -> WorkersError:
+    """The sentence for a scheduler that is gone in the middle of a run."""
+    return WorkersError(
+        "the connection to the dask scheduler was lost; what its workers entered is kept, and the same command goes on "
+        "with the rest once a scheduler is there"
+    )
+
+
+@contextlib.contextmanager
+def scheduler_kept() -> Iterator[None]:
+    """Turn what dask raises for a scheduler that is gone into a WorkersError."""
+    from distributed.client import CancelledError, ClosedClientError  # noqa: PLC0415
+    from distributed.comm import CommClosedError  # noqa: PLC0415
+
+    try:
+        yield
+    except (CancelledError, ClosedClientError, CommClosedError) as error:
+        raise scheduler_lost() from error
 
 
 def crowding(client: Client) -> tuple[str, ...]:

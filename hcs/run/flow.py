@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hcs.errors import FieldError, HcsError
 from hcs.plate.keys import FieldKey
+from hcs.run.cluster import scheduler_lost
 from hcs.run.job import Job
 from hcs.run.large import LargeField
 from hcs.run.parcel import Sender, Senders, unpack
@@ -42,7 +43,8 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
 
     A worker that dies takes all its fields with it, and where workers die often, as on borrowed machines, a sound field
     can be among the dead several times. Fields given up by the scheduler are therefore tried once more at the end, one
-    at a time: the one that then kills its worker again is the culprit.
+    at a time: the one that then kills its worker again is the culprit. WorkersError where the scheduler is gone:
+    nothing is entered for fields that no worker entered.
     """
     from distributed import KilledWorker  # noqa: PLC0415
 
@@ -64,6 +66,7 @@ def _completed(
     """Fields with what became of them, as they finish; only a few tasks a worker are in flight, so that any number of
     fields costs client and scheduler the same."""
     from distributed import as_completed  # noqa: PLC0415
+    from distributed.client import CancelledError  # noqa: PLC0415
 
     waiting = Portions(tasks)
     running: dict[Any, list[Task]] = {}
@@ -86,6 +89,8 @@ def _completed(
     for future, result in completed:
         portion = running.pop(future)
         found = _found(future.status, result)
+        if isinstance(found, CancelledError):  # nobody cancels but a client that lost its scheduler
+            raise scheduler_lost()
         for (job, key), large in zip(portion, found, strict=True) if isinstance(found, list) else ():
             if isinstance(large, LargeField):
                 watch(_submit_large(client, senders.of(job), key, large, attempt=attempt), [(job, key)])

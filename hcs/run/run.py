@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
+from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
-from hcs.run.cluster import Workers, connect, crowding
+from hcs.run.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.run.flow import process_fields
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
@@ -68,11 +69,21 @@ def run_plate(
             for name in _FOR_TABLES:
                 aside.submit(import_module, name)
             with connect(workers) as client:
-                prepared = open_run(prepared, client)
-                prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
-                _process_all(client, prepared)
+                with scheduler_kept():
+                    prepared = open_run(prepared, client)
+                    prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
+                try:
+                    with scheduler_kept():
+                        _process_all(client, prepared)
+                except WorkersError as lost:
+                    return conclude(replace(prepared, notes=(_sentence(lost), *prepared.notes)), started)
                 return conclude(prepared, started, submit=partial(client.submit, pure=False))
     return conclude(prepared, started)
+
+
+def _sentence(error: WorkersError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None) -> RunSummary:

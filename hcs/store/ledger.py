@@ -93,6 +93,15 @@ def read_entry(out: Location, key: FieldKey, run: str) -> LedgerEntry:
         return LedgerEntry(field=str(key), status="pending", run=run, reason=reason)
 
 
+def entry_damage(out: Location, key: FieldKey, run: str) -> str:
+    """What is wrong with the file of a field's entry, as the end of a sentence; empty where it is sound or missing."""
+    try:
+        _entry_of(read_sealed(entry_path(out, key)), key, run)
+    except Damaged as damage:
+        return "" if isinstance(damage.__cause__, FileNotFoundError) else str(damage)
+    return ""
+
+
 def _entry_of(plain: dict[str, Any], key: FieldKey, run: str) -> LedgerEntry:
     try:
         entry = LedgerEntry(**plain)

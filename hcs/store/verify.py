@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hcs.errors import HcsError, ResultsError
 from hcs.plate.keys import FieldKey
-from hcs.store.ledger import LedgerEntry, entry_path
+from hcs.store.ledger import LedgerEntry, entry_damage, entry_path
 from hcs.store.location import Location, map_at
 from hcs.store.platemap import MAP_REMEDY, PLATE_MAP, plate_map_fault
 from hcs.store.readout_record import PHASES, READOUT_RECORD, ReadoutRecord, remedy
@@ -76,12 +76,11 @@ def field_faults(
 
     def fault(entry: LedgerEntry) -> Fault | None:
         key = FieldKey.parse(entry.field)
+        place = entry_path(results.folder, key)
         if entry.damaged:
-            return Fault(
-                entry_path(results.folder, key), entry.reason.partition(f"{key.field:04d}.json ")[2], again, key
-            )
+            return Fault(place, entry_damage(results.folder, key, results.record.run_id), again, key)
         if entry.status == "pending" and entry.field in counted:
-            return Fault(entry_path(results.folder, key), "is missing, though the readouts have its field", again, key)
+            return Fault(place, "is missing, though the readouts have its field", again, key)
         if not entry.done:
             return None
         path = part_path(results.folder, results.record.plate, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def columns(n: int, first: float = 0.0) -> dict[str, NDArray[Any]]:
 
 def parts_of(folder: Path) -> Parts:
     """Whatever parts lie in a folder, as they were written."""
-    files = [path for path in folder.rglob("*.parquet")]
+    files = list(folder.rglob("*.parquet"))
     parts = [Part(path, path.parent.name.removeprefix("well="), Written.of(path.read_bytes())) for path in files]
     return Parts(folder, in_plate_order(parts), "make it again")
 
@@ -82,12 +83,8 @@ def test_a_part_that_is_not_what_was_written_is_named(table: Path) -> None:
         (b"", "has 0 bytes"),
     ):
         victim.write_bytes(damage)
-        for use in (
-            parts.read,
-            parts.dataset,
-            lambda: list(parts.by_well()),
-            lambda: parts.read(where=ds.scalar(True)),
-        ):
+        filtered = partial(parts.read, where=ds.scalar(True))
+        for use in (parts.read, parts.dataset, lambda: list(parts.by_well()), filtered):
             with pytest.raises(ResultsError, match=rf"B03.field-0001.parquet {says}.*; make it again"):
                 use()
         assert len(parts.of(["C12"]).read()) == 1
