@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,8 @@ def scheduler_lost() -> WorkersError:
 @contextlib.contextmanager
 def scheduler_kept() -> Iterator[None]:
     """Turn what dask raises for a scheduler that is gone into a WorkersError."""
-    from distributed.client import CancelledError, ClosedClientError  # noqa: PLC0415
-    from distributed.comm import CommClosedError  # noqa: PLC0415
+    from distributed.client import ClosedClientError  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     try:
         yield

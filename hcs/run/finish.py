@@ -30,7 +30,7 @@ from hcs.store.location import Location
 from hcs.store.mirror import local_copy
 from hcs.store.phases import write_phases
 from hcs.store.platemap import kept_plate_map
-from hcs.store.readout_record import ReadoutRecord
+from hcs.store.readout_record import COLUMNS, ReadoutRecord
 from hcs.store.record import RecordedChannels
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
 from hcs.store.sealed import Written
@@ -109,7 +109,7 @@ def _finish(
     }
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
     files |= write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
-    files["columns.csv"] = _write_columns(out, channels, readouts, flagged.fields)
+    files[COLUMNS] = _write_columns(out, channels, readouts, flagged.fields)
     ReadoutRecord(
         run=results.record.run_id,
         settings=asdict(chosen),
@@ -178,5 +178,5 @@ def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fi
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)
-    write_text(out / "columns.csv", text)
+    write_text(out / COLUMNS, text)
     return Written.of(text.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,6 @@ def _completed(
     """Fields with what became of them, as they finish; only a few tasks a worker are in flight, so that any number of
     fields costs client and scheduler the same."""
     from distributed import as_completed  # noqa: PLC0415
-    from distributed.client import CancelledError  # noqa: PLC0415
 
     waiting = Portions(tasks)
     running: dict[Any, list[Task]] = {}

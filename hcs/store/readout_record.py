@@ -12,6 +12,8 @@ from hcs.store.parts import Part, Parts, in_plate_order
 from hcs.store.sealed import Damaged, Written, content, read_sealed, write_sealed
 
 READOUT_RECORD = "readout.json"
+COLUMNS = "columns.csv"
+"""The column dictionary, the last table that is written before the record."""
 PHASES = "phases"
 """Folder of the phase table."""
 
@@ -40,12 +42,12 @@ class ReadoutRecord:
 
     @classmethod
     def read(cls, out: Location, run: str) -> ReadoutRecord | None:
-        """The record of the results folder ``out``, None where no readouts were made; ResultsError where it is damaged
-        or of another run."""
+        """The record of the results folder ``out``, None where no readouts were made; ResultsError where it is damaged,
+        of another run, or gone from among its tables."""
         try:
             return _record_of(read_sealed(out / READOUT_RECORD), run)
         except Damaged as damage:
-            if isinstance(damage.__cause__, FileNotFoundError):
+            if isinstance(damage.__cause__, FileNotFoundError) and not (out / COLUMNS).exists():
                 return None
             raise ResultsError(f"{out / READOUT_RECORD} {damage}; {remedy(out)}") from damage
 

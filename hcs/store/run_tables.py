@@ -13,7 +13,7 @@ from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.ledger import LedgerEntry, ledger_frame, read_ledger
 from hcs.store.location import Location
-from hcs.store.readout_record import ReadoutRecord
+from hcs.store.readout_record import COLUMNS, ReadoutRecord
 from hcs.store.record import RunRecord
 from hcs.store.table import frame_of
 
@@ -127,7 +127,7 @@ class RunTables:
 
     def columns(self) -> pd.DataFrame:
         """The column dictionary: table, name, type, unit, definition, source."""
-        return pd.read_csv(BytesIO(self._content("columns.csv")), keep_default_na=False)
+        return pd.read_csv(BytesIO(self._content(COLUMNS)), keep_default_na=False)
 
     def keys(self) -> tuple[FieldKey, ...]:
         """Every field the run expects."""
