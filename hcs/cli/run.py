@@ -15,6 +15,7 @@ from hcs.cli.common import (
     configuration,
     exit_code,
     plate_options,
+    scheduler_options,
     where,
 )
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @config_options
 @plate_options
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
-@click.option("--scheduler", help="Address of a running dask scheduler, such as tcp://host:8786.")
+@scheduler_options
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
@@ -48,6 +49,8 @@ def run(
     wells: str | None,
     workers: int | None,
     scheduler: str | None,
+    certificates: Path | None,
+    unencrypted: bool,
     cluster: str | None,
     labels: str | None,
     illumination: str | None,
@@ -78,7 +81,15 @@ def run(
         illumination=illumination,
         exclude_flagged=exclude_flagged or None,
     )
-    who = Workers(count=workers, scheduler=scheduler, device=device, cluster=cluster, jobs=config.cluster)
+    who = Workers(
+        count=workers,
+        scheduler=scheduler,
+        certificates=certificates,
+        unencrypted=unencrypted,
+        device=device,
+        cluster=cluster,
+        jobs=config.cluster,
+    )
     if is_many(plates):
         return _run_many(find_plates(plates, out), out, config, plate_map=plate_map, wells=wells, workers=who)
     summary = run_plate(

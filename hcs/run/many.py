@@ -144,6 +144,8 @@ def run_many(
         batch = _Batch(ready, finisher, say)
         if any(run.prepared.pending for run in ready if run.prepared):
             client = cluster.enter_context(connect(workers))
+            for note in workers.notes():
+                say(note)
             try:
                 with scheduler_kept():
                     batch.process(client)

@@ -71,7 +71,7 @@ def run_plate(
             with connect(workers) as client:
                 with scheduler_kept():
                     prepared = open_run(prepared, client)
-                    prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
+                    prepared = replace(prepared, notes=(*workers.notes(), *crowding(client), *prepared.notes))
                 try:
                     with scheduler_kept():
                         _process_all(client, prepared)
