@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from hcs.clock import Stopwatch
-from hcs.config import parse_config
 from hcs.errors import ConfigError, FieldError
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.window import Window
@@ -25,7 +24,6 @@ from hcs.run.unrecorded import find_unrecorded
 from hcs.run.worker import lights_of, segmenter_of
 from hcs.segment.segmenter import Segmenter
 from hcs.store.field import FieldInfo
-from hcs.store.ledger import read_ledger
 from hcs.store.models import find_model
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.results import Results
@@ -59,7 +57,7 @@ def audit_seams(
     """
     job = _job(plate_path, results, device)
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
-    done = [FieldKey.parse(entry.field) for entry in read_ledger(results.folder, results.keys()) if entry.done]
+    done = [FieldKey.parse(entry.field) for entry in results.entries() if entry.done]
     chosen = [done[i] for i in np.unique(np.linspace(0, len(done) - 1, min(sample, len(done))).round().astype(int))]
     found: list[pd.DataFrame] = []
     looked_at: list[str] = []
@@ -89,32 +87,34 @@ def audit_seams(
 def _job(plate_path: str, results: Results, device: str) -> Job:
     """The run's job on the plate, as far as it can be known to be the same."""
     record = results.record
-    config = parse_config(record["identity"]["config"], source=str(results.folder / "run.json"))
-    plate, model, names = open_plate(plate_path), find_model(config.model, device), tuple(record["channels"]["names"])
-    if model.sha256 != record["model"]["sha256"]:
+    config, names = record.config, record.channels.names
+    plate, model = open_plate(plate_path), find_model(config.model, device)
+    if record.nucleus_diameter is None:
+        raise ConfigError(f"{results.folder} was stopped before its first field; run the plate first")
+    if model.sha256 != record.model["sha256"]:
         raise ConfigError(f"model {config.model} is not that of {results.folder} any more; run the plate again")
-    if plate.name != record["identity"]["plate"]["name"]:
+    if plate.name != record.plate:
         raise ConfigError(
-            f"{results.folder} was made from plate {record['identity']['plate']['name']!r}, {plate_path} is "
-            f"{plate.name!r}; give that plate"
+            f"{results.folder} was made from plate {record.plate!r}, {plate_path} is {plate.name!r}; give that plate"
         )
-    channels = record["channels"]
+    channels = record.channels
     return Job(
         plate=plate,
         out=str(results.folder),
         config=config,
         channels=Channels(
             names=names,
-            dna=names.index(channels["dna"]),
-            sensor=None if channels["sensor"] is None else names.index(channels["sensor"]),
-            nuclei=names.index(channels["nuclei"]),
+            dna=names.index(channels.dna),
+            sensor=None if channels.sensor is None else names.index(channels.sensor),
+            nuclei=names.index(channels.nuclei),
         ),
         model=model,
         device=device,
         labels="none",
-        scale=read_diameter(record["nucleus_diameter"]).scale,
-        backgrounds=_backgrounds(record),
-        illumination=record["illumination"]["sha256"] if "illumination" in record else None,
+        run_id=record.run_id,
+        scale=read_diameter(record.nucleus_diameter).scale,
+        backgrounds=_backgrounds(record.background),
+        illumination=None if record.illumination is None else str(record.illumination["sha256"]),
     )
 
 
@@ -194,7 +194,6 @@ def tile_seams(shape: tuple[int, int], job: Job, segmenter: Segmenter) -> Seams:
     return Seams(tuple(sorted(rows - {0.0})), tuple(sorted(columns - {0.0})))
 
 
-def _backgrounds(record: dict[str, Any]) -> tuple[tuple[str, float], ...] | None:
+def _backgrounds(known: Mapping[str, Any] | None) -> tuple[tuple[str, float], ...] | None:
     """The plate's backgrounds, as its run had them."""
-    known = record.get("background", {"source": "field", "levels": {}})
-    return None if known["source"] == "field" else tuple(sorted(known["levels"].items()))
+    return None if known is None or known["source"] == "field" else tuple(sorted(known["levels"].items()))

@@ -91,7 +91,7 @@ def stated_background(config: Config, channels: Channels) -> PlateBackground | N
     return PlateBackground("stated", levels)
 
 
-def settle_background(job: Job, keys: tuple[FieldKey, ...], *, known: dict[str, Any] | None) -> PlateBackground:
+def settle_background(job: Job, keys: tuple[FieldKey, ...], *, known: Mapping[str, Any] | None) -> PlateBackground:
     """The background of a run: stated, or, of a run that goes on, that of its record, or estimated from at most 24
     fields evenly spread over the plate, the same for the same plate.
 
