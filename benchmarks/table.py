@@ -95,7 +95,7 @@ def _record(keys: list[FieldKey]) -> dict[str, Any]:
     """The record of a run without labels, on a plate that is not there."""
     config = Config(labels="none").model_dump(mode="json")
     return {
-        "identity": {"plate": {"name": "large"}, "config": config, "labels": "none", "model_sha256": ""},
+        "identity": {"plate": {"name": "large"}, "config": config, "model_sha256": ""},
         "plate_path": "large.zarr",
         "channels": {"names": list(CHANNELS), "dna": DNA, "sensor": SENSOR, "nuclei": DNA},
         "model": {"name": "none", "path": "", "sha256": ""},

@@ -109,7 +109,7 @@ def _job(plate_path: str, results: Results, device: str) -> Job:
         ),
         model=model,
         device=device,
-        labels="none",
+        labels=None,
         scale=read_diameter(record["nucleus_diameter"]).scale,
         illumination=record["illumination"]["sha256"] if "illumination" in record else None,
     )

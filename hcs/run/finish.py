@@ -95,7 +95,7 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes)
+    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes + pictures.notes)
     write_frame(out / "fields.parquet", flagged.fields)
     write_frame(out / "quality.parquet", flagged.thresholds)
     write_frame(out / "wells.parquet", readouts.wells)

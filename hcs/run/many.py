@@ -118,6 +118,7 @@ def run_many(
     plate_map: str | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    overwrite_labels: bool = False,
     say: Callable[[str], None] = print,
 ) -> tuple[PlateRun, ...]:
     """Process all plates over one set of workers: first the controls of every plate, then plate after plate.
@@ -136,6 +137,7 @@ def run_many(
                 plate_map_path=find_plate_map(plate_map, run.name),
                 wells=wells,
                 device=workers.device,
+                overwrite_labels=overwrite_labels,
             )
     ready = [run for run in runs if run.prepared is not None]
     # Readouts and report are made while workers go on with the next plate, and before the cluster closes: that takes a

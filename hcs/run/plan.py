@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from hcs import __version__
 from hcs.config import ChannelSettings, Config, differences
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.pipeline import Channels
@@ -152,12 +153,20 @@ def identity(
         "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(exclude={"cluster"}),
-        "labels": config.labels,
         "model_sha256": model.sha256,
         "plate_map_sha256": plate_map_hash,
     }
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
+
+
+def labels_identity(identity: dict[str, Any], device: str) -> str:
+    """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
+    the plate map, the readouts and where labels go, and besides the device and the version of hcs."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
+    told = {k: v for k, v in identity.items() if k != "plate_map_sha256"}
+    told |= {"config": config, "device": device, "version": __version__}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:

@@ -20,17 +20,18 @@ from hcs.run.plan import (
     controls_first,
     expected_fields,
     identity,
+    labels_identity,
     plain_model,
     provenance,
     settle_channels,
 )
 from hcs.store.atomic import read_json, write_json
-from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
+from hcs.store.target import LabelTarget
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -66,8 +67,11 @@ def prepare(
     plate_map_path: Location | None,
     wells: str | None,
     device: str,
+    overwrite_labels: bool = False,
 ) -> Prepared:
-    """Read plate, plate map and model, and compare with what ``out`` holds already.
+    """Read plate, plate map and model, and compare with what ``out`` holds already, and whose labels the plate has.
+
+    Labels that are not this run's are left as they are, which is an error, unless ``overwrite_labels`` says otherwise.
 
     Everything that can be known to be wrong raises here: ConfigError, PlateError, ResultsError.
     """
@@ -85,6 +89,19 @@ def prepare(
     resumed = check_resumable(out, wanted)
     if resumed:
         check_same_pixels(out, plate, keys, config)
+    found = read_json(out / "run.json") if resumed else {}
+    known = found.get("labels") or {}
+    labels = LabelTarget.chosen(
+        config.labels,
+        config.labels_name,
+        plate=plate.path,
+        out=out,
+        run=known.get("run") or labels_identity(wanted, device),
+        overwrite=overwrite_labels,
+    )
+    pending = unfinished_fields(out, plate.name, keys) if resumed else keys
+    if labels is not None:
+        notes += labels.survey(plate.only(*pending).fields)
     job = Job(
         plate=plate,
         out=str(out),
@@ -92,13 +109,13 @@ def prepare(
         channels=channels,
         model=model,
         device=device,
-        labels=config.labels,
+        labels=labels,
     )
     check_readouts(keys, channels, plate_map, config.readout)
     record: dict[str, Any] = {
         "identity": wanted,
         "plate_path": plate.path,
-        "labels_path": f"{out}/labels.zarr" if config.labels == "out" else None,
+        "labels": labels and labels.plain(),
         "channels": {
             "names": list(channels.names),
             "dna": channels.names[channels.dna],
@@ -110,12 +127,11 @@ def prepare(
         **provenance(device),
     }
     if resumed:
-        found = read_json(out / "run.json")
         record |= {name: found[name] for name in ("nucleus_diameter", "illumination") if name in found}
     return Prepared(
         job=job,
         keys=keys,
-        pending=controls_first(unfinished_fields(out, plate.name, keys) if resumed else keys, plate_map),
+        pending=controls_first(pending, plate_map),
         record=record,
         plate_map=plate_map,
         notes=notes,
@@ -134,8 +150,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     light = settle_illumination(prepared.given, job, prepared.keys, known=record.get("illumination"))
     known = record.get("nucleus_diameter")
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
-    if job.labels == "plate":
-        prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
+    if job.labels is not None and job.labels.in_plate:
+        job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
     record = record | {"nucleus_diameter": plain_diameter(size)} | ({"illumination": light.plain()} if light else {})
@@ -143,8 +159,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     keep_illumination(out, light)
     if prepared.plate_map is not None:
         write_plate_map(out / "platemap.csv", prepared.plate_map)
-    if job.labels == "out":
-        prepare_label_plate(str(out / "labels.zarr"), job.plate)
+    if job.labels is not None and not job.labels.in_plate:
+        job.labels.prepare(job.plate)
     return replace(
         prepared, job=job, record=record, notes=(size.note(), *prepared.notes, *(light.notes() if light else ()))
     )

@@ -28,6 +28,8 @@ def replacing(path: Location) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if temporary.is_symlink():  # of somebody: what is written would go where it leads
+            temporary.unlink()
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -63,7 +65,8 @@ def cannot_write(path: Location, error: OSError) -> ResultsError:
 def write_text(path: Location, text: str) -> None:
     """Write ``text`` to ``path`` by temporary name and rename."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names from outside may hold characters that UTF-8 has not; as escapes they are JSON still.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Location, data: Any) -> None:
@@ -75,5 +78,5 @@ def read_json(path: Location) -> Any:
     """Plain data of a JSON file; ResultsError where it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{path} cannot be read ({error}); is this the --out folder of `hcs run`?") from error

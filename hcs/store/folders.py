@@ -40,7 +40,12 @@ def replacing_folder(target: Location) -> Iterator[Path]:
         # A folder cannot be renamed onto one that is not empty: the old one steps aside first.
         if target.exists():
             target.rename(old)
-        part.rename(target)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
     except ResultsError:
         raise
     except OSError as error:

@@ -127,7 +127,7 @@ class OpenField:
 
     def missing_chunks(self) -> tuple[int, int]:
         """How many chunk files are missing, and how many there should be."""
-        return missing_chunks(self.root, self.info)
+        return missing_chunks(self.root, self.info, self.array)
 
 
 def open_field(plate: Plate, key: FieldKey) -> OpenField:

@@ -22,6 +22,7 @@ from hcs.simulate.settings import SimulationSettings
 from hcs.store.atomic import write_json
 from hcs.store.labels import read_labels, write_labels
 from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.mark import Mark
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.platemap import write_plate_map
 from hcs.store.table import write_part
@@ -63,7 +64,8 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
     plate = open_plate(path)
     image = read_field(plate, key, channels=(0, 1))
     labels = read_labels(path, key, "truth")
-    write_labels(path, key, labels, ngff=plate.ngff, pixel_size_um=read_info(plate, key).pixel_size_um)
+    size_um = read_info(plate, key).pixel_size_um
+    write_labels(path, key, labels, ngff=plate.ngff, pixel_size_um=size_um, mark=Mark(run="a"))
     confidence = np.full(labels.shape, 0.9, np.float32)
     table = measure_nuclei(
         labels,
@@ -91,10 +93,11 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
 
 
 def _record(path: str, config: Config, fields: list[str], text: str) -> dict[str, Any]:
-    identity = {"plate": {"name": "plate", "ngff": "0.5"}, "config": config.model_dump(mode="json"), "labels": "plate"}
+    identity = {"plate": {"name": "plate", "ngff": "0.5"}, "config": config.model_dump(mode="json")}
     return {
         "identity": identity | {"wells": [str(WellId.parse(f.split("/")[0])) for f in fields]},
         "plate_path": path,
+        "labels": {"path": path, "in_plate": True, "name": "nuclei", "run": "a"},
         "channels": {"names": list(CHANNELS), "dna": "DNA", "sensor": "CDK2", "nuclei": "DNA"},
         "model": {"name": f"truth {text}", "path": "", "sha256": "0" * 64},
         "fields": fields,

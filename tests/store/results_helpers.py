@@ -13,6 +13,7 @@ from hcs.plate.keys import FieldKey
 from hcs.store.atomic import write_json
 from hcs.store.labels import prepare_label_plate, write_labels
 from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.mark import Mark
 from hcs.store.plate import open_plate
 from hcs.store.table import write_part
 from hcs.store.write import PlateSpec, create_plate, write_field
@@ -21,6 +22,9 @@ KEYS = tuple(map(FieldKey.parse, ("A01/0", "A01/1", "B03/0", "C05/0")))
 DONE = KEYS[:3]
 CENTERS = {1: (20, 30), 2: (2, 75)}
 """Object number → centre (y, x) of the nuclei of every field; the second reaches the upper edge."""
+
+RUN = "0123456789abcdef"
+"""Identity of the run that the results are of."""
 
 
 def labels_of(key: FieldKey) -> NDArray[Any]:
@@ -61,13 +65,15 @@ def make_results(folder: Path, *, labels: str = "plate") -> Path:
         write_part(out, "007", key, columns)
         write_entry(out, LedgerEntry(field=str(key), status="ok", nuclei=2))
         if labels != "none":
-            write_labels(target, key, labels_of(key), ngff="0.5", pixel_size_um=0.65)
+            write_labels(target, key, labels_of(key), ngff="0.5", pixel_size_um=0.65, mark=Mark(run=RUN))
     write_entry(out, LedgerEntry(field=str(KEYS[3]), status="failed", reason="its chunk is damaged"))
     config = Config().model_dump(mode="json")
     record = {
-        "identity": {"plate": {"name": "007"}, "config": config, "labels": labels},
+        "identity": {"plate": {"name": "007"}, "config": config},
         "plate_path": str(plate),
-        "labels_path": target,
+        "labels": None
+        if labels == "none"
+        else {"path": target, "in_plate": labels == "plate", "name": "nuclei", "run": RUN},
         "channels": {"names": ["DNA", "GFP"], "dna": "DNA", "sensor": None, "nuclei": "DNA"},
         "fields": [str(key) for key in KEYS],
     }
