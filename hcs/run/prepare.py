@@ -29,6 +29,7 @@ from hcs.store.atomic import read_json, write_json
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
+from hcs.store.paths import check_results
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
 from hcs.store.target import LabelTarget
@@ -86,6 +87,7 @@ def prepare(
     wanted = identity(plate, keys, config, model, plate_map)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
+    check_results(out)
     resumed = check_resumable(out, wanted)
     if resumed:
         check_same_pixels(out, plate, keys, config)

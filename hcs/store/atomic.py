@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hcs.errors import HcsError, ResultsError
+from hcs.errors import ConfigError, HcsError, ResultsError
 from hcs.store.location import Location, Url
 
 
@@ -52,6 +52,13 @@ def _putting(url: Url) -> Iterator[Path]:
             url.write_bytes(local.read_bytes())
         except OSError as error:
             raise cannot_write(url, error) from error
+
+
+def check_free(path: Path, *, option: str, overwrite: bool) -> None:
+    """ConfigError where there is something at ``path`` already that may not be overwritten: a file that a command names
+    for its output may be anybody's."""
+    if not overwrite and (path.exists() or path.is_symlink()):
+        raise ConfigError(f"{option} {path} exists already; give another name, or --overwrite to replace it")
 
 
 def cannot_write(path: Location, error: OSError) -> ResultsError:

@@ -20,6 +20,7 @@ from hcs.store.location import Location, Url, as_os_errors, zarr_store
 from hcs.store.metadata import ImageMetadata, explain
 from hcs.store.meter import Meter
 from hcs.store.nodes import chunk_files, read_node
+from hcs.store.paths import shown
 from hcs.store.whole import WholeChunks
 
 
@@ -71,13 +72,17 @@ def open_image(
         raise FieldError(
             key, f"array {level_path} has pixels of type {array.dtype}; integers or real numbers are needed"
         )
+    channels = metadata.channel_names(sizes.get("c", 1))
+    for name in channels:
+        if not name.isprintable():
+            raise FieldError(key, f"its channel {shown(name)} has characters that no column can have; rename it")
     info = FieldInfo(
         shape=(sizes.get("c", 1), sizes["y"], sizes["x"]),
         z_size=sizes.get("z", 1),
         t_size=sizes.get("t", 1),
         dtype=array.dtype.newbyteorder("="),
         axes=multiscale.letters,
-        channels=metadata.channel_names(sizes.get("c", 1)),
+        channels=channels,
         pixel_size_um=multiscale.pixel_size_um(),
         level_path=level_path,
         chunks=array.chunks,

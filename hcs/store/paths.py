@@ -14,6 +14,8 @@ from hcs.errors import ResultsError
 from hcs.store.location import Location
 
 _LONGEST_NAME_BYTES = 255
+_WRITTEN = ("nuclei", "ledger", "phases", "figures", "illumination", "blocks", "labels.zarr")
+"""Folders that hcs writes into a results folder."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -62,6 +64,13 @@ def check_stays(root: Location, path: str) -> None:
         raise ResultsError(
             f"{root / path} is not written: a symbolic link leads out of {root}, to {there}; put a folder in its place"
         )
+
+
+def check_results(out: Location) -> None:
+    """ResultsError where a folder in the results folder ``out`` is a symbolic link that leads out of it."""
+    if isinstance(out, Path):
+        for name in _WRITTEN:
+            check_stays(out, name)
 
 
 def is_ordinary(file: Path) -> bool:

@@ -17,6 +17,7 @@ from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import replacing
 from hcs.store.location import Location, Url
+from hcs.store.paths import check_stays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,9 @@ def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDAr
         "Metadata_Site": _array(np.full(rows, key.field, np.int32)),
     }
     table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
-    with replacing(part_path(out, plate, key)) as temporary:
+    path = part_path(out, plate, key)
+    check_stays(out, str(path)[len(str(out)) :].strip("/"))
+    with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=list(_KEYS))
         return temporary.stat().st_size
 
