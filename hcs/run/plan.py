@@ -27,8 +27,9 @@ from hcs.run.large import field_hash
 from hcs.run.no_nuclei import empty_nuclei
 from hcs.store.atomic import read_json
 from hcs.store.ledger import read_ledger
-from hcs.store.location import Location, within_reach
+from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile
+from hcs.store.paths import linked_images
 from hcs.store.plate import Plate, find_channel, read_info
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
@@ -113,6 +114,17 @@ def check_readouts(
 def declared_wells(plate: Plate) -> tuple[WellId, ...]:
     """All wells that the plate's metadata names, those without a folder included, in plate order."""
     return tuple(sorted({*plate.wells, *plate.absent_wells}))
+
+
+def links_note(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
+    """A sentence on fields that are read through symbolic links which lead out of the plate."""
+    images = {str(entry.key): entry.path for entry in plate.only(*keys).fields}
+    linked = linked_images(location(plate.path), images)
+    if not linked:
+        return ()
+    some = ", ".join(f"{name} from {there}" for name, there in list(linked.items())[:3])
+    more = ", …" if len(linked) > 3 else ""
+    return (f"Read through symbolic links that leave the plate: {len(linked)} field(s) ({some}{more}).",)
 
 
 def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from hcs.run.plan import (
     expected_fields,
     identity,
     labels_identity,
+    links_note,
     plain_model,
     provenance,
     settle_channels,
@@ -80,6 +81,7 @@ def prepare(
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
     notes = check_plate_map(plate_map, plate)
     keys = expected_fields(plate, wells)
+    notes += links_note(plate, keys)
     channels = settle_channels(plate, config.channels, keys)
     model = find_model(config.model, device)
     out = out.absolute()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +57,22 @@ def behind_link(root: Location, path: str) -> Path | None:
     base = os.path.realpath(root)
     there = os.path.realpath(os.path.join(base, path), strict=False)
     return None if there == base or there.startswith(base.rstrip("/") + "/") else Path(there)
+
+
+def linked_images(root: Location, images: Mapping[str, str]) -> dict[str, Path]:
+    """Of ``images``, paths below ``root`` by name, those behind a symbolic link which leads out of ``root``, or
+    a level of which does, and where they really are."""
+    if not isinstance(root, Path):
+        return {}
+    found = {}
+    for name, path in images.items():
+        below = [path]
+        with contextlib.suppress(OSError), os.scandir(root / path) as entries:
+            below += [f"{path}/{entry.name}" for entry in entries if entry.is_symlink()]
+        there = next(filter(None, (behind_link(root, part) for part in below)), None)
+        if there is not None:
+            found[name] = there
+    return found
 
 
 def check_stays(root: Location, path: str) -> None:

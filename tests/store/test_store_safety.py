@@ -21,7 +21,7 @@ from hcs.store.field import missing_chunks, missing_sentence, open_image
 from hcs.store.labels import read_labels
 from hcs.store.location import location
 from hcs.store.nodes import read_node
-from hcs.store.paths import behind_link, check_results, inner_path
+from hcs.store.paths import behind_link, check_results, inner_path, linked_images
 from hcs.store.plate import locate, open_plate, read_field, read_info
 from hcs.store.pyramid import mean_halved, write_levels
 from hcs.store.table import write_part
@@ -100,6 +100,10 @@ def test_a_link_out_of_the_plate_is_known(small_plate: Any, tmp_path: Path) -> N
     assert behind_link(root, "A/01/0") == tmp_path / "elsewhere" / "0"
     assert behind_link(root, "B/03/0") is None
     assert read_info(open_plate(small_plate.path), A01).shape == (2, 65, 80)
+    (root / "B" / "03" / "0" / "0").rename(tmp_path / "level")
+    (root / "B" / "03" / "0" / "0").symlink_to(tmp_path / "level")
+    linked = linked_images(root, {"A01/0": "A/01/0", "B03/0": "B/03/0", "B03/1": "B/03/1"})
+    assert linked == {"A01/0": tmp_path / "elsewhere" / "0", "B03/0": tmp_path / "level"}
     target = LabelTarget(path=small_plate.path, in_plate=True, name="nuclei", run="a")
     entries = open_plate(small_plate.path).fields
     with pytest.raises(ResultsError, match=r"A01/0: a symbolic link leads out .*--labels out"):
