@@ -54,7 +54,7 @@ from hcs.store.results import open_results
 from hcs.store.write import PlateSpec, create_plate, field_path, write_field
 
 KEYS = tuple(FieldKey(WellId(row, column), field) for row, column in ((0, 0), (1, 2)) for field in (0, 1))
-SIZE_PX = 96
+SIZE_PX = 64
 LIMIT_BYTES = 12 * 2**30
 UNEXPECTED = re.compile(r"^(?!FieldError)[A-Za-z_.]*(Error|Exception|Warning|Interrupt|Exit)\b: ")
 BAD = ("traceback", "hang", "touched", "outside")
@@ -89,8 +89,8 @@ def make_plate(path: Path, ngff: Any, *, seed: int = 0, sharded: bool = False) -
             level = path / field_path(key) / "0"
             data = zarr.open_array(level, mode="r")[...]
             shutil.rmtree(level)
-            zarr.create_array(store=level, data=np.asarray(data), chunks=(1, 48, 48), shards=(1, 96, 96), zarr_format=3)
-    labels = np.kron(np.arange(4, dtype=np.uint32).reshape(2, 2), np.ones((48, 48), np.uint32))
+            zarr.create_array(store=level, data=np.asarray(data), chunks=(1, 32, 32), shards=(1, 64, 64), zarr_format=3)
+    labels = np.kron(np.arange(4, dtype=np.uint32).reshape(2, 2), np.ones((32, 32), np.uint32))
     write_labels(str(path), KEYS[0], labels, ngff=ngff, pixel_size_um=None, name="by_hand")
 
 
@@ -391,6 +391,8 @@ def main() -> None:
     options.add_argument("--keep", action="store_true", help="keep the stores that ended badly")
     chosen = options.parse_args()
     segmenter_of(find_model("fast", "cpu"), "cpu", flips=False)
+    import hcs.run.kernels  # noqa: F401, PLC0415  compiled here once, and not by every child
+
     counts, began = Counter[str](), time.monotonic()
     with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="hcs-fuzz-") as temporary:
         root = Path(temporary)
