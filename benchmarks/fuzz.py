@@ -46,7 +46,6 @@ from hcs.run.fields import process_fields_here
 from hcs.run.large import LargeField
 from hcs.run.prepare import prepare
 from hcs.run.worker import segmenter_of
-from hcs.store.atomic import write_json
 from hcs.store.labels import write_labels
 from hcs.store.models import find_model
 from hcs.store.nodes import METADATA_FILES
@@ -286,7 +285,7 @@ def work(plate: Path, out: Path, told: Any) -> None:
             field_diameters(run.job, key)
         if run.job.labels is not None:
             run.job.labels.prepare(run.job.plate)
-        write_json(out / "run.json", run.record)
+        run.record.write(out)
         entries = process_fields_here(run.job, run.keys)
         results = open_results(out)
         ended, reasons = "ok", []

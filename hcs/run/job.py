@@ -29,6 +29,8 @@ class Job:
     """``cpu`` or ``cuda``."""
     labels: LabelTarget | None
     """Where labels go; None: nowhere."""
+    run_id: str
+    """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)
     """Magnification at which the network sees every field; settled once for the whole plate."""
     illumination: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +70,7 @@ class Source:
         """Channels, each (Y, X); None where they are gone."""
         key = FieldKey(WellId.parse(well), field)
         try:
-            return open_channels(self.plate, key, self.channels, z=self._config["z"], whole_px=self._whole_px)
+            return open_channels(self.plate, key, self.channels, z=self.kept.record.config.z, whole_px=self._whole_px)
         except HcsError:
             return None
 
@@ -88,14 +87,14 @@ class Source:
 
     def strangers(self, wanted: Mapping[str, int]) -> dict[tuple[str, int], str]:
         """Of the ``wanted`` fields, one a well, those whose labels are not those that the run wrote, and why."""
-        target = self.kept.target
+        target, run = self.kept.target, self.kept.record.run_id
         if target is None:
             return {}
 
         def complaint(field: tuple[str, int]) -> str | None:
             key = FieldKey(WellId.parse(field[0]), field[1])
             try:
-                return target.complaint(self.plate.entry(key), read_entry(self.kept.folder, key).input_crc32)
+                return target.complaint(self.plate.entry(key), read_entry(self.kept.folder, key, run).input_crc32)
             except (HcsError, OSError):  # out of reach: there is no picture either
                 return None
 
@@ -104,14 +103,9 @@ class Source:
         return {field: why for field, why in zip(fields, said, strict=True) if why is not None}
 
     @property
-    def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = self.kept.record["identity"]["config"]
-        return config
-
-    @property
     def _whole_px(self) -> int:
         """Pixels of a field that was not processed in blocks."""
-        return int(self._config["tiles"].get("max_field_px", sys.maxsize))
+        return self.kept.record.config.tiles.max_field_px
 
 
 def _notes(strangers: dict[tuple[str, int], str]) -> tuple[str, ...]:
@@ -136,8 +130,8 @@ class PicturesAhead:
         from hcs.report.pictures import pictured_fields  # noqa: PLC0415  pandas, which workers do without
 
         self.pictured = pictured_fields(fields)
-        channels = results.record["channels"]
-        self._names = tuple(dict.fromkeys(name for name in (channels["nuclei"], channels["sensor"]) if name))
+        channels = results.record.channels
+        self._names = tuple(dict.fromkeys(name for name in (channels.nuclei, channels.sensor) if name))
         self._submit, self._patience_s = submit, None if out is None else _PATIENCE_S
         self._source = None
         self.notes: tuple[str, ...] = ()
@@ -147,7 +141,7 @@ class PicturesAhead:
         except HcsError:
             return
         kept = Kept(out or results.folder, results.record, results.plate_path)
-        source = Source(plate, kept, tuple(channels["names"].index(name) for name in self._names))
+        source = Source(plate, kept, tuple(channels.names.index(name) for name in self._names))
         strangers = source.strangers(self.pictured)
         self.notes = _notes(strangers)
         self._source = replace(source, others=frozenset(strangers))

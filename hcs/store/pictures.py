@@ -16,6 +16,7 @@ from hcs.store.labels import read_labels
 from hcs.store.ledger import read_entry
 from hcs.store.location import Location, location
 from hcs.store.plate import FieldEntry, find_channel, locate
+from hcs.store.record import RunRecord
 from hcs.store.target import LabelTarget, beside
 
 
@@ -37,13 +38,13 @@ class Pictures:
     """
 
     folder: Location
-    record: dict[str, Any]
+    record: RunRecord
     plate: str
 
     @property
     def target(self) -> LabelTarget | None:
         """Where the run wrote labels; None where it kept none."""
-        return LabelTarget.recorded(self.record, self.folder, self.plate)
+        return LabelTarget.recorded(self.record.labels, self.folder, self.plate)
 
     @property
     def labelled(self) -> bool:
@@ -52,13 +53,12 @@ class Pictures:
 
     def images(self, key: FieldKey, channels: Sequence[int | str] | None = None) -> FieldImages:
         """Channels, by number or name, of a field; all of them by default. ConfigError for one that there is not."""
-        names = tuple(self.record["channels"]["names"])
+        names = self.record.channels.names
         wanted = range(len(names)) if channels is None else channels
         numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
         root = location(self.plate)
         info, array = open_image(root, self._entry(key).path, key)
-        z = self.record["identity"]["config"]["z"]
-        pixels = read_pixels(array, info, root, key, channels=numbers, z=z)
+        pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z)
         return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
 
     def labels(self, key: FieldKey) -> NDArray[np.uint32]:
@@ -70,7 +70,7 @@ class Pictures:
                 f"{self.folder} was made with `labels: none`; run again with `labels: plate` or `labels: out` in the "
                 "settings, or --labels, to keep labels"
             )
-        entry = read_entry(self.folder, key)
+        entry = read_entry(self.folder, key, self.record.run_id)
         if not entry.done:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")

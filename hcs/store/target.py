@@ -8,7 +8,7 @@ their own checksum no more were corrected by hand, and are others' work from the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,11 +51,10 @@ class LabelTarget:
         return cls(path=path, in_plate=place == "plate", name=name, run=run, overwrite=overwrite)
 
     @classmethod
-    def recorded(cls, record: dict[str, Any], folder: Location, plate: str) -> LabelTarget | None:
-        """Where the run with this ``run.json`` in ``folder`` wrote labels, if ``plate`` is where its plate is now; None
+    def recorded(cls, kept: Mapping[str, Any] | None, folder: Location, plate: str) -> LabelTarget | None:
+        """Where the run in ``folder`` wrote labels, as its record has it, if ``plate`` is where its plate is now; None
         where it kept none."""
-        kept = record.get("labels")
-        if not kept:
+        if kept is None:
             return None
         beside = folder / "labels.zarr"
         path = plate if kept["in_plate"] else str(beside) if beside.is_dir() else kept["path"]

@@ -21,7 +21,6 @@ from hcs.run.pictures import PicturesAhead, one_thread
 from hcs.run.prepare import Prepared, prepare
 from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.atomic import write_json
 from hcs.store.labels import read_labels
 from hcs.store.ownfiles import MANIFEST
 from hcs.store.results import open_results
@@ -42,7 +41,7 @@ def prepared(plate: Path, out: Path, *, overwrite: bool = False, **settings: obj
 def process(run: Prepared, fields: int = 1) -> None:
     """The first fields of a run."""
     assert run.job.labels is not None
-    write_json(run.out / "run.json", run.record)
+    run.record.write(run.out)
     run.job.labels.prepare(run.job.plate)
     entries = process_fields_here(run.job, run.keys[:fields])
     assert all(entry.status == "ok" for entry in entries), entries

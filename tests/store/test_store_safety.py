@@ -359,10 +359,10 @@ def test_results_of_a_run_know_where_their_labels_are(small_plate: Any, tmp_path
     chosen = LabelTarget.chosen("out", "nuclei", plate="p", out=tmp_path, run="a", overwrite=False)
     assert chosen is not None
     assert chosen.path == str(location(tmp_path) / "labels.zarr")
-    assert LabelTarget.recorded({"labels": chosen.plain()}, tmp_path / "moved", "p") == chosen
+    assert LabelTarget.recorded(chosen.plain(), tmp_path / "moved", "p") == chosen
     (tmp_path / "moved" / "labels.zarr").mkdir(parents=True)
-    moved = LabelTarget.recorded({"labels": chosen.plain()}, tmp_path / "moved", "p")
+    moved = LabelTarget.recorded(chosen.plain(), tmp_path / "moved", "p")
     assert moved is not None
     assert moved.path == str(tmp_path / "moved" / "labels.zarr")
     assert LabelTarget.chosen("none", "nuclei", plate="p", out=tmp_path, run="a", overwrite=False) is None
-    assert LabelTarget.recorded({"labels": None}, tmp_path, "p") is None
+    assert LabelTarget.recorded(None, tmp_path, "p") is None
