@@ -15,6 +15,7 @@ from hcs.measure.columns import Column, channel_suffixes, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
 from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
+from hcs.readout.dead import DEAD_COLUMNS, FLAG_COLUMN
 from hcs.readout.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.features import ByWell, single_columns
 from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
@@ -23,6 +24,7 @@ from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
 from hcs.run.duplicates import SeenTwice, find_seen_twice
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
@@ -103,6 +105,8 @@ def _finish(
     write_frame(out / "plate.parquet", readouts.plate)
     for name, frame in readouts.screen.frames().items():
         write_frame(out / f"{name}.parquet", frame)
+    write_frame(out / "toxicity.parquet", readouts.toxicity)
+    write_frame(out / "dead.parquet", readouts.dead)
     if seen_twice.wanted:
         write_frame(out / "duplicates.parquet", seen_twice.table)
     _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
@@ -160,11 +164,13 @@ def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts, fiel
     nucleus = column_dictionary(tuple(channels["names"]), channels["dna"], channels["sensor"])
     tables = {
         "nuclei": (*KEY_COLUMNS, *nucleus),
-        "nuclei, by hcs.open_results": (_CONTENT_N,),
+        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
-        "compounds": COMPOUND_COLUMNS,
+        "compounds": (*COMPOUND_COLUMNS, WARNING_COLUMN),
         "plate": PLATE_COLUMNS,
         **SCREEN_COLUMNS,
+        "toxicity": TOXICITY_COLUMNS,
+        "dead": DEAD_COLUMNS,
         "cycles": CYCLE_COLUMNS,
         "phases": PHASE_COLUMNS,
         "sensor": SENSOR_COLUMNS,

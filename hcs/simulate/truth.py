@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -64,7 +66,7 @@ def truth_wells(cells: pd.DataFrame, *, wells: tuple[WellId, ...] | None = None)
     names = sorted(cells["well"].unique(), key=WellId.parse) if wells is None else [str(well) for well in wells]
     inside, bright = ~cells["touches_border"].astype(bool), cells["brightness"] > 1
 
-    def count(rows: pd.Series) -> NDArray[np.int64]:
+    def count(rows: pd.Series) -> NDArray[Any]:
         return cells["well"][rows].value_counts().reindex(names, fill_value=0).to_numpy(dtype=np.int64)
 
     inner = cells[inside & ~bright]
