@@ -7,14 +7,22 @@ import textwrap
 from hcs.readout.readouts import Readouts
 from hcs.report.findings import best_doses, control_findings, cycle_rows, dose_text, status_counts
 from hcs.report.style import interval, number, short
+from hcs.report.toxic import toxicity_lines
 
 _WIDTH = 100
 _MOST_WELLS = 10
 
 
 def console_summary(readouts: Readouts) -> str:
-    """Plain text, at most 100 columns: wells by status, Z' of controls and best doses, cell cycle, notes."""
-    sections = (_wells(readouts), _controls(readouts), _best(readouts), _cycle(readouts), _notes(readouts))
+    """Plain text, at most 100 columns: wells by status, Z' of controls and best doses, toxicity, cycle, notes."""
+    sections = (
+        _wells(readouts),
+        _controls(readouts),
+        _best(readouts),
+        _toxic(readouts),
+        _cycle(readouts),
+        _notes(readouts),
+    )
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
@@ -22,8 +30,11 @@ def _wells(readouts: Readouts) -> list[str]:
     wells = readouts.wells
     plate = short(wells["Metadata_Plate"].iloc[0], 40) if len(wells) else ""
     states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items()) or "none"
-    nuclei = int(wells["Count_Nuclei"].sum())
-    lines = [f"{plate or 'Plate'}: {len(wells)} wells ({states}), {nuclei:,} nuclei"]
+    nuclei, dead = int(wells["Count_Nuclei"].sum()), wells["Count_Dead"].sum()
+    lines = [
+        f"{plate or 'Plate'}: {len(wells)} wells ({states}), {nuclei:,} nuclei"
+        + (f", {dead:,.0f} of them dead" if dead > 0 else "")
+    ]
     bad = wells[~wells["Status"].isin(["ok", "empty"])]
     lines += [
         "  " + short(f"{row.Metadata_Well} {row.Status}: {row.Reason}", _WIDTH - 2)
@@ -57,6 +68,15 @@ def _best(readouts: Readouts) -> list[str]:
         zprime = interval(row["ZPrime"], row["ZPrime_Low"], row["ZPrime_High"])
         lines.append(f"  {name:<24} {dose:>14}  Z' {zprime:<24} SSMD {number(row['SSMD']):>8}  n {row['Count_Wells']}")
     return lines
+
+
+def _toxic(readouts: Readouts) -> list[str]:
+    """What is toxic, in sentences; nothing where no compound is on the plate."""
+    if readouts.toxicity.empty:
+        return []
+    head, lines = toxicity_lines(readouts.toxicity)
+    shown = [line for text in lines[:_MOST_WELLS] for line in _wrapped(text, indent="  ")]
+    return [*_wrapped(f"Toxicity: {head}", indent=""), *shown]
 
 
 def _cycle(readouts: Readouts) -> list[str]:
