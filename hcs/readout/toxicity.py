@@ -43,6 +43,8 @@ _NOTEWORTHY: Final = 0.1
 """Share by which the reference must lie below the negatives for a note to say so."""
 _MIN_CONDITIONS: Final = 12
 """Conditions that the plate's own level and spread are learned from."""
+_MIN_SAMPLES: Final = 40
+"""Sample wells that effects of the position are learned from; of fewer, a toxic compound is too large a part."""
 _UPPER: Final = 2 / 3
 _QUANTILE: Final = 0.4307
 """The standard Gaussian's quantile of ``_UPPER``; next, by how much its upper third exceeds that on average."""
@@ -97,7 +99,14 @@ def find_toxicity(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFram
 def _roots(wells: pd.DataFrame, settings: ReadoutSettings) -> tuple[pd.DataFrame, str]:
     """The wells with the square root of living nuclei a field, less the effect of the position, and why that could not
     be taken out."""
-    table = wells.assign(**{_ROOT: np.sqrt(values_of(wells, LIVING))}).reset_index(drop=True)
+    done = values_of(wells, "Fields_Ok") > 0
+    table = wells.assign(**{_ROOT: np.where(done, np.sqrt(values_of(wells, LIVING)), np.nan)}).reset_index(drop=True)
+    samples = int(((table["Metadata_Role"] == "sample") & table[_ROOT].notna()).sum())
+    if samples < _MIN_SAMPLES:
+        return (
+            table,
+            f"{samples} sample wells with a count, at least {_MIN_SAMPLES} needed to tell position from toxicity",
+        )
     levelled = correct(table, _ROOT, replace(settings.hits, correction="edge"))
     return table.assign(**{_ROOT: levelled.values}), levelled.reason
 
