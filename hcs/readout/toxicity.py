@@ -244,7 +244,7 @@ def _warning(row: Mapping[Hashable, Any], *, since: bool) -> str:
 
 def _dose(row: Mapping[Hashable, Any]) -> str:
     """Dose and unit; empty where the map gives no dose."""
-    return f"{row['Dose']:g} {row['Unit']}".rstrip() if np.isfinite(row["Dose"]) else ""
+    return f"{row['Dose']:.3g} {row['Unit']}".rstrip() if np.isfinite(row["Dose"]) else ""
 
 
 def with_warning(table: pd.DataFrame, toxicity: pd.DataFrame | None) -> pd.DataFrame:

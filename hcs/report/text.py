@@ -95,6 +95,7 @@ def _cycle(readouts: Readouts) -> list[str]:
 def _notes(readouts: Readouts) -> list[str]:
     said = {str(reason) for reason in readouts.plate["Reason"] if reason}
     notes = [note for note in readouts.notes if not any(reason in note for reason in said)]
+    notes = [note for note in notes if not note.startswith("Toxic, ")]  # said above
     return [line for note in notes for line in _wrapped(note, indent="  ", first="Note: ")]
 
 

@@ -178,11 +178,11 @@ def test_other_readouts_carry_the_warning() -> None:
     assert warned["Dose"].min() == pytest.approx(doses_um(8)[2])
     assert warned["Warning"].str.fullmatch(r"toxic: \d+% of the living nuclei of .*, 30% of the nuclei dead").all()
     curves = tables.doses.set_index("Compound")["Warning"]
-    assert curves["cytotoxic"].startswith("toxic from 1.11111 uM, there: ")
+    assert curves["cytotoxic"].startswith("toxic from 1.11 uM, there: ")
     assert (curves.drop("cytotoxic") == "").all()
     assert (with_warning(tables.hits, None)["Warning"] == "").all()
     assert (
-        "Toxic, with fewer living nuclei than chance explains: cytotoxic from 1.11111 uM" in toxicity_notes(toxicity)[0]
+        "Toxic, with fewer living nuclei than chance explains: cytotoxic from 1.11 uM" in toxicity_notes(toxicity)[0]
     )
 
 
