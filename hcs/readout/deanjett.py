@@ -59,10 +59,10 @@ class Prior:
         return cls(expected=expected, two_n_sd=0.3, cv_sd=1.0, ratio_sd=0.02, s_shape_sd=0.5)
 
     @classmethod
-    def of_well(cls, plate: PhaseModel) -> Prior:
-        """For a well of a plate already fitted: the stain differs by some 3 % from well to well, the width of the peaks
-        by 10 %, the ratio by 1 %. With 100 nuclei the plate decides, with 1,000 the well does."""
-        return cls(expected=plate, two_n_sd=0.03, cv_sd=0.1, ratio_sd=0.01, s_shape_sd=0.2)
+    def of_well(cls, plate: PhaseModel, *, spread: float = 0.03) -> Prior:
+        """For a well of a plate already fitted: the stain differs by ``spread`` from well to well, the width of the
+        peaks by 10 %, the ratio by 1 %. With 100 nuclei the plate decides, with 1,000 the well does."""
+        return cls(expected=plate, two_n_sd=spread, cv_sd=0.1, ratio_sd=0.01, s_shape_sd=0.2)
 
     def parameters(self) -> tuple[Floats, Floats]:
         """Prior means and precisions of the fit's 17 parameters; those of a wave say little."""
@@ -179,7 +179,7 @@ def _result(
         model=model,
         weights=weights,
         n=round(float(counts.sum())),
-        misfit=distance(counts, weights @ model.shapes()),
+        misfit=distance(counts, weights @ model.shapes(), model),
         height=height,
         sd=_standard_deviations(weights, information),
     )
@@ -193,9 +193,11 @@ def _standard_deviations(weights: Floats, information: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(np.diag(slopes @ covariance @ slopes.T), 0.0)))
 
 
-def distance(counts: Floats, density: Floats) -> float:
-    """Largest difference between the cumulative histograms (B,) of nuclei and model (Kolmogorov-Smirnov)."""
-    return float(np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(density)).max())
+def distance(counts: Floats, density: Floats, model: PhaseModel) -> float:
+    """Largest difference between the cumulative histograms (B,) of nuclei and model (Kolmogorov-Smirnov), up to where
+    G2M ends: how nuclei above 4N are spread says nothing of the phases below."""
+    last = int(np.searchsorted(EDGES_N, model.two_n * model.four_n_ratio * (1 + 2 * model.cv)))
+    return float(np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(density))[:last].max())
 
 
 def _shares(logarithms: Floats) -> Floats:
