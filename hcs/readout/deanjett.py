@@ -84,6 +84,8 @@ class CycleFit:
     n: int
     misfit: float
     """Distance between the cumulative histograms of nuclei and model, 0 to 1; see ``distance``."""
+    misfit_below: float = 0.0
+    """The same with the nuclei below G1."""
     height: float = float("nan")
     """Log posterior density at the fit, by which fits of one histogram compare; NaN where there is no prior."""
     sd: Floats | None = None
@@ -180,6 +182,7 @@ def _result(
         weights=weights,
         n=round(float(counts.sum())),
         misfit=distance(counts, weights @ model.shapes(), model),
+        misfit_below=distance(counts, weights @ model.shapes(), model, below=True),
         height=height,
         sd=_standard_deviations(weights, information),
     )
@@ -193,11 +196,13 @@ def _standard_deviations(weights: Floats, information: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(np.diag(slopes @ covariance @ slopes.T), 0.0)))
 
 
-def distance(counts: Floats, density: Floats, model: PhaseModel) -> float:
-    """Largest difference between the cumulative histograms (B,) of nuclei and model (Kolmogorov-Smirnov), up to where
-    G2M ends: how nuclei above 4N are spread says nothing of the phases below."""
+def distance(counts: Floats, density: Floats, model: PhaseModel, *, below: bool = False) -> float:
+    """Largest difference between the cumulative histograms (B,) of nuclei and model (Kolmogorov-Smirnov), from where G1
+    begins (or from 0, ``below``) to where G2M ends: how the nuclei outside are spread says nothing of the phases in
+    between."""
+    first = 0 if below else int(np.searchsorted(EDGES_N, model.two_n * (1 - 2 * model.cv)))
     last = int(np.searchsorted(EDGES_N, model.two_n * model.four_n_ratio * (1 + 2 * model.cv)))
-    return float(np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(density))[:last].max())
+    return float(np.abs(np.cumsum(counts[first:last]) / counts.sum() - np.cumsum(density[first:last])).max(initial=0.0))
 
 
 def _shares(logarithms: Floats) -> Floats:

@@ -15,13 +15,17 @@ from hcs.readout.watson import fit_watson
 
 _USUAL_CV = 0.08
 _KOLMOGOROV = 1.36  # over sqrt(n): the distance that chance exceeds in 5 % of samples
-_CONFLICT = 3.0  # standard deviations from what the plate lets expect of a well, from which the plate is left aside
-_SUSPECT = 1.5  # of them, from which a wave in S is looked for
+_SUSPECT = 1.5  # standard deviations from what the plate lets expect of a well, from which other fits are tried
 _CLEAR_GAIN, _NO_GAIN = 6.0, 3.0  # of log posterior by a wave: above, there is one; below, there is none
 _SAME = 0.05  # fractions that differ by less are one reading
-_AWAY = 2.5  # spreads of the plate's 2N peaks, from which a peak needs a second one beside it
+_BELOW_MISFITS = 3.0  # times the largest misfit, with the nuclei below G1 counted
+_AWAY = 3.0  # spreads of the plate's 2N peaks, from which a peak needs a second one beside it
+_FAR = 0.1  # from the plate's 2N peak, from where it does in any case, however much the plate's wells differ
 _PAIR, _PAIR_NUCLEI = 0.02, 8.0  # G2M nuclei that make a second peak, as a fraction and as a number
 _SMEARED = 0.07  # of S: a wider wave is no wave but an S phase of another shape
+_HIDDEN = 2.0  # times the S seen beside a peak, that may be under it beyond what is thought
+_MIDDLE_OF_S = 0.1  # from the middle of S, within which S crowds beside no peak
+_CROWDED = 0.03  # fraction of S under a peak, from which S of another shape than the plate's is not told
 _EDGE = 0.05  # of S: nearer to a peak no wave is looked for
 _WATSON_APART = 0.05  # by which the two models may differ, beyond chance
 _LEAST_FOR_SPREAD = 50  # nuclei of a well whose peak's place is counted
@@ -111,7 +115,7 @@ def fit_well(
     counts = bin_content(content)
     fit = _fit_well(counts, plate, spread)
     if isinstance(fit, CycleFit):
-        fit = _accepted(fit, settings) if fit.model.wave else _stained(fit, spread) or _accepted(fit, settings)
+        fit = _accepted(fit, settings, spread)
     return CycleFits(
         deanjett=fit,
         watson=_beside(_watson(counts, plate, settings), fit),
@@ -125,7 +129,7 @@ def _fit_well(counts: Floats, plate: PhaseModel, spread: float) -> CycleFit | st
 
     The plain model comes first. Where it leaves something unexplained, lies away from the plate's peak or is wider, a
     wave in S is tried: cells held in early S make one peak at 2.2 to 2.5 N, which a plain model calls G1. Where
-    neither explains the nuclei, the peaks are plainly not as wide as the plate's, and decide alone.
+    the peaks are plainly not as wide as the plate's, they decide alone.
     """
     prior = Prior.of_well(plate, spread=spread)
     fit = fit_cycle(counts, prior)
@@ -134,20 +138,19 @@ def _fit_well(counts: Floats, plate: PhaseModel, spread: float) -> CycleFit | st
     apart = abs(np.log(fit.model.four_n_ratio / plate.four_n_ratio)) / prior.ratio_sd
     if max(away, wider, apart) < _SUSPECT and _explained(counts, fit):
         return fit
+    if wider > _SUSPECT:
+        free = fit_cycle(counts, replace(prior, cv_sd=1.0))
+        fit = free if free.height > fit.height + _NO_GAIN else fit
     wave = fit_wave(counts, prior, places=_places(counts, plate))
     gain = wave.height - fit.height
     if gain > _CLEAR_GAIN:
-        if max(wider, apart) > _CONFLICT:
-            free = fit_cycle(counts, replace(prior, cv_sd=1.0))
-            if wave.misfit > free.misfit:
-                return free
         return wave
     if gain > _NO_GAIN and np.abs(wave.weights - fit.weights).max() > _SAME:
         return (
             f"the nuclei can be read in two ways: G1 {fit.weights[1]:.0%} and S {fit.weights[2]:.0%}, or G1 "
             f"{wave.weights[1]:.0%} and S {wave.weights[2]:.0%} with cells that stand together at {_stand(wave):.1f} N"
         )
-    return fit_cycle(counts, replace(prior, cv_sd=1.0)) if wider > _CONFLICT else fit
+    return fit
 
 
 def _places(counts: Floats, plate: PhaseModel) -> list[float]:
@@ -162,7 +165,7 @@ def _explained(counts: Floats, fit: CycleFit) -> bool:
     """Whether the histogram differs from the model by no more than chance, or by too little to matter (chi-square)."""
     expected = counts.sum() * (fit.weights @ fit.model.shapes())
     upto = bin_of(np.array([_top_n(fit.model)]))[0]
-    group = np.floor(np.cumsum(expected[:upto]) / _LEAST_EXPECTED).astype(np.intp)
+    _, group = np.unique(np.floor(np.cumsum(expected[:upto]) / _LEAST_EXPECTED), return_inverse=True)
     seen, thought = np.bincount(group, counts[:upto]), np.bincount(group, expected[:upto])
     square = float(((seen - thought) ** 2 / np.maximum(thought, 1.0)).sum())
     freedom = max(seen.size - _FITTED, 1)
@@ -185,7 +188,7 @@ def _stained(fit: CycleFit, spread: float) -> str:
     """Why a peak away from the plate's cannot be called 2N: there is no second one that would show that the stain
     differs; empty where there is, or where the peak lies where the plate's does."""
     away = float(np.log(fit.model.two_n / 2))
-    if abs(away) <= _AWAY * spread or fit.weights[3] >= max(_PAIR, _PAIR_NUCLEI / fit.n):
+    if abs(away) <= min(_AWAY * spread, _FAR) or fit.weights[3] >= max(_PAIR, _PAIR_NUCLEI / fit.n):
         return ""
     return (
         f"the highest peak lies at {fit.model.two_n:.2f} N, {abs(np.expm1(away)):.0%} "
@@ -209,12 +212,12 @@ def spread_of(contents: Sequence[Floats], plate: PhaseModel) -> float:
 
 def margins(fit: CycleFit) -> Floats:
     """Half-widths (5,) of what a fit leaves open about the fractions: chance and model (95 %), and with them the S
-    cells that may be there under G1 and G2M, or not: as many as S has beside each peak, over two standard deviations
-    of it. NaN for a fit without standard deviations."""
+    cells under G1 and G2M, which no histogram shows: S as dense as beside each peak, over two standard deviations of
+    it, may be twice as much more or none. NaN for a fit without standard deviations."""
     if fit.sd is None:
         return np.full(len(PHASES), np.nan)
     early, late = unseen(fit)
-    hidden = np.array([0.0, early, early + late, late, 0.0])
+    hidden = _HIDDEN * np.array([0.0, early, early + late, late, 0.0])
     return np.asarray(np.hypot(1.96 * fit.sd, hidden))
 
 
@@ -231,15 +234,19 @@ def unseen(fit: CycleFit) -> tuple[float, float]:
     return float(early), float(late)
 
 
-def _accepted(fit: CycleFit, settings: ReadoutSettings) -> CycleFit | str:
-    """The fit, or why it is refused."""
+def _accepted(fit: CycleFit, settings: ReadoutSettings, spread: float | None = None) -> CycleFit | str:
+    """The fit, or why it is refused; ``spread`` is that of the plate's 2N peaks, for a well."""
     reason = _no_peak(fit) or unclear(fit, settings)
-    excess = fit.misfit - _KOLMOGOROV / np.sqrt(fit.n)
-    if not reason and excess > settings.cycle.max_misfit:
-        reason = (
-            f"the model does not describe the nuclei: their cumulative histograms are {fit.misfit:.2f} apart, at most "
-            f"{settings.cycle.max_misfit:g} beyond chance allowed; the stain may have failed"
-        )
+    chance = _KOLMOGOROV / np.sqrt(fit.n)
+    most = settings.cycle.max_misfit
+    for misfit, limit in ((fit.misfit, most), (fit.misfit_below, _BELOW_MISFITS * most)):
+        if not reason and misfit - chance > limit:
+            reason = (
+                f"the model does not describe the nuclei: their cumulative histograms are {misfit:.2f} apart, at most "
+                f"{limit:g} beyond chance allowed; the stain may have failed"
+            )
+    if spread is not None and not fit.model.wave:
+        reason = reason or _stained(fit, spread)
     return reason or _open(fit, settings) or fit
 
 
@@ -255,12 +262,13 @@ def _open(fit: CycleFit, settings: ReadoutSettings) -> str:
             f"uncertain by {100 * beyond:.0f} points (standard deviation), at most "
             f"{100 * settings.cycle.max_uncertainty:g} allowed"
         )
-    hidden = max(unseen(fit))
-    if hidden > settings.cycle.max_uncertainty:
-        peak = "G1" if unseen(fit)[0] == hidden else "G2M"
+    early = fit.model.wave_place < 0.5
+    hidden = unseen(fit)[0 if early else 1]
+    if hidden > _CROWDED and abs(fit.model.wave_place - 0.5) > _MIDDLE_OF_S:
+        peak = "G1" if early else "G2M"
         return (
             f"S is not spread as on the plate but crowds beside {peak}, where {100 * hidden:.0f} points of it cannot be "
-            f"told from {peak}; at most {100 * settings.cycle.max_uncertainty:g} allowed"
+            f"told from {peak}; at most {100 * _CROWDED:g} allowed"
         )
     return ""
 
@@ -268,6 +276,11 @@ def _open(fit: CycleFit, settings: ReadoutSettings) -> str:
 def _no_peak(fit: CycleFit) -> str:
     """Why a fit has no peak; empty where it has one."""
     in_peaks = float(fit.weights[1] + fit.weights[3])
+    if in_peaks < _LEAST_IN_PEAKS and fit.model.wave * fit.weights[2] > _LEAST_IN_PEAKS:
+        return (
+            f"no peak but one at {_stand(fit):.2f} N: G1 and G2M hold {in_peaks:.0%} of the nuclei, at least "
+            f"{_LEAST_IN_PEAKS:.0%} needed to tell cells that stand in S from another stain"
+        )
     if in_peaks < _LEAST_IN_PEAKS:
         return f"no peak: G1 and G2M hold {in_peaks:.0%} of the nuclei, at least {_LEAST_IN_PEAKS:.0%} needed"
     middles = fit.model.two_n * np.array([1, fit.model.four_n_ratio])

@@ -1,8 +1,9 @@
-"""Plate maps as files: CSV and Parquet."""
+"""Plate maps as files: CSV, Excel workbooks and Parquet."""
 
 from __future__ import annotations
 
-from io import BytesIO, StringIO
+from dataclasses import replace
+from io import BytesIO
 
 import pandas as pd
 import pyarrow as pa
@@ -10,49 +11,59 @@ import pyarrow as pa
 from hcs.errors import PlateError
 from hcs.plate.platemap import PlateMap
 from hcs.store.atomic import write_text
-from hcs.store.location import Location, Url, location
+from hcs.store.location import Location, location
+from hcs.store.sheets import read_sheet
 
-_AS_TEXT = {"well": str, "role": str, "compound": str, "unit": str}
+_FORMULA = r"^'*[=+\-@\t\r]"
 
 
 def read_plate_map(path: str | Location) -> PlateMap:
-    """The plate map in a CSV or Parquet file.
+    """The plate map in a CSV, Excel or Parquet file; ``FILE.xlsx#SHEET`` names a sheet other than the first.
 
-    Only empty cells count as missing: a compound may be called NA. Columns other than the known ones keep the type that
-    the file gives them. Raises PlateError where the file is missing, unreadable, empty, or not a plate map.
+    Cells are read as text, so that ``000001`` and ``NA`` stay what they are, and what must be a number becomes one; see
+    `PlateMap.from_table`. ``understood`` begins with how the file was read. Raises PlateError where the file is missing,
+    unreadable, empty, or not a plate map.
     """
+    name, _, sheet = str(path).partition("#")
     file = location(path)
+    if sheet and not file.is_file():
+        file = location(name)
+    else:
+        sheet = ""
     try:
-        frame = _read_frame(file)
-    except FileNotFoundError as error:
+        content = file.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise PlateError(f"no such plate map: {file}; check the path") from error
-    except pd.errors.EmptyDataError as error:
-        raise PlateError(
-            f"plate map {file} is empty; write a header with well and role, then one row a well"
-        ) from error
-    except (OSError, ValueError, pa.ArrowException) as error:
-        kind = "Parquet" if file.suffix.lower() in (".parquet", ".pq") else "CSV"
-        raise PlateError(f"plate map {file} cannot be read as {kind} ({error}); save it as CSV or Parquet") from error
-    return PlateMap.from_frame(frame, str(file))
+    except OSError as error:
+        raise PlateError(f"plate map {file} cannot be read ({error}); check the path and its permissions") from error
+    if not content.strip():
+        raise PlateError(f"plate map {file} is empty; write a header with well and role, then one row a well")
+    if file.suffix.lower() in (".parquet", ".pq"):
+        found, kind, notes = PlateMap.from_frame(_parquet(content, file), str(file)), "Parquet", ()
+    else:
+        cells = read_sheet(content, str(file), sheet or None)
+        found = PlateMap.from_cells(cells.rows, str(file), semicolons=cells.semicolons)
+        kind, notes = cells.kind, cells.notes
+    return replace(found, understood=(f"{file.name} ({kind})", *found.understood), notes=(*notes, *found.notes))
 
 
 def write_plate_map(path: str | Location, plate_map: PlateMap) -> None:
-    """Write a plate map as CSV, such that `read_plate_map` gives it back; ResultsError where it cannot be written."""
-    write_text(location(path), plate_map.frame.to_csv(index=False, lineterminator="\n"))
+    """Write a plate map as CSV, such that `read_plate_map` gives it back; ResultsError where it cannot be written.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, which reading takes off again.
+    """
+    frame = plate_map.frame
+    texts = {
+        name: frame[name].astype(object).where(frame[name].isna(), frame[name].astype(str))
+        for name in frame.columns
+        if not pd.api.types.is_numeric_dtype(frame[name])
+    }
+    escaped = {name: column.mask(column.astype(str).str.match(_FORMULA), "'" + column.astype(str)) for name, column in texts.items()}
+    write_text(location(path), frame.assign(**escaped).to_csv(index=False, lineterminator="\n"))
 
 
-def _read_frame(file: Location) -> pd.DataFrame:
-    if file.suffix.lower() in (".parquet", ".pq"):
-        return pd.read_parquet(BytesIO(file.read_bytes()) if isinstance(file, Url) else file)
-    # Spreadsheets put a BOM before UTF-8, and separate by semicolons where the comma is the decimal sign.
-    text = file.read_text(encoding="utf-8-sig")
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)
-    return pd.read_csv(
-        StringIO(text),
-        sep=separator,
-        dtype=_AS_TEXT,
-        keep_default_na=False,
-        na_values=[""],
-        skipinitialspace=True,
-    )
+def _parquet(content: bytes, file: Location) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(BytesIO(content))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise PlateError(f"plate map {file} cannot be read as Parquet ({error}); save it as CSV or Parquet") from error
