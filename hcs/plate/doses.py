@@ -102,7 +102,8 @@ def read_doses(
 def _united(unit: str, header: str, well: WellId, source: str) -> str:
     if unit and canonical_unit(unit).text != header:
         raise PlateError(
-            f"plate map {source}: well {well} has unit {unit!r}, but the name of the dose column says {header}; keep one"
+            f"plate map {source}: well {well} has unit {unit!r}, but the name of the dose column says {header}: keep "
+            "one"
         )
     return unit or header
 
@@ -127,7 +128,9 @@ def one_unit(doses: Doses, compounds: Sequence[str]) -> Doses:
                 if factor is not None and factor != 1:
                     values[i] = float(f"{values[i] * float(factor):.12g}")
                     units[i], shown[i] = target, _shown_as(target, shown, units)
-            converted.append(f"{compound or 'wells without a compound'} ({', '.join(u.text for u in own)}) in {target.text}")
+            converted.append(
+                f"{compound or 'wells without a compound'} ({', '.join(u.text for u in own)}) in {target.text}"
+            )
         kinds = dict.fromkeys(shown[i] for i in rows)
         if compound and len({units[i].kind for i in rows}) > 1:
             apart.append(f"{compound} ({', '.join(kinds)})")

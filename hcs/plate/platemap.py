@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from hcs.errors import PlateError
@@ -42,7 +41,9 @@ class PlateMap:
         """The plate map in a table with a row a well; see ``from_table``. Values are taken as the texts that they are
         written as, NaN as empty."""
         header = tuple(str(name).strip() for name in frame.columns)
-        columns = [[str(value).strip() if pd.notna(value) else "" for value in frame.iloc[:, k]] for k in range(len(header))]
+        columns = [
+            [str(value).strip() if pd.notna(value) else "" for value in frame.iloc[:, k]] for k in range(len(header))
+        ]
         rows = [(i, tuple(column[i - 1] for column in columns)) for i in range(1, len(frame) + 1)]
         return cls.from_table(Table(header=header, rows=tuple(rows)), source)
 
@@ -58,8 +59,9 @@ class PlateMap:
 
         Columns may have other usual names (`hcs.plate.headers.NAMES`), roles other words, wells any spelling; units are
         brought to one spelling, doses of one compound to one unit, and those that differ by less than 1 % to one. Each
-        of that is said in ``understood`` and ``notes``. Without a role column every well is a sample. Raises PlateError,
-        naming ``source``, for no wells, a well that is none or given twice, an unknown role, a dose that is no number.
+        of that is said in ``understood`` and ``notes``. Without a role column every well is a sample. Raises
+        PlateError, naming ``source``, for no wells, a well that is none or given twice, an unknown role, a dose that is
+        no number.
         """
         columns = _columns(table, source)
         if not table.rows:
@@ -78,7 +80,7 @@ class PlateMap:
         further = {
             name: _typed([row[k] for _, row in table.rows]) for k, name in enumerate(table.header) if k not in used
         }
-        frame = pd.concat([pd.DataFrame(known), pd.DataFrame(_renamed(further))], axis=1)
+        frame = pd.DataFrame(known | _renamed(further))
         order = sorted(range(len(wells)), key=lambda i: wells[i])
         frame = frame.iloc[order].reset_index(drop=True)
         notes = (*table.notes, *_passed_over(table, columns), *role_notes, *compound_notes, *doses.notes)
@@ -178,7 +180,9 @@ def _roles(
     for text, well in zip(texts, wells, strict=True):
         role = role_of(text)
         if role is None:
-            raise PlateError(f"plate map {source}: well {well} has role {text.lower()!r}; a role is one of {', '.join(ROLES)}")
+            raise PlateError(
+                f"plate map {source}: well {well} has role {text.lower()!r}; a role is one of {', '.join(ROLES)}"
+            )
         if text.casefold() != role:
             words[text] = role
         roles.append(role)
@@ -195,7 +199,7 @@ def _look_for_roles(table: Table, columns: dict[str, tuple[int, str]], source: s
             raise PlateError(f"plate map {source} has no column role, but {name!r} holds roles; rename it to role")
 
 
-def _typed(texts: list[str]) -> list[object] | npt.NDArray[np.int64] | npt.NDArray[np.float64]:
+def _typed(texts: list[str]) -> object:
     """A further column: numbers where every cell is a plain one (``007`` and ``1E2`` are none), else texts."""
     if texts and all(_INTEGER.fullmatch(text) for text in texts):
         return np.array([int(text) for text in texts], dtype=np.int64)
@@ -247,7 +251,9 @@ def _doses_line(frame: pd.DataFrame) -> list[str]:
     for unit, rows in dosed.groupby("unit", sort=False):
         low, high = rows["dose"].min(), rows["dose"].max()
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        parts.append(f"{rows['dose'].nunique()} doses, {span} {unit}".strip() if low != high else f"one dose, {span} {unit}".strip())
+        parts.append(
+            f"{rows['dose'].nunique()} doses, {span} {unit}".strip()
+            if low != high
+            else f"one dose, {span} {unit}".strip()
+        )
     return ["; ".join(parts)] if parts else []
-
-

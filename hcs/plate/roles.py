@@ -8,8 +8,28 @@ ROLES = ("negative", "positive", "sample", "empty")
 """What a well can be on a plate map."""
 
 _WORDS = {
-    "negative": ("negative", "neg", "negcon", "negctrl", "negcontrol", "negativecontrol", "negativectrl", "nc", "ncontrol"),
-    "positive": ("positive", "pos", "poscon", "posctrl", "poscontrol", "positivecontrol", "positivectrl", "pc", "pcontrol"),
+    "negative": (
+        "negative",
+        "neg",
+        "negcon",
+        "negctrl",
+        "negcontrol",
+        "negativecontrol",
+        "negativectrl",
+        "nc",
+        "ncontrol",
+    ),
+    "positive": (
+        "positive",
+        "pos",
+        "poscon",
+        "posctrl",
+        "poscontrol",
+        "positivecontrol",
+        "positivectrl",
+        "pc",
+        "pcontrol",
+    ),
     "sample": ("sample", "samples", "compound", "treated", "treatment", "trt", "test", "testcompound", "testsample"),
     "empty": ("empty", "unused", "notused", "none", "emptywell"),
 }

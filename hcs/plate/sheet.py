@@ -63,7 +63,9 @@ def _listed(filled: list[Row], at: int) -> Table:
     kept = [k for k in range(width) if header[k] or any(cells[k] for _, cells in padded)]
     notes = []
     if titles:
-        lines = f"row {titles[0][0]} is a title" if len(titles) == 1 else f"{len(titles)} rows before the header are titles"
+        lines = (
+            f"row {titles[0][0]} is a title" if len(titles) == 1 else f"{len(titles)} rows before the header are titles"
+        )
         notes.append(f"{lines}, not read: {_short(' '.join(filter(None, titles[0][1])))!r}")
     nameless = [k for k in kept if not header[k]]
     if nameless:
@@ -141,12 +143,12 @@ def _joined(grids: list[_Grid], source: str) -> Table:
     first = grids[0].rows[0]
     rows = tuple((first, (well, *[grid.values.get(well, "") for grid in grids])) for well in wells)
     blocks = ", ".join(f"{grid.name} (rows {grid.rows[0]} to {grid.rows[1]})" for grid in grids)
-    return Table(header=("well", *names), rows=rows, notes=(f"read as blocks of the plate's shape: {blocks}",), from_grids=True)
+    return Table(
+        header=("well", *names), rows=rows, notes=(f"read as blocks of the plate's shape: {blocks}",), from_grids=True
+    )
 
 
 def _by_place(well: str) -> tuple[int, int]:
     letters = re.match(r"[A-Z]+", well)
     assert letters is not None
     return row_index(letters[0]), int(well[letters.end() :])
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from hcs.readout.phases import PHASES, Floats, bin_of
 from hcs.readout.settings import ReadoutSettings
 
 _NO_PEAK = "no usable 2N peak"
+_PAIRED: Floats = np.array([0.15, 0.06])  # G1 and G2M of a well that has both peaks
+_FEWEST_PAIRED = 3  # such wells
+_STANDING = 0.06  # logarithm, by which they must differ from the plate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +83,10 @@ def find_cycle(
 
     Limits of the gates, the plate's model and the sensor's threshold come from the nuclei that the 2N ``peak`` was
     found in, usually the negative controls; each well is then fitted by itself, with the plate's model as its prior.
-    Without a usable peak every fit is refused for that reason. ``dna`` names the DNA channel, to watch its saturation.
-    Only the few columns needed are read. Raises ResultsError for nuclei of a well not among ``wells``.
+    The peak is no longer usable where the other wells agree that it is not 2N, as where the negative controls
+    themselves are held in S. Without a usable peak every fit is refused for that reason. ``dna`` names the DNA channel,
+    to watch its saturation. Only the few columns needed are read. Raises ResultsError for nuclei of a well not among
+    ``wells``.
     """
     well = well_codes(nuclei["Metadata_Well"], wells)
     content_n = peak.content_n(numbers(nuclei, DNA_CONTENT))
@@ -97,6 +102,11 @@ def find_cycle(
     )
     gated = np.bincount(well[left_out], minlength=len(wells))
     fits = _of_wells(content_n, singles, gated, plate, settings, clipped=saturated_rows(nuclei, dna))
+    standing = _standing(plate, fits, [bool(source[rows].any()) for rows in singles])
+    if standing:
+        return find_cycle(
+            nuclei, wells, plate_map, settings, peak=replace(peak, usable=False, reason=standing), dna=dna
+        )
     sensor = None
     if SENSOR_RATIO in nuclei:
         sensor = find_sensor_gate(
@@ -147,5 +157,29 @@ def _of_wells(
         content = content_n[rows]
         saturated = float(clipped[rows].mean()) if clipped is not None and rows.size else float("nan")
         finite = content[np.isfinite(content)]
-        fits.append(fit_well(finite, plate.deanjett.model, settings, gated=int(n), saturated=saturated))
+        model, spread = plate.deanjett.model, plate.spread
+        fits.append(fit_well(finite, model, settings, gated=int(n), saturated=saturated, spread=spread))
     return fits
+
+
+def _standing(plate: CycleFits, fits: list[CycleFits], sources: list[bool]) -> str:
+    """Why the 2N peak of the wells it was found in (``sources``) is none: they have no second peak, and the other wells
+    that have two agree on another place, so that these cells stand together in S; empty otherwise."""
+    fit = plate.deanjett
+    if isinstance(fit, str) or fit.weights[3] >= _PAIRED[1]:
+        return ""
+    others = [
+        float(np.log(other.deanjett.model.two_n / 2))
+        for other, source in zip(fits, sources, strict=True)
+        if not source and isinstance(other.deanjett, CycleFit) and (other.deanjett.weights[[1, 3]] > _PAIRED).all()
+    ]
+    if len(others) < _FEWEST_PAIRED:
+        return ""
+    away = float(np.median(others))
+    if abs(away) <= max(3 * plate.spread, _STANDING):
+        return ""
+    return (
+        f"the cells that it was looked for in have one peak, {abs(np.expm1(-away)):.0%} "
+        f"{'below' if away > 0 else 'above'} the 2N peak of {len(others)} other wells that have a 4N peak as well: "
+        "they stand together in S, or are stained otherwise; name other negative controls"
+    )

@@ -32,6 +32,7 @@ _WEIGHT_SD = 10.0  # of the log weights' prior: keeps a phase without a nucleus 
 _BELOW_SD = 1.0  # of sub-G1's log shares
 _LARGEST_STEP = 2.0  # of any parameter, each being a logarithm
 _CONVERGED = 1e-3  # gain in log-likelihood below which a fit ends
+_ROUGHLY = 0.3  # the same while the best of several starts is looked for
 _MOST_STEPS = 60
 
 Indices = npt.NDArray[np.intp]
@@ -113,8 +114,8 @@ def fit_cycle(counts: Floats, prior: Prior, *, ratios: tuple[float, ...] = ()) -
     for ratio in ratios:
         starts.append(start.copy())
         starts[-1][_PEAKS.start + 2] = np.log(ratio)
-    tops = [_climb(point, counts, mean, precision, _PLAIN) for point in starts]
-    return _result(max(tops, key=lambda top: top[1]), counts, mean, precision, _PLAIN)
+    tops = [_climb(point, counts, _Known(mean, precision, _PLAIN)) for point in starts]
+    return _result(max(tops, key=lambda top: top[1]), counts, _PLAIN)
 
 
 def fit_wave(counts: Floats, prior: Prior, *, places: Sequence[float]) -> CycleFit:
@@ -123,20 +124,30 @@ def fit_wave(counts: Floats, prior: Prior, *, places: Sequence[float]) -> CycleF
     mean, precision = prior.parameters()
     start = mean.copy()
     start[_WEIGHTS] = np.log(_WAVE_WEIGHTS)
+    known = _Known(mean, precision, _ALL)
     tops = []
     for place in places:
         start[_WAVE_PLACE] = place
-        tops.append(_climb(start, counts, mean, precision, _ALL))
-    return _result(max(tops, key=lambda top: top[1]), counts, mean, precision, _ALL)
+        tops.append(_climb(start, counts, known, enough=_ROUGHLY))
+    best = max(tops, key=lambda top: top[1])[0]
+    return _result(_climb(best, counts, known), counts, _ALL)
 
 
-def _climb(
-    point: Floats, counts: Floats, mean: Floats, precision: Floats, free: Indices
-) -> tuple[Floats, float, Floats]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a climb goes by: prior means and precisions (17,) of the parameters, and which of them are free (F,)."""
+
+    mean: Floats
+    precision: Floats
+    free: Indices
+
+
+def _climb(point: Floats, counts: Floats, known: _Known, *, enough: float = _CONVERGED) -> tuple[Floats, float, Floats]:
     """The top of the log posterior next to a point, its height, and the expected information (F, F) of the ``free``
-    parameters there."""
+    parameters there; steps that gain less than ``enough`` end the climb."""
+    free = known.free
     parts = _parts(point[_PEAKS], waves=free.size == _ALL.size)
-    value, gradient, information = _slopes(point, parts, counts, mean, precision, free)
+    value, gradient, information = _slopes(point, parts, counts, known)
     damping = 1e-3
     for _ in range(_MOST_STEPS):
         damped = information + damping * np.diag(np.diag(information))
@@ -144,7 +155,7 @@ def _climb(
         trial[free] += np.clip(np.linalg.solve(damped, gradient), -_LARGEST_STEP, _LARGEST_STEP)
         trial[_PEAKS] = np.clip(trial[_PEAKS], _LOWEST, _HIGHEST)
         parts = _parts(trial[_PEAKS], waves=free.size == _ALL.size)
-        height = _log_posterior(trial, parts, counts, mean, precision, free)
+        height = _log_posterior(trial, parts, counts, known)
         if height < value:
             damping *= 10
             if damping > 1e6:
@@ -152,15 +163,13 @@ def _climb(
             continue
         gain, point, damping = height - value, trial, max(damping / 10, 1e-6)
         value = height
-        if gain < _CONVERGED:
+        if gain < enough:
             break
-        value, gradient, information = _slopes(point, parts, counts, mean, precision, free)
+        value, gradient, information = _slopes(point, parts, counts, known)
     return point, value, information
 
 
-def _result(
-    top: tuple[Floats, float, Floats], counts: Floats, mean: Floats, precision: Floats, free: Indices
-) -> CycleFit:
+def _result(top: tuple[Floats, float, Floats], counts: Floats, free: Indices) -> CycleFit:
     point, height, information = top
     two_n, cv, ratio = (float(value) for value in np.exp(point[_PEAKS][:3]))
     in_s = _shares(point[_S])
@@ -230,19 +239,17 @@ def _phases(point: Floats, parts: Floats) -> Floats:
     return phases_of(parts, _shares(point[_BELOW]), _shares(point[_S]))
 
 
-def _log_posterior(
-    point: Floats, parts: Floats, counts: Floats, mean: Floats, precision: Floats, free: Indices
-) -> float:
+def _log_posterior(point: Floats, parts: Floats, counts: Floats, known: _Known) -> float:
     """Log posterior at a point whose ``parts`` (10, B) are known, as making them takes longest."""
     density = _shares(point[_WEIGHTS]) @ _phases(point, parts)
-    return float(counts @ np.log(density) - 0.5 * precision[free] @ (point - mean)[free] ** 2)
+    away = (point - known.mean)[known.free]
+    return float(counts @ np.log(density) - 0.5 * known.precision[known.free] @ away**2)
 
 
-def _slopes(
-    point: Floats, parts: Floats, counts: Floats, mean: Floats, precision: Floats, free: Indices
-) -> tuple[float, Floats, Floats]:
+def _slopes(point: Floats, parts: Floats, counts: Floats, known: _Known) -> tuple[float, Floats, Floats]:
     """Log posterior, its gradient (F,) and its expected information (F, F) by the ``free`` parameters, at a point of
     known ``parts`` (10, B)."""
+    free, precision = known.free, known.precision[known.free]
     weights, phases = _shares(point[_WEIGHTS]), _phases(point, parts)
     density = weights @ phases
     jacobian = np.empty((len(point), EDGES_N.size - 1))
@@ -259,8 +266,8 @@ def _slopes(
             nudged = _parts(peaks, waves=free.size == _ALL.size)
             jacobian[_PEAKS.start + i] = (weights @ _phases(point, nudged) - density) / nudge
     jacobian = jacobian[free]
-    away = (point - mean)[free]
-    value = float(counts @ np.log(density) - 0.5 * precision[free] @ away**2)
-    gradient = jacobian @ (counts / density) - precision[free] * away
-    information = (jacobian * (counts.sum() / density)) @ jacobian.T + np.diag(precision[free])
+    away = (point - known.mean)[free]
+    value = float(counts @ np.log(density) - 0.5 * precision @ away**2)
+    gradient = jacobian @ (counts / density) - precision * away
+    information = (jacobian * (counts.sum() / density)) @ jacobian.T + np.diag(precision)
     return value, gradient, information

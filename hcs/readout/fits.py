@@ -148,7 +148,8 @@ def _fit_well(counts: Floats, plate: PhaseModel, spread: float) -> CycleFit | st
     if gain > _NO_GAIN and np.abs(wave.weights - fit.weights).max() > _SAME:
         return (
             f"the nuclei can be read in two ways: G1 {fit.weights[1]:.0%} and S {fit.weights[2]:.0%}, or G1 "
-            f"{wave.weights[1]:.0%} and S {wave.weights[2]:.0%} with cells that stand together at {_stand(wave):.1f} N"
+            f"{wave.weights[1]:.0%} and S {wave.weights[2]:.0%} with cells that stand together at "
+            f"{place_of_wave(wave):.1f} N"
         )
     return fit
 
@@ -169,7 +170,7 @@ def _explained(counts: Floats, fit: CycleFit) -> bool:
     seen, thought = np.bincount(group, counts[:upto]), np.bincount(group, expected[:upto])
     square = float(((seen - thought) ** 2 / np.maximum(thought, 1.0)).sum())
     freedom = max(seen.size - _FITTED, 1)
-    return square - freedom < max(_CHANCE * np.sqrt(2 * freedom), _LITTLE * fit.n)
+    return bool(square - freedom < max(_CHANCE * np.sqrt(2 * freedom), _LITTLE * fit.n))
 
 
 def _top_n(model: PhaseModel) -> float:
@@ -178,7 +179,7 @@ def _top_n(model: PhaseModel) -> float:
     return four_n * (1 + 2 * model.cv)
 
 
-def _stand(fit: CycleFit) -> float:
+def place_of_wave(fit: CycleFit) -> float:
     """DNA content of the wave, in N of the plate."""
     model = fit.model
     return model.two_n * (1 + (model.four_n_ratio - 1) * model.wave_place)
@@ -258,7 +259,7 @@ def _open(fit: CycleFit, settings: ReadoutSettings) -> str:
     beyond = float(np.sqrt(np.maximum(fit.sd**2 - chance, 0)).max())
     if beyond > settings.cycle.max_uncertainty:
         return (
-            f"S cells stand together at {_stand(fit):.2f} N, too near a peak to be told from it: fractions are "
+            f"S cells stand together at {place_of_wave(fit):.2f} N, too near a peak to be told from it: fractions are "
             f"uncertain by {100 * beyond:.0f} points (standard deviation), at most "
             f"{100 * settings.cycle.max_uncertainty:g} allowed"
         )
@@ -267,8 +268,8 @@ def _open(fit: CycleFit, settings: ReadoutSettings) -> str:
     if hidden > _CROWDED and abs(fit.model.wave_place - 0.5) > _MIDDLE_OF_S:
         peak = "G1" if early else "G2M"
         return (
-            f"S is not spread as on the plate but crowds beside {peak}, where {100 * hidden:.0f} points of it cannot be "
-            f"told from {peak}; at most {100 * _CROWDED:g} allowed"
+            f"S is not spread as on the plate but crowds beside {peak}, where {100 * hidden:.0f} points of it cannot "
+            f"be told from {peak}; at most {100 * _CROWDED:g} allowed"
         )
     return ""
 
@@ -278,7 +279,7 @@ def _no_peak(fit: CycleFit) -> str:
     in_peaks = float(fit.weights[1] + fit.weights[3])
     if in_peaks < _LEAST_IN_PEAKS and fit.model.wave * fit.weights[2] > _LEAST_IN_PEAKS:
         return (
-            f"no peak but one at {_stand(fit):.2f} N: G1 and G2M hold {in_peaks:.0%} of the nuclei, at least "
+            f"no peak but one at {place_of_wave(fit):.2f} N: G1 and G2M hold {in_peaks:.0%} of the nuclei, at least "
             f"{_LEAST_IN_PEAKS:.0%} needed to tell cells that stand in S from another stain"
         )
     if in_peaks < _LEAST_IN_PEAKS:

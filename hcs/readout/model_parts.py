@@ -18,11 +18,10 @@ _BERNSTEIN /= _BERNSTEIN.sum(axis=1, keepdims=True)
 
 
 @numba.njit(cache=True, nogil=True)
-def model_parts(
-    edges: Floats, cv: float, four_n_ratio: float, two_n: float, wave_place: float, wave_width: float
-) -> Floats:
+def model_parts(edges: Floats, cv: float, four_n_ratio: float, two_n: float, wave: tuple[float, float]) -> Floats:
     """Probability (10, E - 1) of each bin between ``edges`` (E,), even and from 0, in the parts that
-    `hcs.readout.phases.basis` defines. Without a wave (of width 0) its row is 0."""
+    `hcs.readout.phases.basis` defines. ``wave`` is place and width of the one in S, whose row is 0 at a width of 0."""
+    wave_place, wave_width = wave
     four_n = two_n * four_n_ratio
     below, above = two_n * (1 - _WING * cv), four_n * (1 + _WING * cv)
     top = edges[-1]

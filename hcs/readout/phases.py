@@ -71,9 +71,7 @@ def phases_of(parts: Floats, below_shape: Floats, s_shape: Floats) -> Floats:
     return np.concatenate([[below_shape @ parts[:3]], parts[3:4], [s_shape @ parts[4:8]], parts[8:]])
 
 
-def basis(
-    *, cv: float, four_n_ratio: float, two_n: float, wave_place: float = 0.5, wave_width: float = 0.0
-) -> Floats:
+def basis(*, cv: float, four_n_ratio: float, two_n: float, wave_place: float = 0.5, wave_width: float = 0.0) -> Floats:
     """Probability (10, B) of each EDGES_N bin in low, middle and high sub-G1, G1, early, middle and late S, the wave in
     S, G2M, and above 4N.
 
@@ -87,7 +85,7 @@ def basis(
     # Compiled functions take half a second to import, which a plate without DNA saves.
     from hcs.readout.model_parts import model_parts  # noqa: PLC0415
 
-    return np.maximum(model_parts(EDGES_N, cv, four_n_ratio, two_n, wave_place, wave_width), _FLOOR)
+    return np.maximum(model_parts(EDGES_N, cv, four_n_ratio, two_n, (float(wave_place), float(wave_width))), _FLOOR)
 
 
 def fit_weights(counts: Floats, shapes: Floats, *, start: Floats | None = None, steps: int = 500) -> Floats:

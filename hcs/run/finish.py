@@ -24,6 +24,7 @@ from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.run.new_map import MAP_FILE, NewMap, put_map
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.report import READOUT_RECORD, report_columns, write_report
@@ -50,17 +51,20 @@ def finish(
     *,
     exclude_flagged: bool = False,
     submit: Submit | None = None,
+    new_map: NewMap | None = None,
 ) -> Readouts:
     """Make the readout tables, columns.csv, readout.json, report.html and figures/ of a results folder; for one in a
     store this happens in a copy on disk.
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
-    of image quality out, whatever they say. Pictures of the page are made beside the tables: by idle workers, if
-    ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
+    of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map. Pictures of the page
+    are made beside the tables: by idle workers, if ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
     not done count as pending.
     """
     with local_copy(out) as folder, one_thread() as aside:
         illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)
+        if new_map is not None:
+            put_map(folder, new_map)
         return _finish(folder, illustrate, settings, exclude_flagged)
 
 
@@ -82,7 +86,7 @@ def _finish(
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
-    map_path = out / "platemap.csv"
+    map_path = out / MAP_FILE
     plate_map = read_plate_map(map_path).frame if map_path.exists() else None
     readouts = make_readouts(
         nuclei,
@@ -107,7 +111,8 @@ def _finish(
         write_frame(out / "duplicates.parquet", seen_twice.table)
     _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
     _write_columns(out, channels, readouts, flagged.fields)
-    write_json(out / READOUT_RECORD, {"settings": asdict(chosen), "notes": list(readouts.notes)})
+    made = {"settings": asdict(chosen), "plate_map": results.record.get("plate_map"), "notes": list(readouts.notes)}
+    write_json(out / READOUT_RECORD, made)
     write_report(out, ahead=pictures, nuclei=every)
     return readouts
 

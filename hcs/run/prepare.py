@@ -16,11 +16,14 @@ from hcs.run.plan import (
     check_plate_map,
     check_readouts,
     check_resumable,
+    check_same_map,
     check_same_pixels,
     controls_first,
+    declared_wells,
     expected_fields,
     identity,
     plain_model,
+    plain_plate_map,
     provenance,
     settle_channels,
 )
@@ -73,17 +76,18 @@ def prepare(
     """
     plate = open_plate(str(location(plate_path).absolute()))
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
-    notes = check_plate_map(plate_map, plate)
+    notes = check_plate_map(plate_map, declared_wells(plate), plate.path)
     keys = expected_fields(plate, wells)
     channels = settle_channels(plate, config.channels, keys)
     model = find_model(config.model, device)
     out = out.absolute()
     given = given_illumination(config, channels)
-    wanted = identity(plate, keys, config, model, plate_map)
+    wanted = identity(plate, keys, config, model)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
     resumed = check_resumable(out, wanted)
     if resumed:
+        check_same_map(out, plate_map)
         check_same_pixels(out, plate, keys, config)
     job = Job(
         plate=plate,
@@ -106,12 +110,13 @@ def prepare(
             "nuclei": channels.names[channels.nuclei],
         },
         "model": plain_model(model),
+        "plate_map": plain_plate_map(plate_map, plate_map_path),
         "fields": [str(key) for key in keys],
         **provenance(device),
     }
     if resumed:
         found = read_json(out / "run.json")
-        record |= {name: found[name] for name in ("nucleus_diameter", "illumination") if name in found}
+        record |= {name: found[name] for name in ("nucleus_diameter", "illumination", "plate_map") if name in found}
     return Prepared(
         job=job,
         keys=keys,

@@ -21,8 +21,8 @@ def read_plate_map(path: str | Location) -> PlateMap:
     """The plate map in a CSV, Excel or Parquet file; ``FILE.xlsx#SHEET`` names a sheet other than the first.
 
     Cells are read as text, so that ``000001`` and ``NA`` stay what they are, and what must be a number becomes one; see
-    `PlateMap.from_table`. ``understood`` begins with how the file was read. Raises PlateError where the file is missing,
-    unreadable, empty, or not a plate map.
+    `PlateMap.from_table`. ``understood`` begins with how the file was read. Raises PlateError where the file is
+    missing, unreadable, empty, or not a plate map.
     """
     name, _, sheet = str(path).partition("#")
     file = location(path)
@@ -39,12 +39,13 @@ def read_plate_map(path: str | Location) -> PlateMap:
     if not content.strip():
         raise PlateError(f"plate map {file} is empty; write a header with well and role, then one row a well")
     if file.suffix.lower() in (".parquet", ".pq"):
-        found, kind, notes = PlateMap.from_frame(_parquet(content, file), str(file)), "Parquet", ()
-    else:
-        cells = read_sheet(content, str(file), sheet or None)
-        found = PlateMap.from_cells(cells.rows, str(file), semicolons=cells.semicolons)
-        kind, notes = cells.kind, cells.notes
-    return replace(found, understood=(f"{file.name} ({kind})", *found.understood), notes=(*notes, *found.notes))
+        found = PlateMap.from_frame(_parquet(content, file), str(file))
+        return replace(found, understood=(f"{file.name} (Parquet)", *found.understood))
+    cells = read_sheet(content, str(file), sheet or None)
+    found = PlateMap.from_cells(cells.rows, str(file), semicolons=cells.semicolons)
+    return replace(
+        found, understood=(f"{file.name} ({cells.kind})", *found.understood), notes=(*cells.notes, *found.notes)
+    )
 
 
 def write_plate_map(path: str | Location, plate_map: PlateMap) -> None:
@@ -58,7 +59,10 @@ def write_plate_map(path: str | Location, plate_map: PlateMap) -> None:
         for name in frame.columns
         if not pd.api.types.is_numeric_dtype(frame[name])
     }
-    escaped = {name: column.mask(column.astype(str).str.match(_FORMULA), "'" + column.astype(str)) for name, column in texts.items()}
+    escaped = {
+        name: column.mask(column.astype(str).str.match(_FORMULA), "'" + column.astype(str))
+        for name, column in texts.items()
+    }
     write_text(location(path), frame.assign(**escaped).to_csv(index=False, lineterminator="\n"))
 
 

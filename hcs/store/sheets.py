@@ -54,7 +54,9 @@ def _csv(content: bytes, source: str) -> Sheet:
         body = StringIO("\n".join(lines[offset:]), newline="")
         rows = [tuple(row) for row in csv.reader(body, delimiter=separator, strict=True, skipinitialspace=True)]
     except csv.Error as error:
-        raise PlateError(f"plate map {source} cannot be read as CSV ({error}); save it again as CSV or .xlsx") from error
+        raise PlateError(
+            f"plate map {source} cannot be read as CSV ({error}); save it again as CSV or .xlsx"
+        ) from error
     unescaped = tuple(tuple(plain_text(cell) for cell in row) for row in rows)
     name = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}.get(separator, repr(separator))
     return Sheet(
@@ -99,7 +101,8 @@ def _checked(content: bytes, codec: str, source: str) -> str:
     strange = next((sign for sign in text if ord(sign) < 32 and sign not in "\t\r\n\f"), None)
     if strange is not None:
         raise PlateError(
-            f"plate map {source} cannot be read as CSV (it holds the sign {strange!r}); save it as CSV in UTF-8, or as .xlsx"
+            f"plate map {source} cannot be read as CSV (it holds the sign {strange!r}); save it as CSV in UTF-8, or as "
+            ".xlsx"
         )
     return text
 
@@ -116,8 +119,8 @@ def _separator(lines: Sequence[str], source: str) -> str:
     if looked and score(best)[0] == 0:
         if len(looked) == 1:
             raise PlateError(
-                f"plate map {source} cannot be read as CSV (one cell, {looked[0][:40]!r}); write a header with well and "
-                "role, then one row a well"
+                f"plate map {source} cannot be read as CSV (one cell, {looked[0][:40]!r}); write a header with well "
+                "and role, then one row a well"
             )
         return ","
     return best
@@ -133,7 +136,8 @@ def _workbook(content: bytes, source: str, sheet: str | None) -> Sheet:
             formulas = openpyxl.load_workbook(BytesIO(content))
     except Exception as error:  # a zip of anything else, or a damaged one
         raise PlateError(
-            f"plate map {source} is no workbook that can be read ({type(error).__name__}: {error}); save it as .xlsx or CSV"
+            f"plate map {source} is no workbook that can be read ({type(error).__name__}: {error}); save it as .xlsx "
+            "or CSV"
         ) from error
     names = [page.title for page in values.worksheets]
     if sheet is not None and sheet not in names:
@@ -158,7 +162,9 @@ def _cell_text(cell: Any, source: str) -> str:
     if value is None:
         return ""
     if cell.data_type == "e":
-        raise PlateError(f"plate map {source}, cell {cell.coordinate}: {value} is an error of the spreadsheet; correct it")
+        raise PlateError(
+            f"plate map {source}, cell {cell.coordinate}: {value} is an error of the spreadsheet; correct it"
+        )
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, int | float):
@@ -166,8 +172,8 @@ def _cell_text(cell: Any, source: str) -> str:
         return f"{value:.15g}".zfill(width) if value == int(value) and abs(value) < 1e15 else f"{value:.15g}"
     if isinstance(value, datetime | date | time):
         raise PlateError(
-            f"plate map {source}, cell {cell.coordinate}: the spreadsheet took it for a date ({value}); format the cell "
-            "as text and write it again"
+            f"plate map {source}, cell {cell.coordinate}: the spreadsheet took it for a date ({value}); format the "
+            "cell as text and write it again"
         )
     return plain_text(str(value).strip())
 
@@ -185,11 +191,11 @@ def _spread_merged(page: Any, rows: list[list[str]]) -> list[str]:
 
 
 def _check_formulas(page: Any, formulas: Any, source: str) -> None:
-    """PlateError for a formula whose value the file does not have: it was written by a program that cannot calculate."""
+    """PlateError for a formula whose value the file does not have, as where a program wrote it that cannot calculate."""
     for row in formulas.iter_rows():
         for cell in row:
             if cell.data_type == "f" and page[cell.coordinate].value is None:
                 raise PlateError(
-                    f"plate map {source}, cell {cell.coordinate}: the formula {cell.value} has no value in the file; open "
-                    "it in a spreadsheet and save it, or write the value"
+                    f"plate map {source}, cell {cell.coordinate}: the formula {cell.value} has no value in the file; "
+                    "open it in a spreadsheet and save it, or write the value"
                 )
