@@ -115,7 +115,7 @@ def one_unit(doses: Doses, compounds: Sequence[str]) -> Doses:
     shown, notes = _one_spelling(doses.units, units)
     values = list(doses.values)
     converted, apart = [], []
-    for compound in dict.fromkeys(compounds):
+    for compound in filter(None, dict.fromkeys(compounds)):
         rows = [i for i, name in enumerate(compounds) if name == compound and np.isfinite(values[i]) and units[i].text]
         counts = Counter(units[i] for i in rows)
         for kind in dict.fromkeys(unit.kind for unit in counts):
@@ -128,11 +128,9 @@ def one_unit(doses: Doses, compounds: Sequence[str]) -> Doses:
                 if factor is not None and factor != 1:
                     values[i] = float(f"{values[i] * float(factor):.12g}")
                     units[i], shown[i] = target, _shown_as(target, shown, units)
-            converted.append(
-                f"{compound or 'wells without a compound'} ({', '.join(u.text for u in own)}) in {target.text}"
-            )
+            converted.append(f"{compound} ({', '.join(u.text for u in own)}) in {target.text}")
         kinds = dict.fromkeys(shown[i] for i in rows)
-        if compound and len({units[i].kind for i in rows}) > 1:
+        if len({units[i].kind for i in rows}) > 1:
             apart.append(f"{compound} ({', '.join(kinds)})")
     if converted:
         notes.append(f"doses of one compound brought to one unit: {named(converted)}")

@@ -34,7 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 _PREFIXES = ("imagemetadata", "metadata")
 _UNITED = {"mmolesperliter": "mM", "mmolperliter": "mM", "umolperliter": "µM", "nmolperliter": "nM", "mgperml": "mg/mL"}
-"""Names that are a dose by their unit."""
+"""Names that are a dose by their unit; moles before grams, where a map has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def meaning(name: str) -> Meaning | None:
 def _dose_with_unit(name: str, plain: str) -> Meaning | None:
     """A dose whose unit is in the name: ``Dose (µM)``, ``conc_nM``, ``mmoles_per_liter``."""
     if plain in _UNITED:
-        return Meaning("dose", len(NAMES["dose"]), _UNITED[plain])
+        return Meaning("dose", len(NAMES["dose"]) + list(_UNITED).index(plain), _UNITED[plain])
     match = re.fullmatch(r"(.*?)[\s_\-.]*(?:[\[(]\s*([^\])]+?)\s*[\])]|(?:in[\s_]+)?([^\s_\-.(\[]+))", name.strip())
     if match is None:
         return None

@@ -40,7 +40,7 @@ class DecimalSign:
         return cls(comma, dot or any(_COMMAS_THEN_DOT.fullmatch(text) for text in clear), semicolons)
 
     def thousands(self, text: str) -> bool:
-        """Whether ``number`` takes a comma or dot of the text for one between thousands, as others of the column tell."""
+        """Whether ``number`` takes a comma or dot of the text for one between thousands, by the column's others."""
         plain = _tidy(text)
         return _EITHER.fullmatch(plain) is not None and (self.dot if "," in plain else self.comma)
 

@@ -172,7 +172,7 @@ def _roles(
     if texts is None:
         _look_for_roles(table, columns, source)
         return ["sample"] * len(wells), [
-            f"no column role: all {len(wells)} wells count as samples, and nothing can be compared; add a column role "
+            f"no column role: every well counts as a sample, and nothing can be compared; add a column role "
             f"({', '.join(ROLES)}), `hcs readout --plate-map` then takes the new map without touching images"
         ]
     roles: list[str] = []
@@ -181,7 +181,8 @@ def _roles(
         role = role_of(text)
         if role is None:
             raise PlateError(
-                f"plate map {source}: well {well} has role {text.lower()!r}; a role is one of {', '.join(ROLES)}"
+                f"plate map {source}: well {well} has role {text!r}; a role is one of {', '.join(ROLES)}: write "
+                "negative for the wells that others are compared with, empty for those that are not used"
             )
         if text.casefold() != role:
             words[text] = role

@@ -58,8 +58,8 @@ def finish(
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
     of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map. Pictures of the page
-    are made beside the tables: by idle workers, if ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
-    not done count as pending.
+    are made beside the tables: by idle workers, if ``submit`` gives them work, else by a thread. Works on a run that is
+    still going on or was stopped: fields that are not done count as pending.
     """
     with local_copy(out) as folder, one_thread() as aside:
         illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)

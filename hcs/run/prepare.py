@@ -38,6 +38,9 @@ from hcs.store.platemap import read_plate_map, write_plate_map
 if TYPE_CHECKING:
     from distributed import Client
 
+_KEPT = ("nucleus_diameter", "illumination", "plate_map", "plate_maps_before")
+"""What the record of a run that goes on keeps."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -116,7 +119,7 @@ def prepare(
     }
     if resumed:
         found = read_json(out / "run.json")
-        record |= {name: found[name] for name in ("nucleus_diameter", "illumination", "plate_map") if name in found}
+        record |= {name: found[name] for name in _KEPT if name in found}
     return Prepared(
         job=job,
         keys=keys,

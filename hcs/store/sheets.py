@@ -191,7 +191,7 @@ def _spread_merged(page: Any, rows: list[list[str]]) -> list[str]:
 
 
 def _check_formulas(page: Any, formulas: Any, source: str) -> None:
-    """PlateError for a formula whose value the file does not have, as where a program wrote it that cannot calculate."""
+    """PlateError for a formula whose value the file does not have, as where its writer cannot calculate."""
     for row in formulas.iter_rows():
         for cell in row:
             if cell.data_type == "f" and page[cell.coordinate].value is None:
