@@ -152,6 +152,8 @@ def provenance_texts(record: Mapping[str, Any], folder: Path) -> dict[str, objec
         "Machine": ", ".join(f"{k} {v}" for k, v in record["machine"].items()),
         "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
     }
+    if record.get("plate_map"):
+        texts["Plate map"] = f"{record['plate_map']['source']}, sha256 {record['plate_map']['sha256']}"
     if "times" in record:
         texts["Time"] = f"{record['times']['started']}, {record['times']['wall_s']} s"
     hashes = {k: v for k, v in record["identity"].items() if k.endswith("sha256") and v}
