@@ -31,7 +31,8 @@ def one(population: Population, plate: CycleFits, seed: int) -> tuple[CycleFits,
     content, truth = population.contents.draw(np.random.default_rng(seed), population.n)
     assert isinstance(plate.deanjett, CycleFit)
     model = plate.deanjett.model
-    return fit_well(content, model, SETTINGS, gated=0, saturated=float("nan"), spread=plate.spread), truth
+    known = {"spread": plate.spread, "peak_gain": plate.peak_gain}
+    return fit_well(content, model, SETTINGS, gated=0, saturated=float("nan"), **known), truth
 
 
 def line(population: Population, plates: list[CycleFits], seeds: int, model: str) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hcs.readout.cdk2 import SensorGate, find_sensor_gate
-from hcs.readout.deanjett import CycleFit
+from hcs.readout.deanjett import CycleFit, Prior, fit_cycle
 from hcs.readout.dna import DnaPeak
 from hcs.readout.fits import CycleFits, fit_plate, fit_well, refused
 from hcs.readout.gates import DEBRIS, DOUBLET, SINGLE, gate, learn_limits
@@ -27,13 +27,15 @@ from hcs.readout.nuclei import (
     source_rows,
     well_codes,
 )
-from hcs.readout.phases import PHASES, Floats, bin_of
+from hcs.readout.phases import PHASES, Floats, bin_content, bin_of
 from hcs.readout.settings import ReadoutSettings
 
 _NO_PEAK = "no usable 2N peak"
 _PAIRED: Floats = np.array([0.15, 0.06])  # G1 and G2M of a well that has both peaks
+_USUAL_RATIOS = (1.87, 2.1)  # of 4N to 2N
+_SURE_RATIOS = (1.92, 2.05)  # at which no other wells are asked
 _FEWEST_PAIRED = 3  # such wells
-_STANDING = 0.06  # logarithm, by which they must differ from the plate
+_STANDING = 0.045  # logarithm, by which they must differ from the plate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +103,12 @@ def find_cycle(
         content_n, [rows[source[rows]] for rows in singles], int((source & left_out).sum()), peak, settings
     )
     gated = np.bincount(well[left_out], minlength=len(wells))
-    fits = _of_wells(content_n, singles, gated, plate, settings, clipped=saturated_rows(nuclei, dna))
-    standing = _standing(plate, fits, [bool(source[rows].any()) for rows in singles])
+    standing = _standing(plate, [content_n[rows] for rows in singles if not source[rows].any()], settings)
     if standing:
         return find_cycle(
             nuclei, wells, plate_map, settings, peak=replace(peak, usable=False, reason=standing), dna=dna
         )
+    fits = _of_wells(content_n, singles, gated, plate, settings, clipped=saturated_rows(nuclei, dna))
     sensor = None
     if SENSOR_RATIO in nuclei:
         sensor = find_sensor_gate(
@@ -157,29 +159,45 @@ def _of_wells(
         content = content_n[rows]
         saturated = float(clipped[rows].mean()) if clipped is not None and rows.size else float("nan")
         finite = content[np.isfinite(content)]
-        model, spread = plate.deanjett.model, plate.spread
-        fits.append(fit_well(finite, model, settings, gated=int(n), saturated=saturated, spread=spread))
+        fits.append(
+            fit_well(
+                finite,
+                plate.deanjett.model,
+                settings,
+                gated=int(n),
+                saturated=saturated,
+                spread=plate.spread,
+                peak_gain=plate.peak_gain,
+            )
+        )
     return fits
 
 
-def _standing(plate: CycleFits, fits: list[CycleFits], sources: list[bool]) -> str:
-    """Why the 2N peak of the wells it was found in (``sources``) is none: they have no second peak, and the other wells
-    that have two agree on another place, so that these cells stand together in S; empty otherwise."""
+def _standing(plate: CycleFits, others: list[Floats], settings: ReadoutSettings) -> str:
+    """Why the 2N peak of a plate is none: the wells it was found in do not show two peaks at the usual ratio, and the
+    ``others`` (contents by well) that do agree on another place, so that the cells stand together in S; empty
+    otherwise."""
     fit = plate.deanjett
-    if isinstance(fit, str) or fit.weights[3] >= _PAIRED[1]:
+    if isinstance(fit, str) or _paired(fit, _SURE_RATIOS):
         return ""
-    others = [
-        float(np.log(other.deanjett.model.two_n / 2))
-        for other, source in zip(fits, sources, strict=True)
-        if not source and isinstance(other.deanjett, CycleFit) and (other.deanjett.weights[[1, 3]] > _PAIRED).all()
+    fits = [
+        fit_cycle(bin_content(content), Prior.of_plate(cv=fit.model.cv))
+        for content in others
+        if content.size >= settings.min_nuclei_peak
     ]
-    if len(others) < _FEWEST_PAIRED:
+    places = [float(np.log(other.model.two_n / 2)) for other in fits if _paired(other, _USUAL_RATIOS)]
+    if len(places) < _FEWEST_PAIRED:
         return ""
-    away = float(np.median(others))
-    if abs(away) <= max(3 * plate.spread, _STANDING):
+    away = float(np.median(places))
+    if abs(away) <= max(2 * plate.spread, _STANDING):
         return ""
     return (
-        f"the cells that it was looked for in have one peak, {abs(np.expm1(-away)):.0%} "
-        f"{'below' if away > 0 else 'above'} the 2N peak of {len(others)} other wells that have a 4N peak as well: "
-        "they stand together in S, or are stained otherwise; name other negative controls"
+        f"the highest peak of the cells that it was looked for in lies {abs(np.expm1(-away)):.0%} "
+        f"{'below' if away > 0 else 'above'} the 2N peak of {len(places)} other wells, which have 2N and 4N: these "
+        "cells stand together in S, or are stained otherwise; name other negative controls"
     )
+
+
+def _paired(fit: CycleFit, ratios: tuple[float, float]) -> bool:
+    """Whether a fit has both peaks, at a ratio within ``ratios``."""
+    return bool((fit.weights[[1, 3]] > _PAIRED).all()) and ratios[0] < fit.model.four_n_ratio < ratios[1]

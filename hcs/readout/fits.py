@@ -17,6 +17,7 @@ _USUAL_CV = 0.08
 _KOLMOGOROV = 1.36  # over sqrt(n): the distance that chance exceeds in 5 % of samples
 _SUSPECT = 1.5  # standard deviations from what the plate lets expect of a well, from which other fits are tried
 _CLEAR_GAIN, _NO_GAIN = 6.0, 3.0  # of log posterior by a wave: above, there is one; below, there is none
+_PEAK_GAINS = 2.0  # times what a wave gains on the plate's own wells, that it has to gain more
 _SAME = 0.05  # fractions that differ by less are one reading
 _BELOW_MISFITS = 3.0  # times the largest misfit, with the nuclei below G1 counted
 _AWAY = 3.0  # spreads of the plate's 2N peaks, from which a peak needs a second one beside it
@@ -49,6 +50,9 @@ class CycleFits:
     gated: int
     spread: float = USUAL_SPREAD
     """Of a plate: by how much the 2N peaks of its wells differ; see ``spread_of``."""
+    peak_gain: float = 0.0
+    """Of a plate: what a wave gains of log posterior by nucleus. The plate's wells have none, so that it is peaks which
+    are no Gaussians that gain it."""
 
     @property
     def fractions(self) -> Floats:
@@ -86,6 +90,7 @@ def fit_plate(contents: Sequence[Floats], gated: int, settings: ReadoutSettings)
         single=pooled.size,
         gated=gated,
         spread=spread_of(contents, fit.model),
+        peak_gain=_peak_gain(counts, fit),
     )
 
 
@@ -97,11 +102,13 @@ def fit_well(
     gated: int,
     saturated: float,
     spread: float = USUAL_SPREAD,
+    peak_gain: float = 0.0,
 ) -> CycleFits:
     """Fits of a well from the DNA contents (n,) of its single nuclei, in units of N, by its plate's model.
 
     ``saturated`` is the share of these nuclei with saturated DNA pixels, NaN where not recorded; ``spread`` by how much
-    the 2N peaks of the plate's wells differ (standard deviation of logarithms).
+    the 2N peaks of the plate's wells differ (standard deviation of logarithms), ``peak_gain`` what a wave gains on the
+    plate's own wells, by nucleus: both of CycleFits of the plate.
     """
     n = content.size
     if n < settings.cycle.min_nuclei:
@@ -113,7 +120,7 @@ def fit_well(
         )
         return refused(reason, single=n, gated=gated)
     counts = bin_content(content)
-    fit = _fit_well(counts, plate, spread)
+    fit = _fit_well(counts, plate, spread, peak_gain)
     if isinstance(fit, CycleFit):
         fit = _accepted(fit, settings, spread)
     return CycleFits(
@@ -124,7 +131,7 @@ def fit_well(
     )
 
 
-def _fit_well(counts: Floats, plate: PhaseModel, spread: float) -> CycleFit | str:
+def _fit_well(counts: Floats, plate: PhaseModel, spread: float, peak_gain: float) -> CycleFit | str:
     """The fit of a well by its plate's model, or why two readings of its histogram stand equal.
 
     The plain model comes first. Where it leaves something unexplained, lies away from the plate's peak or is wider, a
@@ -142,7 +149,7 @@ def _fit_well(counts: Floats, plate: PhaseModel, spread: float) -> CycleFit | st
         free = fit_cycle(counts, replace(prior, cv_sd=1.0))
         fit = free if free.height > fit.height + _NO_GAIN else fit
     wave = fit_wave(counts, prior, places=_places(counts, plate))
-    gain = wave.height - fit.height
+    gain = wave.height - fit.height - _PEAK_GAINS * peak_gain * fit.n
     if gain > _CLEAR_GAIN:
         return wave
     if gain > _NO_GAIN and np.abs(wave.weights - fit.weights).max() > _SAME:
@@ -152,6 +159,13 @@ def _fit_well(counts: Floats, plate: PhaseModel, spread: float) -> CycleFit | st
             f"{place_of_wave(wave):.1f} N"
         )
     return fit
+
+
+def _peak_gain(counts: Floats, fit: CycleFit) -> float:
+    """What a wave gains of log posterior, by nucleus, on the wells of a plate with a ``fit`` of its own."""
+    prior = Prior.of_well(fit.model)
+    wave = fit_wave(counts, prior, places=_places(counts, fit.model))
+    return max(wave.height - fit_cycle(counts, prior).height - _NO_GAIN, 0.0) / fit.n
 
 
 def _places(counts: Floats, plate: PhaseModel) -> list[float]:

@@ -35,7 +35,9 @@ def fitted(population: Population, seed: int, stain_cv: float = 0.02) -> tuple[C
     fits = plate(population.contents.cv, stain_cv)
     assert isinstance(fits.deanjett, CycleFit)
     content, truth = population.contents.draw(np.random.default_rng(seed), population.n)
-    return fit_well(content, fits.deanjett.model, SETTINGS, gated=0, saturated=np.nan, spread=fits.spread), truth
+    return fit_well(
+        content, fits.deanjett.model, SETTINGS, gated=0, saturated=np.nan, spread=fits.spread, peak_gain=fits.peak_gain
+    ), truth
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name not in UNSEEN])
@@ -147,12 +149,31 @@ def readouts(negatives: Contents, others: Contents) -> Readouts:
     return make_readouts(pd.concat(parts, ignore_index=True), fields, plate_map, SETTINGS)
 
 
-def test_negatives_that_stand_in_s_themselves_are_no_2n_peak() -> None:
-    found = readouts(early_s(2.3, s=0.97, g2m=0.0), Contents())
+@pytest.mark.parametrize("negatives", [early_s(2.3, s=0.97, g2m=0.0), early_s(2.2), early_s(2.2, s=0.5, g2m=0.15)])
+def test_negatives_that_stand_in_s_themselves_are_no_2n_peak(negatives: Contents) -> None:
+    found = readouts(negatives, Contents())
     assert not found.peak.usable
     assert "stand together in S, or are stained otherwise; name other negative controls" in found.peak.reason
     assert found.wells["Fraction_G1"].isna().all()
     assert any("name other negative controls" in note for note in found.notes)
+
+
+def test_peaks_that_are_no_gaussians_are_not_taken_for_waves() -> None:
+    def skewed(seed: int) -> Floats:
+        rng = np.random.default_rng(seed)
+        content = np.random.default_rng(seed).choice([2.0, 4.0], 1500, p=[0.75, 0.25])
+        s_phase = rng.random(1500) < 0.2
+        content = np.where(s_phase, rng.uniform(2, 4, 1500), content)
+        return content * (0.955 + rng.gamma(2.5, 0.018, 1500))  # a tail to the right, as of uneven stain
+
+    plate = fit_plate([skewed(seed) for seed in range(8)], 0, SETTINGS)
+    assert isinstance(plate.deanjett, CycleFit)
+    assert plate.peak_gain > 0.005
+    for seed in range(20, 26):
+        options = {"spread": plate.spread, "peak_gain": plate.peak_gain}
+        fits = fit_well(skewed(seed), plate.deanjett.model, SETTINGS, gated=0, saturated=np.nan, **options)
+        assert fits.reason == ""
+        assert fits.fractions[1] == pytest.approx(0.6, abs=0.06)
 
 
 def test_a_plate_of_ordinary_cells_keeps_its_peak() -> None:
