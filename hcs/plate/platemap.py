@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -90,11 +89,6 @@ class PlateMap:
     def wells(self) -> tuple[WellId, ...]:
         """The wells of the map, sorted."""
         return tuple(WellId.parse(well) for well in self.frame["well"])
-
-    @property
-    def sha256(self) -> str:
-        """What tells this map from another, whatever file it came from."""
-        return hashlib.sha256(self.frame.to_csv(index=False).encode()).hexdigest()
 
     def unmatched(self, plate_wells: Iterable[WellId]) -> tuple[tuple[WellId, ...], tuple[WellId, ...]]:
         """Wells that are on the map but not on the plate, and wells on the plate but not on the map, each sorted."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hcs.plate.keys import WellId
 from hcs.plate.platemap import PlateMap
 from hcs.run.plan import check_plate_map, map_lines, plain_plate_map
-from hcs.store.atomic import read_json, write_json
 from hcs.store.location import Location
-from hcs.store.platemap import read_plate_map, write_plate_map
+from hcs.store.platemap import PLATE_MAP, plate_map_fault, read_plate_map, write_plate_map
+from hcs.store.record import RunRecord
 from hcs.store.results import open_results
-
-MAP_FILE = "platemap.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +20,7 @@ class NewMap:
     """A plate map that fits the results, checked before anything is written."""
 
     plate_map: PlateMap
-    record: dict[str, str]
+    record: dict[str, Any]
     notes: tuple[str, ...]
 
     @property
@@ -43,13 +41,14 @@ def read_new_map(results: Location, path: Location) -> NewMap:
 def put_map(out: Path, new: NewMap) -> None:
     """Make it the map of the results folder ``out``: its copy, and its hash in run.json; what was there before is kept
     beside as ``platemap-HASH.csv`` and listed in the record."""
-    record: dict[str, Any] = read_json(out / "run.json")
-    before = record.get("plate_map")
-    if before is not None and before["sha256"] == new.record["sha256"]:
+    record = RunRecord.read(out)
+    before = record.plate_map
+    if before is not None and before["sha256"] == new.record["sha256"] and not plate_map_fault(out, record):
         return
-    if before is not None and (out / MAP_FILE).is_file():
+    earlier = list(before.get("before", [])) if before is not None else []
+    if before is not None and before["sha256"] != new.record["sha256"] and not plate_map_fault(out, record):
         kept = f"platemap-{before['sha256'][:8]}.csv"
-        (out / MAP_FILE).replace(out / kept)
-        record["plate_maps_before"] = [*record.get("plate_maps_before", []), {**before, "kept": kept}]
-    write_plate_map(out / MAP_FILE, new.plate_map)
-    write_json(out / "run.json", record | {"plate_map": new.record})
+        (out / PLATE_MAP).replace(out / kept)
+        earlier.append({"source": before["source"], "sha256": before["sha256"], "kept": kept})
+    write_plate_map(out / PLATE_MAP, new.plate_map)
+    replace(record, plate_map={**new.record, "before": earlier}).write(out)

@@ -25,11 +25,13 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.run.cluster import cores
 from hcs.run.large import field_hash
 from hcs.run.no_nuclei import empty_nuclei
-from hcs.store.atomic import read_json
+from hcs.store.atomic import is_litter
 from hcs.store.ledger import read_ledger
 from hcs.store.location import Location, within_reach
 from hcs.store.models import ModelFile
 from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.platemap import map_sha256
+from hcs.store.record import RUN_RECORD, RunRecord
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
 _SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
@@ -142,16 +144,16 @@ def map_lines(plate_map: PlateMap | None) -> tuple[str, ...]:
     return (f"Plate map  {first}", *(f"           {line}" for line in more))
 
 
-def plain_plate_map(plate_map: PlateMap | None, path: Location | None) -> dict[str, str] | None:
+def plain_plate_map(plate_map: PlateMap | None, path: Location | None) -> dict[str, Any] | None:
     """Which plate map results are made with, as plain data: where it was read, and its hash."""
-    return None if plate_map is None else {"source": str(path), "sha256": plate_map.sha256}
+    return None if plate_map is None else {"source": str(path), "sha256": map_sha256(plate_map)}
 
 
-def check_same_map(out: Location, plate_map: PlateMap | None) -> None:
+def check_same_map(out: Location, record: RunRecord, plate_map: PlateMap | None) -> None:
     """ConfigError where results are there already that were made with another plate map: they would change without a
     word, and need no image for it."""
-    known = (read_json(out / "run.json").get("plate_map") or {}).get("sha256")
-    wanted = plate_map.sha256 if plate_map is not None else None
+    known = None if record.plate_map is None else record.plate_map["sha256"]
+    wanted = None if plate_map is None else map_sha256(plate_map)
     if known != wanted:
         raise ConfigError(
             f"--out {out} was made {'with another plate map' if known else 'without a plate map'} (plate_map_sha256 "
@@ -183,12 +185,12 @@ def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: Mo
     return plain
 
 
-def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:
+def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Config) -> None:
     """ConfigError where the first finished field's pixels are no longer those that its ledger entry was made from.
 
     Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
     """
-    entry = next((e for e in read_ledger(out, keys) if e.done), None)
+    entry = next((e for e in read_ledger(out, record.keys, record.run_id) if e.done), None)
     if entry is None:
         return
     key = FieldKey.parse(entry.field)
@@ -198,24 +200,24 @@ def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], c
         )
 
 
-def check_resumable(out: Location, wanted: dict[str, Any]) -> bool:
-    """Whether ``out`` holds this very run already; ConfigError naming the differing keys where it holds another."""
-    record = out / "run.json"
+def check_resumable(out: Location, wanted: dict[str, Any]) -> RunRecord | None:
+    """The record of ``out`` where it holds this very run already; ConfigError naming the differing keys where it holds
+    another, ResultsError where the record is damaged."""
     with within_reach(out):
-        there = record.is_file()
-        strange = not there and out.is_dir() and any(out.iterdir())
+        there = (out / RUN_RECORD).is_file()
+        strange = not there and out.is_dir() and any(not is_litter(path.name) for path in out.iterdir())
     if not there:
         if strange:
             raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")
-        return False
-    found = read_json(record)["identity"]
-    differing = differences(found, wanted)
+        return None
+    record = RunRecord.read(out)
+    differing = differences(record.identity, wanted)
     if differing:
         raise ConfigError(
             f"--out {out} holds another run: {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}; give a "
             "new folder, or the same plate and settings to go on with that run"
         )
-    return True
+    return record
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from run_helpers import Finished, Hcs, Shown
 
-from hcs.store.platemap import read_plate_map
+from hcs.store.platemap import map_sha256, read_plate_map
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def test_a_corrected_map_needs_the_readouts_only(hcs: Hcs, finished: Finished, r
     assert {path: path.read_bytes() for path in parts} == parts
     after = json.loads((results / "run.json").read_text())
     assert after["identity"] == before["identity"]
-    assert after["plate_map"] == {
-        "source": str(tmp_path / "new.csv"), "sha256": read_plate_map(tmp_path / "new.csv").sha256,
-    }  # fmt: skip
+    assert after["plate_map"]["source"] == str(tmp_path / "new.csv")
+    assert after["plate_map"]["sha256"] == map_sha256(read_plate_map(tmp_path / "new.csv"))
     assert json.loads((results / "readout.json").read_text())["plate_map"] == after["plate_map"]
-    (earlier,) = after["plate_maps_before"]
+    (earlier,) = after["plate_map"]["before"]
     assert earlier["sha256"] == before["plate_map"]["sha256"]
-    assert read_plate_map(results / earlier["kept"]).sha256 == earlier["sha256"]
-    assert read_plate_map(results / "platemap.csv").sha256 == after["plate_map"]["sha256"]
+    assert map_sha256(read_plate_map(results / earlier["kept"])) == earlier["sha256"]
+    assert map_sha256(read_plate_map(results / "platemap.csv")) == after["plate_map"]["sha256"]
+    assert hcs("status", results, "--verify").code == 0
 
 
 def test_a_run_goes_on_with_the_map_that_its_results_have(
@@ -64,7 +64,7 @@ def test_a_run_goes_on_with_the_map_that_its_results_have(
     assert hcs("readout", results, "--plate-map", new).code == 0
     refused(hcs(*run, old), "another plate map")
     assert hcs(*run, new).code == 0
-    assert len(json.loads((results / "run.json").read_text())["plate_maps_before"]) == 1
+    assert len(json.loads((results / "run.json").read_text())["plate_map"]["before"]) == 1
 
 
 def test_a_map_of_another_plate_changes_nothing(hcs: Hcs, results: Path, tmp_path: Path) -> None:
