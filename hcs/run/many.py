@@ -138,7 +138,7 @@ def run_many(
                 wells=wells,
                 device=workers.device,
             )
-            for line in map_lines(run.prepared.plate_map):
+            for line in map_lines(run.prepared.plate_map, notes=True):
                 say(f"{run.name}: {line}")
     ready = [run for run in runs if run.prepared is not None]
     # Readouts and report are made while workers go on with the next plate, and before the cluster closes: that takes a

@@ -136,12 +136,13 @@ def check_plate_map(plate_map: PlateMap | None, wells: Sequence[WellId], plate: 
     return tuple(notes)
 
 
-def map_lines(plate_map: PlateMap | None) -> tuple[str, ...]:
-    """What was understood of a plate map, in lines for the console."""
+def map_lines(plate_map: PlateMap | None, *, notes: bool = False) -> tuple[str, ...]:
+    """What was understood of a plate map, in lines for the console, with ``notes`` also what was not plain."""
     if plate_map is None:
         return ()
     first, *more = plate_map.understood
-    return (f"Plate map  {first}", *(f"           {line}" for line in more))
+    noted = [f"note: {note}" for note in plate_map.notes] if notes else []
+    return (f"Plate map  {first}", *(f"           {line}" for line in (*more, *noted)))
 
 
 def plain_plate_map(plate_map: PlateMap | None, path: Location | None) -> dict[str, Any] | None:

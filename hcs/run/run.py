@@ -66,7 +66,7 @@ def run_plate(
     """
     workers = workers or Workers()
     prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
-    for line in map_lines(prepared.plate_map):
+    for line in map_lines(prepared.plate_map, notes=True):
         say(line)
     started = time.time()
     if prepared.pending:
