@@ -200,10 +200,9 @@ def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: Mo
 
 def labels_identity(identity: dict[str, Any], device: str) -> str:
     """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
-    the plate map, the readouts and where labels go, and besides the device and the version of hcs."""
+    the readouts and where labels go, and besides the device and the version of hcs."""
     config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
-    told = {k: v for k, v in identity.items() if k != "plate_map_sha256"}
-    told |= {"config": config, "device": device, "version": __version__}
+    told = identity | {"config": config, "device": device, "version": __version__}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
