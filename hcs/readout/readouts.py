@@ -71,6 +71,7 @@ def make_readouts(
         tables = ((well, flag_dead(rows, living, dna=dna)) for well, rows in tables)
     peak = plate_peak(nuclei, plate_map, settings, dna=dna)
     cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
+    peak = cycle.peak
     wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
     wells = count_dead(nuclei, wells, living)
     wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
