@@ -129,7 +129,7 @@ class Cluster:
         if self.nanny.poll() is not None:
             self.nanny.wait()
             self.nanny = self._work()
-        while not self._file.exists():
+        while not (self._file.exists() and self._file.stat().st_size):
             time.sleep(0.05)
 
     def told(self) -> tuple[str, ...]:
