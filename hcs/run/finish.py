@@ -94,7 +94,7 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes)
+    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes + pictures.notes)
     plate = results.record.plate
     frames = {
         "fields": flagged.fields,

@@ -53,14 +53,24 @@ def run_plate(
     plate_map_path: Location | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    overwrite_labels: bool = False,
 ) -> RunSummary:
     """Process the plate's fields that ``out`` does not hold yet, then make all readouts.
 
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
-    written. A field that fails is entered in the ledger with its reason, and the others go on.
+    written; so do labels of the plate that are not this run's, unless ``overwrite_labels``. A field that fails is
+    entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
-    prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
+    prepared = prepare(
+        plate_path,
+        out,
+        config,
+        plate_map_path=plate_map_path,
+        wells=wells,
+        device=workers.device,
+        overwrite_labels=overwrite_labels,
+    )
     started = time.time()
     if prepared.pending:
         # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
