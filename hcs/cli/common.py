@@ -69,8 +69,8 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--plate-map",
-            help="CSV or Parquet: well, role, compound, dose, unit. For many plates also a folder, or a name with "
-            "{plate}.",
+            help="CSV, Excel (FILE.xlsx#SHEET) or Parquet: well, role, compound, dose, unit. For many plates also a "
+            "folder, or a name with {plate}.",
         ),
         click.option("--dna", help="DNA channel, name or 0-based index."),
         click.option("--sensor", help="Sensor channel, name or 0-based index."),
@@ -118,7 +118,7 @@ def exit_code(unfinished: tuple[LedgerEntry, ...]) -> int:
         return 0
     click.echo(f"\n{len(unfinished)} field(s) without a result:", err=True)
     for entry in unfinished[:20]:
-        click.echo(f"  {entry.field}  {entry.status}: {entry.reason}", err=True)
+        click.echo(f"  {entry.field}  {entry.status}{': ' if entry.reason else ''}{entry.reason}", err=True)
     if len(unfinished) > 20:
         click.echo(f"  … and {len(unfinished) - 20} more; `hcs status` lists all", err=True)
     return EXIT_FAILED_WELLS
