@@ -136,7 +136,7 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
         raise FieldError(key, "it holds NaN or infinite pixels; write it again from the raw images")
     clock.lap("decode")
     fill = find_unrecorded(key, image, job.channels, job.config.measure)
-    clock.lap("fill")
+    clock.lap("decode")
     return Loaded(field, image, pixel_hash(image), clock, fill)
 
 
