@@ -24,6 +24,8 @@ def plan(
     dna: str | None,
     sensor: str | None,
     wells: str | None,
+    acquisition: int | str | None,
+    images: str | None,
     workers: int | None,
     labels: str | None,
 ) -> int:
@@ -42,7 +44,16 @@ def plan(
     from hcs.run.probe import plan_plate, process_age_s
 
     launch_s = process_age_s()
-    config = configuration(config_path, model=model, diameter_px=diameter_px, dna=dna, sensor=sensor, labels=labels)
+    config = configuration(
+        config_path,
+        model=model,
+        diameter_px=diameter_px,
+        dna=dna,
+        sensor=sensor,
+        labels=labels,
+        acquisition=acquisition,
+        images=images,
+    )
     seconds = 0.0
     runs = find_plates(plates, Path())
     for run in runs:

@@ -46,6 +46,8 @@ def run(
     dna: str | None,
     sensor: str | None,
     wells: str | None,
+    acquisition: int | str | None,
+    images: str | None,
     workers: int | None,
     scheduler: str | None,
     cluster: str | None,
@@ -75,6 +77,8 @@ def run(
         dna=dna,
         sensor=sensor,
         labels=labels,
+        acquisition=acquisition,
+        images=images,
         illumination=illumination,
         exclude_flagged=exclude_flagged or None,
     )
@@ -88,6 +92,7 @@ def run(
         plate_map_path=location(plate_map) if plate_map else None,
         wells=wells,
         workers=who,
+        say=click.echo,
     )
     from hcs.report.text import console_summary
 

@@ -137,6 +137,8 @@ def run_many(
                 wells=wells,
                 device=workers.device,
             )
+            for line in run.prepared.lines():
+                say(line)
     ready = [run for run in runs if run.prepared is not None]
     # Readouts and report are made while workers go on with the next plate, and before the cluster closes: that takes a
     # folder off sys.path, and an import in another thread may then miss a package.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
+from hcs.run.choices import Choices, channels_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.job import Job
@@ -22,8 +23,8 @@ from hcs.run.plan import (
     identity,
     plain_model,
     provenance,
-    settle_channels,
 )
+from hcs.run.selection import select_images
 from hcs.store.atomic import read_json, write_json
 from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import unfinished_fields
@@ -48,6 +49,7 @@ class Prepared:
     record: dict[str, Any]
     """``run.json`` as far as it is known."""
     plate_map: PlateMap | None
+    choices: Choices
     notes: tuple[str, ...]
     given: Illumination | None = None
     """The illumination that the configuration gives a path of."""
@@ -56,6 +58,13 @@ class Prepared:
     def out(self) -> Location:
         """The results folder."""
         return location(self.job.out)
+
+    def lines(self) -> tuple[str, ...]:
+        """What a run says first: its wells, fields, channels, what was chosen and why, and what is odd."""
+        wells = len({key.well for key in self.keys})
+        names = ", ".join(self.job.channels.names)
+        first = f"{self.job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {names}"
+        return (first, *self.choices.lines(), *(f"  note             {note}" for note in self.notes))
 
 
 def prepare(
@@ -74,8 +83,12 @@ def prepare(
     plate = open_plate(str(location(plate_path).absolute()))
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
     notes = check_plate_map(plate_map, plate)
-    keys = expected_fields(plate, wells)
-    channels = settle_channels(plate, config.channels, keys)
+    listed = expected_fields(plate, wells)
+    by_field = channels_by_field(plate, tuple(entry.key for entry in listed))
+    selection = select_images(listed, config, by_field)
+    keys = tuple(entry.key for entry in selection.fields)
+    choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
+    channels = choices.channels
     model = find_model(config.model, device)
     out = out.absolute()
     given = given_illumination(config, channels)
@@ -99,12 +112,7 @@ def prepare(
         "identity": wanted,
         "plate_path": plate.path,
         "labels_path": f"{out}/labels.zarr" if config.labels == "out" else None,
-        "channels": {
-            "names": list(channels.names),
-            "dna": channels.names[channels.dna],
-            "sensor": None if channels.sensor is None else channels.names[channels.sensor],
-            "nuclei": channels.names[channels.nuclei],
-        },
+        "channels": choices.plain(),
         "model": plain_model(model),
         "fields": [str(key) for key in keys],
         **provenance(device),
@@ -118,7 +126,8 @@ def prepare(
         pending=controls_first(unfinished_fields(out, plate.name, keys) if resumed else keys, plate_map),
         record=record,
         plate_map=plate_map,
-        notes=notes,
+        choices=choices,
+        notes=(*plate.notes, *selection.notes, *choices.notes, *notes),
         given=given,
     )
 

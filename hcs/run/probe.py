@@ -78,8 +78,8 @@ def plan_plate(
         prepared = prepare(plate_path, out, probed, plate_map_path=plate_map_path, wells=wells, device=workers.device)
         launch_s += time.perf_counter() - began
         infos, faults = _read_infos(prepared)
-        names = ", ".join(prepared.job.channels.names)
-        say(f"{prepared.job.plate.name}: {len(prepared.keys):,} fields, channels {names}")
+        for line in prepared.lines():
+            say(line)
         probe = _probe(prepared, infos, _at_hand(workers))
         probe = replace(probe, start_s=probe.start_s + launch_s)
         notes = (*prepared.notes, *_mixed(infos), *faults, *storage_advice(infos.values()))

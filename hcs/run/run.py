@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -53,14 +54,18 @@ def run_plate(
     plate_map_path: Location | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> RunSummary:
-    """Process the plate's fields that ``out`` does not hold yet, then make all readouts.
+    """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
+    chosen: wells, fields, channels, and why.
 
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
     written. A field that fails is entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
     prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
+    for line in prepared.lines():
+        say(line)
     started = time.time()
     if prepared.pending:
         # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
