@@ -31,7 +31,7 @@ def PLACE(value: str) -> Location:
     return place
 
 
-class Acquisition(click.ParamType):
+class Acquisition(click.ParamType[int | str]):
     """The number of an acquisition, or ``all``."""
 
     name = "NUMBER|all"

@@ -103,15 +103,11 @@ def parse_wells(names: Sequence[str]) -> tuple[tuple[WellId, ...], str]:
     """The wells that names of one plate mean, in their order, and a sentence on names of another style than ``B03``.
 
     ``Aa1`` is the first of row A's four rows of 1536 wells; on a plate that also has rows of one letter, ``Aa`` is AA,
-    the row after Z. PlateError, naming it, where a name is no well's, or where two names mean one well.
+    the row after Z. PlateError, naming it, where a name is no well's.
     """
     doubled = {name for name in names if _OF_FOUR_ROWS.match(name)}
     single = any(re.match(r"^\s*[A-Za-z]\s*\d+\s*$", name) for name in names)
     wells = tuple(WellId.parse(name.upper() if single and name in doubled else name) for name in names)
-    taken: dict[WellId, str] = {}
-    for name, well in zip(names, wells, strict=True):
-        if taken.setdefault(well, name) != name:
-            raise PlateError(f"{taken[well]} and {name} are both well {well}; give each well one name")
     styled = [
         f"{name} is {well}"
         for name, well in zip(names, wells, strict=True)

@@ -128,7 +128,7 @@ def _refuse_versions(fields: tuple[FieldEntry, ...]) -> None:
     one = [image_name(entry) for entry in first if _words(image_name(entry)) == words]
     names = ", ".join(image_name(entry) for entry in first[:8]) + (", …" if len(first) > 8 else "")
     raise ConfigError(
-        f"{_wells(list(alike))} images whose names look like versions of the same fields ({first[0].key.well}: {names}) "
+        f"{_wells(list(alike))} images whose names look like versions of one field ({first[0].key.well}: {names}), "
         f"and would count every nucleus more than once; say --images with the names to take, such as --images "
         f"{','.join(one[:4])!r} (wildcards are understood), or --images '*' to take every image as a field of its own"
     )

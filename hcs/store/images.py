@@ -255,7 +255,7 @@ def _labels(path: Path) -> NDArray[Any]:
     found = _pages(path)
     if len(found.images) > 1:
         raise _several(found)
-    if found.images[0].white_is_zero:
+    if found.images[0].white_is_zero and found.images[0].bits > 1:  # masks are written so, with 1 inside
         raise Refused(
             "is stored with white as zero (MinIsWhite), which labels must not be; save it with 0 as background"
         )

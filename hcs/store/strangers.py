@@ -88,7 +88,7 @@ def _children(root: Location) -> dict[str, Node]:
     """The groups directly below ``root``, by name; none where a place cannot be listed or its metadata is broken."""
     found: dict[str, Node] = {}
     try:
-        children = list(root.iterdir()) if root.is_dir() else []
+        children: list[Location] = [*root.iterdir()] if root.is_dir() else []
         for child in sorted(children, key=lambda child: (len(child.name), child.name)):
             node = read_node(child) if child.is_dir() else None
             if node is not None:

@@ -30,10 +30,11 @@ def name_wells(metadata: PlateMetadata) -> tuple[dict[WellId, str], tuple[str, .
         if doubled:
             raise ValueError(f"two {what}s are called {doubled[0]}; give every {what} one name")
     paths = [well.path.strip("/") for well in metadata.wells]
-    again = sorted({path for path in paths if paths.count(path) > 1})
-    if again:
-        named = f" (well {WellId.parse(again[0].replace('/', ''))})" if _parsed([again[0].replace("/", "")]) else ""
-        raise ValueError(f"path {again[0]} is listed twice{named}; list every well once")
+    again = next((path for path in paths if paths.count(path) > 1), None)
+    if again is not None:
+        named = _parsed([again.replace("/", "")])
+        what = f"well {named[0][0]}" if named else "a well"
+        raise ValueError(f"{what} is listed twice, both times with path {again}; list every well once")
     wells, notes = _named(metadata.wells, paths, rows, columns)
     found: dict[WellId, str] = {}
     for well, path in zip(wells, paths, strict=True):
@@ -72,9 +73,7 @@ def _named(
 def _parsed(names: list[str]) -> tuple[tuple[WellId, ...], str] | None:
     try:
         return parse_wells(names)
-    except PlateError as error:
-        if "both well" in str(error):
-            raise ValueError(str(error)) from error
+    except PlateError:
         return None
 
 
