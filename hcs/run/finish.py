@@ -23,7 +23,8 @@ from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
-from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.readout.twins import twin_flags, twin_notes
+from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.report import READOUT_RECORD, report_columns, write_report
@@ -78,7 +79,9 @@ def _finish(
     channels = results.record["channels"]
     nuclear = channel_suffixes(tuple(channels["names"]))[channels["nuclei"]]
     every = _nuclei(results)
-    flagged = apply_flags(every, results.ledger(), chosen, nuclear=nuclear)
+    ledger = results.ledger()
+    twins = find_twins(results, ledger)
+    flagged = apply_flags(every, ledger, chosen, nuclear=nuclear, further=twin_flags(ledger, twins))
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
@@ -95,7 +98,9 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes)
+    readouts = replace(
+        readouts, wells=wells, notes=readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes
+    )
     write_frame(out / "fields.parquet", flagged.fields)
     write_frame(out / "quality.parquet", flagged.thresholds)
     write_frame(out / "wells.parquet", readouts.wells)

@@ -135,11 +135,8 @@ def _refuse_versions(fields: tuple[FieldEntry, ...]) -> None:
 
 
 def _look_like_versions(names: list[str]) -> bool:
-    """Whether two names have the same numbers and other words, or one is the beginning of another (0, 0_mip)."""
-    numbers: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    for name in names:
-        numbers.setdefault(_numbers(name), set()).add(_words(name))
-    if any(len(words) > 1 for words in numbers.values()):
+    """Whether two names differ by words and not by numbers (0, 0_mip), or one goes on where another ends (0, 0_2)."""
+    if len({_numbers(name) for name in names}) < len(names):
         return True
     return any(
         other != name and other.startswith(name) and not other[len(name)].isalnum() and not name[-1:].isspace()
