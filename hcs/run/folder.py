@@ -17,6 +17,7 @@ from hcs.run.diameter import image_diameter, load_segmenter
 from hcs.segment.diameter import Diameter
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
+from hcs.store.filenames import instead_of_images
 from hcs.store.images import SUFFIXES, read_plane, write_labels_image
 from hcs.store.models import find_model
 
@@ -50,7 +51,10 @@ def segment_folder(
         p for p in images.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
     )
     if not paths:
-        raise ConfigError(f"{images} holds no {', '.join(SUFFIXES)} image; give a folder of single-channel images")
+        instead = instead_of_images(images.iterdir())
+        raise ConfigError(
+            f"{images} holds no {', '.join(SUFFIXES)} image{instead}; give a folder of single-channel images"
+        )
     if labels.resolve() == images.resolve():
         raise ConfigError(f"{labels} is the image folder itself; give another folder for the labels")
     if config.illumination != "none":

@@ -61,10 +61,18 @@ class Prepared:
 
     def lines(self) -> tuple[str, ...]:
         """What a run says first: its wells, fields, channels, what was chosen and why, and what is odd."""
+        job = self.job
         wells = len({key.well for key in self.keys})
-        names = ", ".join(self.job.channels.names)
-        first = f"{self.job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {names}"
-        return (first, *self.choices.lines(), *(f"  note             {note}" for note in self.notes))
+        first = f"{job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {', '.join(job.channels.names)}"
+        default = f" (the default on {job.device})" if job.config.model == "auto" else ""
+        labels = {"plate": f"into the plate, {job.plate.path}", "out": f"{job.out}/labels.zarr", "none": "not written"}
+        return (
+            first,
+            *self.choices.lines(),
+            f"  model            {job.model.name}{default}",
+            f"  labels           {labels[job.labels]}",
+            *(f"  note             {note}" for note in self.notes),
+        )
 
 
 def prepare(

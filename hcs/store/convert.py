@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
+from hcs.store.arrange import Arranged, Source, arrange, values_of
 from hcs.store.channelnames import doubtful_names, name_channels
-from hcs.store.filenames import Listing, Place, compile_pattern, list_images, natural
+from hcs.store.filenames import Listing, compile_pattern, list_images
 from hcs.store.folders import replacing_folder
-from hcs.store.images import ImageHeader, read_header, read_plane, remarks_of
+from hcs.store.images import read_plane, remarks_of
 from hcs.store.nodes import Ngff
 from hcs.store.write import PlateSpec, write_field, write_groups
 
@@ -57,28 +58,6 @@ class ConvertSummary:
     """Fields that are not in the plate, each with the reason."""
     notes: tuple[str, ...] = ()
     """What was done to pixels, and what is worth knowing of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One plane: a file, and which of its images where it has several."""
-
-    path: Path
-    page: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What is to be written: of every field its planes by channel, and what is said about it."""
-
-    fields: dict[FieldKey, tuple[tuple[_Source, ...], ...]]
-    channels: tuple[str, ...]
-    """As the file names have them."""
-    field_names: tuple[str, ...]
-    headers: dict[Path, ImageHeader]
-    left_out: tuple[str, ...]
-    z: str
-    """What is done with z planes, for a line; empty where there is one."""
 
 
 @dataclass(slots=True)
@@ -128,8 +107,8 @@ def convert_plate(
     if target.exists():
         raise ResultsError(f"{target} exists already; remove it or give another name")
     listing = list_images(Path(source), compile_pattern(chosen.pattern), plate_format=plate_format)
-    named = name_channels(_values(listing, "channel"), channels or chosen.channels)
-    found = _arrange(listing, z=z, skip_incomplete=skip_incomplete)
+    named = name_channels(values_of(listing, "channel"), channels or chosen.channels)
+    found = arrange(listing, z=z, skip_incomplete=skip_incomplete)
     spec = PlateSpec(
         name=target.name.removesuffix(".zarr").removesuffix(".ome"),
         wells=tuple(sorted({key.well for key in found.fields})),
@@ -164,163 +143,7 @@ def _choose(layout: str | None, pattern: str | None) -> _Layout:
     return _LAYOUTS[str(layout)]
 
 
-def _values(listing: Listing, what: Literal["field", "channel", "z"]) -> tuple[str, ...]:
-    """The distinct values of a group, in their order."""
-    return tuple(sorted({getattr(place, what) for place in listing.files}, key=natural))
-
-
-def _arrange(listing: Listing, *, z: str | None, skip_incomplete: bool) -> _Found:
-    """Number the fields, order channels and planes, read all headers, and set aside fields that lack something."""
-    fields, channels = _values(listing, "field"), _values(listing, "channel")
-    by_pages = z is not None and _values(listing, "z") == ("",)
-    headers, faults = _headers(listing, by_pages=by_pages)
-    there = _planes(listing, headers, channels, by_pages=by_pages)
-    planes = {channel: _chosen(names, z, there) for channel, names in there.items()}
-    complete: dict[FieldKey, tuple[tuple[_Source, ...], ...]] = {}
-    incomplete: list[str] = []
-    for well, name in sorted({(place.well, place.field) for place in listing.files}):
-        try:
-            sources = _field(listing, well, name, planes, faults, by_pages=by_pages)
-            _check_alike([source.path for plane in sources for source in plane], headers)
-        except PlateError as error:
-            incomplete.append(str(error))
-        else:
-            complete[FieldKey(well, fields.index(name))] = sources
-    if incomplete and not (skip_incomplete and complete):
-        more = f"; {len(incomplete) - 1} more fields are incomplete" if len(incomplete) > 1 else ""
-        remedy = "; --skip-incomplete leaves such fields out" if complete else ""
-        raise PlateError(f"{incomplete[0]}{more}{remedy}")
-    return _Found(
-        fields=complete,
-        channels=channels,
-        field_names=fields,
-        headers=headers,
-        left_out=tuple(incomplete),
-        z=_said_of_z(there, planes, z),
-    )
-
-
-def _headers(listing: Listing, *, by_pages: bool) -> tuple[dict[Path, ImageHeader], dict[Path, str]]:
-    """The header of every file that can be read, and the reason for every other.
-
-    Files of several images have a reason too, or with ``by_pages`` those of another number of images than most of their
-    channel, or whose pages are no z planes.
-    """
-    headers: dict[Path, ImageHeader] = {}
-    faults: dict[Path, str] = {}
-    for path in listing.files.values():
-        try:
-            headers[path] = read_header(path)
-            if headers[path].images > 1 and (not by_pages or headers[path].kind not in ("", "z")):
-                read_plane(path)  # which refuses it and says why
-        except FieldError as error:
-            faults[path] = error.reason
-    if by_pages:
-        usual = _usual_pages(listing, headers)
-        for place, path in listing.files.items():
-            if path not in faults and headers[path].images != usual[place.channel]:
-                faults[path] = (
-                    f"{path} has {headers[path].images} planes where most files of its channel have "
-                    f"{usual[place.channel]}; copy it again, or leave it out by the pattern"
-                )
-    return headers, faults
-
-
-def _usual_pages(listing: Listing, headers: dict[Path, ImageHeader]) -> dict[str, int]:
-    """How many images most files of each channel have."""
-    counts: dict[str, Counter[int]] = {place.channel: Counter() for place in listing.files}
-    for place, path in listing.files.items():
-        if path in headers:
-            counts[place.channel][headers[path].images] += 1
-    return {channel: count.most_common(1)[0][0] if count else 1 for channel, count in counts.items()}
-
-
-def _planes(
-    listing: Listing, headers: dict[Path, ImageHeader], channels: tuple[str, ...], *, by_pages: bool
-) -> dict[str, tuple[str, ...]]:
-    """The names of every channel's planes in their order; numbers of pages from 1 where the pages are the planes."""
-    if by_pages:
-        usual = _usual_pages(listing, headers)
-        return {channel: tuple(str(page + 1) for page in range(usual[channel])) for channel in channels}
-    names = {channel: {place.z for place in listing.files if place.channel == channel} for channel in channels}
-    return {channel: tuple(sorted(found, key=natural)) for channel, found in names.items()}
-
-
-def _chosen(names: tuple[str, ...], z: str | None, there: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The planes of a channel to be read, of those that every channel has; ConfigError where ``z`` does not say."""
-    most = max(there.values(), key=len)
-    some = ", ".join(most[:_MOST_NAMED]) + (", …" if len(most) > _MOST_NAMED else "")
-    if z is None:
-        if len(most) > 1:
-            raise ConfigError(
-                f"the files have {len(most)} z planes ({some}); say --z max to project them, --z keep to keep all, "
-                f"or one of them, such as --z {most[len(most) // 2]}"
-            )
-        return names
-    if len(most) == 1:
-        raise ConfigError(f"--z {z}: there is one plane of each channel; leave --z away, or give --pattern a group z")
-    if z == "keep" and len({len(planes) for planes in there.values()}) > 1:
-        counts = ", ".join(f"channel {channel or '0'} {len(planes)}" for channel, planes in there.items())
-        raise ConfigError(f"--z keep: channels have different numbers of planes ({counts}); say --z max or one plane")
-    if z in ("max", "keep") or len(names) == 1:
-        return names
-    hits = tuple(name for name in names if name == z or (z.isdecimal() and name.isdecimal() and int(name) == int(z)))
-    if not hits:
-        raise ConfigError(f"--z {z} is no plane of these files, nor max or keep; they have {some}")
-    return hits
-
-
-def _field(
-    listing: Listing,
-    well: WellId,
-    name: str,
-    planes: dict[str, tuple[str, ...]],
-    faults: dict[Path, str],
-    *,
-    by_pages: bool,
-) -> tuple[tuple[_Source, ...], ...]:
-    """The planes of one field by channel; PlateError where one is missing or cannot be used."""
-    found = []
-    for channel, wanted in planes.items():
-        sources = []
-        for plane in wanted:
-            path = listing.files.get(Place(well, name, channel, "" if by_pages else plane))
-            if path is None:
-                what = f", plane {plane}" if plane and len(wanted) > 1 else ""
-                raise PlateError(
-                    f"well {well}, field {name or '0'} has no channel {channel or '0'}{what}; every field needs all of "
-                    f"{', '.join(each or '0' for each in planes)}: add the file, or leave the well out by the pattern"
-                )
-            if path in faults:
-                raise PlateError(f"well {well}, field {name or '0'}: {faults[path]}")
-            sources.append(_Source(path, int(plane) - 1 if by_pages else None))
-        found.append(tuple(sources))
-    return tuple(found)
-
-
-def _check_alike(paths: list[Path], headers: dict[Path, ImageHeader]) -> None:
-    """PlateError where files of one field differ in shape or type."""
-    first = headers[paths[0]]
-    for path in paths:
-        header = headers[path]
-        if (header.shape, header.dtype) != (first.shape, first.dtype):
-            raise PlateError(
-                f"{path} is {header.shape} {header.dtype} but {paths[0].name} of the same field is {first.shape} "
-                f"{first.dtype}; channels of a field must agree"
-            )
-
-
-def _said_of_z(there: dict[str, tuple[str, ...]], planes: dict[str, tuple[str, ...]], z: str | None) -> str:
-    """What becomes of several z planes; empty where there are none."""
-    most = max(there.values(), key=len)
-    if len(most) == 1:
-        return ""
-    how = {"max": "their maximum", "keep": "all kept"}.get(z or "", f"plane {max(planes.values(), key=len)[0]} taken")
-    fewer = [f"{channel or '0'} has {len(names)}" for channel, names in there.items() if len(names) != len(most)]
-    return f"{len(most)} ({', '.join(most[:_MOST_NAMED])}): {how}" + (f"; {', '.join(fewer)}" if fewer else "")
-
-
-def _lines(spec: PlateSpec, found: _Found, listing: Listing) -> tuple[str, ...]:
+def _lines(spec: PlateSpec, found: Arranged, listing: Listing) -> tuple[str, ...]:
     """What was understood, to be shown before anything is written."""
     lines = [f"{spec.name}: {len(spec.wells)} wells, {len(found.fields):,} fields"]
     pairs = ", ".join(
@@ -340,7 +163,7 @@ def _lines(spec: PlateSpec, found: _Found, listing: Listing) -> tuple[str, ...]:
     return (*lines, *(f"  note      {note}" for note in notes))
 
 
-def _field_counts(found: _Found) -> str:
+def _field_counts(found: Arranged) -> str:
     """Every field's name in the files, its number in the plate, and in how many wells it is."""
     wells = Counter(key.field for key in found.fields)
     shown = [
@@ -351,7 +174,7 @@ def _field_counts(found: _Found) -> str:
     return ", ".join(shown) + (f", and {rest} more" if rest > 0 else "")
 
 
-def _uneven(found: _Found) -> tuple[str, ...]:
+def _uneven(found: Arranged) -> tuple[str, ...]:
     """A sentence where wells do not have the same fields."""
     fields: dict[WellId, frozenset[int]] = {}
     for key in found.fields:
@@ -369,7 +192,7 @@ def _uneven(found: _Found) -> tuple[str, ...]:
     )
 
 
-def _shapes(found: _Found) -> str:
+def _shapes(found: Arranged) -> str:
     """Size and type of the images; how many fields have another."""
     by_field = {key: found.headers[sources[0][0].path] for key, sources in found.fields.items()}
     kinds = Counter((header.shape, header.dtype) for header in by_field.values())
@@ -386,7 +209,7 @@ def _shapes(found: _Found) -> str:
 
 
 def _write(
-    folder: Path, spec: PlateSpec, found: _Found, *, seen: _Seen, z: str | None, progress: Progress | None
+    folder: Path, spec: PlateSpec, found: Arranged, *, seen: _Seen, z: str | None, progress: Progress | None
 ) -> dict[FieldKey, str]:
     """Write fields, then groups; the reason for each field whose pixels are damaged. PlateError where all are."""
     lost: dict[FieldKey, str] = {}
@@ -409,7 +232,7 @@ def _write(
 
 
 def _image(
-    sources: tuple[tuple[_Source, ...], ...], channels: tuple[str, ...], seen: _Seen, z: str | None
+    sources: tuple[tuple[Source, ...], ...], channels: tuple[str, ...], seen: _Seen, z: str | None
 ) -> NDArray[Any]:
     """The image of a field, (C, Y, X), or (C, Z, Y, X) where planes are kept; FieldError where a file is damaged."""
     stacks = []

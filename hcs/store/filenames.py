@@ -10,6 +10,7 @@ from pathlib import Path
 from hcs.errors import ConfigError, PlateError
 from hcs.plate.keys import PLATE_FORMATS, WellId, parse_wells
 from hcs.store.images import SUFFIXES
+from hcs.store.nodes import METADATA_FILES
 
 _GROUPS = frozenset({"well", "row", "column", "field", "channel", "z"})
 _TIMES = frozenset({"t", "time", "timepoint", "frame"})
@@ -73,7 +74,9 @@ def list_images(source: Path, pattern: re.Pattern[str], *, plate_format: int | N
     everything = sorted(path for path in source.rglob("*") if path.is_file() and not _hidden(path, source))
     images = [path for path in everything if path.suffix.lower() in SUFFIXES]
     if not images:
-        raise PlateError(f"{source} holds no TIFF or PNG file{_instead(everything)}; give the folder of the images")
+        raise PlateError(
+            f"{source} holds no TIFF or PNG file{instead_of_images(everything)}; give the folder of the images"
+        )
     matches = [(path, path.relative_to(source).as_posix()) for path in images]
     found = [(path, name, match) for path, name in matches if (match := pattern.search(name)) is not None]
     ignored = tuple(name for _, name in matches if pattern.search(name) is None)
@@ -98,9 +101,12 @@ def _hidden(path: Path, source: Path) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(source).parts)
 
 
-def _instead(files: Iterable[Path]) -> str:
-    """What a folder without images holds, by the endings of names."""
-    endings = sorted({path.suffix.lower() for path in files if path.suffix})
+def instead_of_images(files: Iterable[Path]) -> str:
+    """What a folder without images holds, by the names of its files, to go on with in a sentence."""
+    found = list(files)
+    if any(path.name in METADATA_FILES for path in found):
+        return ", it is OME-Zarr, whose plates `hcs run` reads as they are"
+    endings = sorted({path.suffix.lower() for path in found if path.suffix})
     return f", but {', '.join(endings[:_MOST_ENDINGS])} files, which are not read" if endings else ""
 
 
