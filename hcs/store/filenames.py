@@ -75,7 +75,7 @@ def list_images(source: Path, pattern: re.Pattern[str], *, plate_format: int | N
     images = [path for path in everything if path.suffix.lower() in SUFFIXES]
     if not images:
         raise PlateError(
-            f"{source} holds no TIFF or PNG file{instead_of_images(everything)}; give the folder of the images"
+            f"{source} holds no TIFF or PNG file{instead_of_images([*source.iterdir(), *everything])}; give the folder of the images"
         )
     matches = [(path, path.relative_to(source).as_posix()) for path in images]
     found = [(path, name, match) for path, name in matches if (match := pattern.search(name)) is not None]
