@@ -74,9 +74,8 @@ def list_images(source: Path, pattern: re.Pattern[str], *, plate_format: int | N
     everything = sorted(path for path in source.rglob("*") if path.is_file() and not _hidden(path, source))
     images = [path for path in everything if path.suffix.lower() in SUFFIXES]
     if not images:
-        raise PlateError(
-            f"{source} holds no TIFF or PNG file{instead_of_images([*source.iterdir(), *everything])}; give the folder of the images"
-        )
+        instead = instead_of_images([*source.iterdir(), *everything])
+        raise PlateError(f"{source} holds no TIFF or PNG file{instead}; give the folder of the images")
     matches = [(path, path.relative_to(source).as_posix()) for path in images]
     found = [(path, name, match) for path, name in matches if (match := pattern.search(name)) is not None]
     ignored = tuple(name for _, name in matches if pattern.search(name) is None)
