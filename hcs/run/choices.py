@@ -13,6 +13,7 @@ from hcs.pipeline import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location, map_at
 from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.record import RecordedChannels
 
 _STAINS = re.compile(
     r"(?<![a-z])dna(?![a-z])|dapi|hoechst|h ?33342|h ?33258|draq ?[57]|sytox|propidium|to-?pro|sir-?dna|spy\d* ?-?dna",
@@ -46,16 +47,16 @@ class Choices:
             f"  sensor channel   {sensor} ({self.sensor_because})",
         )
 
-    def plain(self) -> dict[str, object]:
+    def recorded(self) -> RecordedChannels:
         """For ``run.json``."""
         channels = self.channels
-        return {
-            "names": list(channels.names),
-            "dna": channels.names[channels.dna],
-            "sensor": None if channels.sensor is None else channels.names[channels.sensor],
-            "nuclei": channels.names[channels.nuclei],
-            "because": {"dna": self.dna_because, "sensor": self.sensor_because, "nuclei": self.nuclei_because},
-        }
+        return RecordedChannels(
+            names=channels.names,
+            dna=channels.names[channels.dna],
+            sensor=None if channels.sensor is None else channels.names[channels.sensor],
+            nuclei=channels.names[channels.nuclei],
+            because={"dna": self.dna_because, "sensor": self.sensor_because, "nuclei": self.nuclei_because},
+        )
 
 
 def channels_by_field(plate: Plate, keys: tuple[FieldKey, ...]) -> dict[FieldKey, tuple[str, ...]]:

@@ -72,7 +72,7 @@ def test_several_acquisitions_must_be_chosen(plate: SimulationFiles, tmp_path: P
     first = ready(plate.plate, out, acquisition=0)
     assert [str(key) for key in first.keys][:2] == ["A01/0", "A02/0"]
     assert first.job.channels.names == ("DNA", "CDK2")
-    assert first.record["identity"]["config"]["acquisition"] == 0
+    assert first.record.identity["config"]["acquisition"] == 0
     assert any("6 of 12 images are left out" in line for line in first.lines())
     second = ready(plate.plate, out, acquisition=1, dna="DAPI_2")
     assert {key.field for key in second.keys} == {1}
@@ -164,7 +164,7 @@ def test_the_reason_of_every_choice_is_shown_and_kept(plate: SimulationFiles, tm
     text = "\n".join(given.lines())
     assert "DNA channel      CDK2 (as --dna says, although DNA has the name of a DNA stain)" in text
     assert "nuclei found in  DNA (as channels.nuclei says)" in text
-    assert given.record["channels"]["because"]["dna"].startswith("as --dna says")
+    assert given.record.channels.because["dna"].startswith("as --dna says")
 
 
 def one_channel(plate: Path, name: str) -> None:
