@@ -203,7 +203,7 @@ def emptied(path: Path) -> None:
     ("spoil", "sentence"),
     [
         (missing, "has no prediction for truth b.png"),
-        (damaged, "b.png is not a readable PNG"),
+        (damaged, "b.png is neither TIFF nor PNG"),
         (smaller, r"b.png is \(30, 40\) px but truth .*b.png is \(40, 40\) px"),
         (coloured, "a grey 2-D image is needed"),
         (renamed, "give each prediction the name of its truth"),
