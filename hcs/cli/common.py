@@ -98,6 +98,7 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["plate", "out", "none"]),
             help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
         ),
+        click.option("--labels-name", help="Name of the labels in each field.  [default: nuclei]"),
     ]
     return _with(options, command)
 

@@ -28,6 +28,7 @@ def plan(
     images: str | None,
     workers: int | None,
     labels: str | None,
+    labels_name: str | None,
 ) -> int:
     """Say what `hcs run PLATE…` will take: time, memory, bytes and files; and what is odd about the plates.
 
@@ -53,6 +54,7 @@ def plan(
         labels=labels,
         acquisition=acquisition,
         images=images,
+        labels_name=labels_name,
     )
     seconds = 0.0
     runs = find_plates(plates, Path())

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+@click.option("--overwrite-labels", is_flag=True, help="Replace labels that another run, or anybody else, has written.")
 def run(
     plates: tuple[str, ...],
     out: Location,
@@ -55,8 +56,10 @@ def run(
     unencrypted: bool,
     cluster: str | None,
     labels: str | None,
+    labels_name: str | None,
     illumination: str | None,
     exclude_flagged: bool,
+    overwrite_labels: bool,
 ) -> int:
     """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
 
@@ -82,6 +85,7 @@ def run(
         labels=labels,
         acquisition=acquisition,
         images=images,
+        labels_name=labels_name,
         illumination=illumination,
         exclude_flagged=exclude_flagged or None,
     )
@@ -95,7 +99,15 @@ def run(
         jobs=config.cluster,
     )
     if is_many(plates):
-        return _run_many(find_plates(plates, out), out, config, plate_map=plate_map, wells=wells, workers=who)
+        return _run_many(
+            find_plates(plates, out),
+            out,
+            config,
+            plate_map=plate_map,
+            wells=wells,
+            workers=who,
+            overwrite_labels=overwrite_labels,
+        )
     summary = run_plate(
         plates[0],
         out,
@@ -104,6 +116,7 @@ def run(
         wells=wells,
         workers=who,
         say=click.echo,
+        overwrite_labels=overwrite_labels,
     )
     from hcs.report.text import console_summary
 
@@ -122,11 +135,21 @@ def _run_many(
     plate_map: str | None,
     wells: str | None,
     workers: Workers,
+    overwrite_labels: bool,
 ) -> int:
     """Run the plates and count how they ended; 1 where any failed or has failed fields."""
     from hcs.run.many import run_many
 
-    run_many(runs, out, config, plate_map=plate_map, wells=wells, workers=workers, say=click.echo)
+    run_many(
+        runs,
+        out,
+        config,
+        plate_map=plate_map,
+        wells=wells,
+        workers=workers,
+        overwrite_labels=overwrite_labels,
+        say=click.echo,
+    )
     bad = [run for run in runs if run.status != "ok"]
     click.echo(f"\n{len(runs)} plates, {len(runs) - len(bad)} ok; {out}/plates.csv lists them")
     for run in bad:

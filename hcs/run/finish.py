@@ -97,9 +97,8 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    readouts = replace(
-        readouts, wells=wells, notes=readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes
-    )
+    notes = readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes + pictures.notes
+    readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
     frames = {
         "fields": flagged.fields,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _WILDCARDS = frozenset("*?[")
+_LIST_COLUMNS = ("Plate", "Path", "Results", "Status", "Reason")
+"""The first columns of plates.csv, by which hcs knows it again."""
 _MAP_ENDINGS = (".csv", ".platemap.csv", ".parquet")
 
 
@@ -118,6 +120,7 @@ def run_many(
     plate_map: str | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    overwrite_labels: bool = False,
     say: Callable[[str], None] = print,
 ) -> tuple[PlateRun, ...]:
     """Process all plates over one set of workers: first the controls of every plate, then plate after plate.
@@ -126,6 +129,7 @@ def run_many(
     is left out with its reason; the others go on. ``plates.csv`` in ``out`` lists them all.
     """
     workers = workers or Workers()
+    check_list(out / "plates.csv")
     find_model(config.model, workers.device)  # what is wrong for all plates is said once, before any is touched
     for run in runs:
         with _own_failure(run, say):
@@ -136,6 +140,7 @@ def run_many(
                 plate_map_path=find_plate_map(plate_map, run.name),
                 wells=wells,
                 device=workers.device,
+                overwrite_labels=overwrite_labels,
             )
             for line in run.prepared.lines():
                 say(line)
@@ -156,6 +161,16 @@ def run_many(
         batch.finish_rest()
     write_text(out / "plates.csv", plates_frame(runs).to_csv(index=False))
     return runs
+
+
+def check_list(path: Location) -> None:
+    """ConfigError where there is a ``plates.csv`` that is not hcs's list of plates: it would be written over."""
+    with within_reach(path):
+        if not path.exists():
+            return
+        first = path.read_bytes()[:100] if path.is_file() else b""
+    if not first.startswith(",".join(_LIST_COLUMNS).encode()):
+        raise ConfigError(f"{path} is there already and is no list of plates by hcs; give another --out, or move it")
 
 
 class _Batch:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from hcs import __version__
 from hcs.config import Config, differences
 from hcs.errors import ConfigError, PlateError
 from hcs.pipeline import Channels
@@ -25,8 +26,9 @@ from hcs.run.large import field_hash
 from hcs.run.no_nuclei import empty_nuclei
 from hcs.store.atomic import is_litter
 from hcs.store.ledger import read_ledger
-from hcs.store.location import Location, within_reach
+from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile
+from hcs.store.paths import linked_images
 from hcs.store.plate import FieldEntry, Plate
 from hcs.store.record import RUN_RECORD, RunRecord
 
@@ -75,6 +77,17 @@ def declared_wells(plate: Plate) -> tuple[WellId, ...]:
     return tuple(sorted({*plate.wells, *plate.absent_wells}))
 
 
+def links_note(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
+    """A sentence on fields that are read through symbolic links which lead out of the plate."""
+    images = {str(entry.key): entry.path for entry in plate.only(*keys).fields}
+    linked = linked_images(location(plate.path), images)
+    if not linked:
+        return ()
+    some = ", ".join(f"{name} from {there}" for name, there in list(linked.items())[:3])
+    more = ", …" if len(linked) > 3 else ""
+    return (f"Read through symbolic links that leave the plate: {len(linked)} field(s) ({some}{more}).",)
+
+
 def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:
     """Sentences on wells that only the map or only the plate has; PlateError where they have none in common."""
     if plate_map is None:
@@ -113,12 +126,20 @@ def identity(
         "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(exclude={"cluster"}),
-        "labels": config.labels,
         "model_sha256": model.sha256,
         "plate_map_sha256": plate_map_hash,
     }
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
+
+
+def labels_identity(identity: dict[str, Any], device: str) -> str:
+    """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
+    the plate map, the readouts and where labels go, and besides the device and the version of hcs."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
+    told = {k: v for k, v in identity.items() if k != "plate_map_sha256"}
+    told |= {"config": config, "device": device, "version": __version__}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Config) -> None:

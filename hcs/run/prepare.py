@@ -22,17 +22,20 @@ from hcs.run.plan import (
     controls_first,
     expected_fields,
     identity,
+    labels_identity,
+    links_note,
     plain_model,
     provenance,
 )
 from hcs.run.selection import select_images
-from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
+from hcs.store.paths import check_results
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
 from hcs.store.record import RunRecord
+from hcs.store.target import LabelTarget
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -66,12 +69,12 @@ class Prepared:
         wells = len({key.well for key in self.keys})
         first = f"{job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {', '.join(job.channels.names)}"
         default = f" (the default on {job.device})" if job.config.model == "auto" else ""
-        labels = {"plate": f"into the plate, {job.plate.path}", "out": f"{job.out}/labels.zarr", "none": "not written"}
+        labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
         return (
             first,
             *self.choices.lines(),
             f"  model            {job.model.name}{default}",
-            f"  labels           {labels[job.labels]}",
+            f"  labels           {labels}",
             *(f"  note             {note}" for note in self.notes),
         )
 
@@ -84,8 +87,11 @@ def prepare(
     plate_map_path: Location | None,
     wells: str | None,
     device: str,
+    overwrite_labels: bool = False,
 ) -> Prepared:
-    """Read plate, plate map and model, and compare with what ``out`` holds already.
+    """Read plate, plate map and model, and compare with what ``out`` holds already, and whose labels the plate has.
+
+    Labels that are not this run's are left as they are, which is an error, unless ``overwrite_labels`` says otherwise.
 
     Everything that can be known to be wrong raises here: ConfigError, PlateError, ResultsError.
     """
@@ -96,6 +102,7 @@ def prepare(
     by_field = channels_by_field(plate, tuple(entry.key for entry in listed))
     selection = select_images(listed, config, by_field)
     keys = tuple(entry.key for entry in selection.fields)
+    notes += links_note(plate, keys)
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
     model = find_model(config.model, device)
@@ -104,10 +111,22 @@ def prepare(
     wanted = identity(plate, keys, config, model, plate_map)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
+    check_results(out)
     resumed = check_resumable(out, wanted)
     if resumed is not None:
         check_same_pixels(out, plate, resumed, config)
     run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
+    labels = LabelTarget.chosen(
+        config.labels,
+        config.labels_name,
+        plate=plate.path,
+        out=out,
+        run=labels_identity(wanted, device) if resumed is None or resumed.labels is None else resumed.labels["run"],
+        overwrite=overwrite_labels,
+    )
+    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
+    if labels is not None:
+        notes += labels.survey(plate.only(*unfinished).fields)
     job = Job(
         plate=plate,
         out=str(out),
@@ -115,7 +134,7 @@ def prepare(
         channels=channels,
         model=model,
         device=device,
-        labels=config.labels,
+        labels=labels,
         run_id=run_id,
     )
     check_readouts(keys, channels, plate_map, config.readout)
@@ -123,7 +142,7 @@ def prepare(
         run_id=run_id,
         identity=wanted,
         plate_path=plate.path,
-        labels_path=f"{out}/labels.zarr" if config.labels == "out" else None,
+        labels=None if labels is None else labels.plain(),
         channels=choices.recorded(),
         model=plain_model(model),
         keys=keys,
@@ -131,7 +150,6 @@ def prepare(
         illumination=None if resumed is None else resumed.illumination,
         **provenance(device),
     )
-    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
     return Prepared(
         job=job,
         keys=keys,
@@ -155,8 +173,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     light = settle_illumination(prepared.given, job, prepared.keys, known=record.illumination)
     known = record.nucleus_diameter
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
-    if job.labels == "plate":
-        prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
+    if job.labels is not None and job.labels.in_plate:
+        job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
     record = replace(
@@ -166,8 +184,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     keep_illumination(out, light)
     if prepared.plate_map is not None:
         write_plate_map(out / "platemap.csv", prepared.plate_map)
-    if job.labels == "out":
-        prepare_label_plate(str(out / "labels.zarr"), job.plate)
+    if job.labels is not None and not job.labels.in_plate:
+        job.labels.prepare(job.plate)
     return replace(
         prepared, job=job, record=record, notes=(size.note(), *prepared.notes, *(light.notes() if light else ()))
     )

@@ -55,15 +55,25 @@ def run_plate(
     wells: str | None = None,
     workers: Workers | None = None,
     say: Callable[[str], None] = lambda _: None,
+    overwrite_labels: bool = False,
 ) -> RunSummary:
     """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
     chosen: wells, fields, channels, and why.
 
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
-    written. A field that fails is entered in the ledger with its reason, and the others go on.
+    written; so do labels of the plate that are not this run's, unless ``overwrite_labels``. A field that fails is
+    entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
-    prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
+    prepared = prepare(
+        plate_path,
+        out,
+        config,
+        plate_map_path=plate_map_path,
+        wells=wells,
+        device=workers.device,
+        overwrite_labels=overwrite_labels,
+    )
     for line in prepared.lines():
         say(line)
     started = time.time()

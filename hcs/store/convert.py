@@ -120,7 +120,7 @@ def convert_plate(
     for line in _lines(spec, found, listing):
         say(line)
     seen = _Seen()
-    with replacing_folder(target) as folder:
+    with replacing_folder(target, new=True) as folder:
         lost = _write(folder, spec, found, seen=seen, z=z, progress=progress)
     return ConvertSummary(
         str(target),

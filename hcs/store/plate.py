@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from numpy.typing import NDArray
 
@@ -16,9 +18,11 @@ from hcs.store.location import Location, Url, location, map_at
 from hcs.store.metadata import ImageReference, PlateMetadata, WellMetadata, explain
 from hcs.store.meter import Meter
 from hcs.store.nodes import Ngff, Node, read_node
+from hcs.store.paths import shown
 from hcs.store.strangers import what_else, what_file, what_folder
 from hcs.store.wellnames import name_wells
 
+_LONGEST_NAME = 200
 _KNOWN_VERSIONS = frozenset({"0.1", "0.2", "0.3", "0.4", "0.5"})
 
 
@@ -92,7 +96,7 @@ def open_plate(path: str) -> Plate:
     listed = dict(zip(order, map_at(root, lambda well: _list_fields(root, well, wells[well]), order), strict=True))
     return Plate(
         path=path,
-        name=metadata.name or _stem(root),
+        name=_plate_name(metadata.name or _stem(root), root),
         ngff=ngff,
         wells=tuple(well for well, fields in listed.items() if fields is not None),
         fields=tuple(entry for fields in listed.values() for entry in fields or ()),
@@ -142,7 +146,7 @@ class OpenField:
 
     def missing_chunks(self) -> tuple[int, int]:
         """How many chunk files are missing, and how many there should be."""
-        return missing_chunks(self.root, self.info)
+        return missing_chunks(self.root, self.info, self.array)
 
 
 def open_field(plate: Plate, key: FieldKey) -> OpenField:
@@ -237,9 +241,9 @@ def _list_fields(root: Location, well: WellId, path: str) -> tuple[FieldEntry, .
     if node is None and not images:
         return None
     paths = [image.path.strip("/") for image in images]
-    again = next((path for path in paths if paths.count(path) > 1), None)
-    if again is not None:
-        fault = f"its well lists image {again} {paths.count(again)} times, which would count it as often; list it once"
+    again, times = Counter(paths).most_common(1)[0] if paths else ("", 0)
+    if times > 1:
+        fault = f"its well lists image {shown(again)[1:-1]} {times} times, which would count it as often; list it once"
         return (FieldEntry(FieldKey(well, 0), path, fault=fault),)
     return tuple(
         FieldEntry(FieldKey(well, i), f"{path}/{image.path.strip('/')}", image.acquisition)
@@ -262,6 +266,16 @@ def _find_images(folder: Location) -> tuple[ImageReference, ...]:
     names = [child.name for child in folder.iterdir() if child.is_dir()] if folder.is_dir() else []
     nodes = ((name, read_node(folder / name)) for name in sorted(names, key=lambda name: (len(name), name)))
     return tuple(ImageReference(path=name) for name, node in nodes if node and "multiscales" in node.ome)
+
+
+def _plate_name(name: str, root: Location) -> str:
+    """The plate's name, which becomes that of a folder; PlateError for one that none can have."""
+    if not name.isprintable() or len(quote(name, safe="")) > _LONGEST_NAME:
+        raise PlateError(
+            f"{root} is called {shown(name)} in its metadata, which no folder of results can be called; give it a name "
+            f"of up to {_LONGEST_NAME} characters, all printable"
+        )
+    return name
 
 
 def _sound(entry: FieldEntry) -> FieldEntry:

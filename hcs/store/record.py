@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 RUN_RECORD = "run.json"
 
 _SETTLED_LATER = ("nucleus_diameter", "illumination", "times", "account")
-_LABELS = ("plate", "out", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +42,8 @@ class RunRecord:
     """What makes two runs the same: plate, wells, settings, model, plate map, as plain data."""
     plate_path: str
     """Where the plate was."""
-    labels_path: str | None = None
-    """The store of labels that the run did not write into the plate."""
+    labels: Mapping[str, Any] | None = None
+    """Where labels were written, and as whose (`hcs.store.target.LabelTarget`); None: nowhere."""
     channels: RecordedChannels
     model: Mapping[str, Any]
     """Name, path and hash of the model that found the nuclei."""
@@ -66,11 +65,6 @@ class RunRecord:
     def plate(self) -> str:
         """The plate's name."""
         return str(self.identity["plate"]["name"])
-
-    @property
-    def labels(self) -> str:
-        """Where labels were written: ``plate``, ``out`` or ``none``."""
-        return str(self.identity["labels"])
 
     @property
     def config(self) -> Config:
@@ -128,7 +122,7 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         run_id=_text(data, "run_id"),
         identity=_identity(data),
         plate_path=_text(data, "plate_path"),
-        labels_path=_optional(data, "labels_path"),
+        labels=_labels(data),
         channels=RecordedChannels(
             names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"], because=because
         ),
@@ -145,9 +139,17 @@ def _identity(data: Mapping[str, Any]) -> Mapping[str, Any]:
     identity = _mapping(data, "identity")
     _text(_mapping(identity, "plate"), "name")
     _mapping(identity, "config")
-    if _text(identity, "labels") not in _LABELS:
-        raise Damaged(f"has labels = {identity['labels']!r}, which is none of {', '.join(_LABELS)}")
     return identity
+
+
+def _labels(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if data.get("labels") is None:
+        return None
+    labels = _mapping(data, "labels")
+    for name in ("path", "name", "run"):
+        _text(labels, name)
+    _kind(labels, "in_plate", bool, "true or false")
+    return labels
 
 
 def _keys(data: Mapping[str, Any]) -> tuple[FieldKey, ...]:

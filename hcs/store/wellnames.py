@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from hcs.errors import PlateError
 from hcs.plate.keys import WellId, parse_wells
 from hcs.store.metadata import PlateMetadata, WellReference
+from hcs.store.paths import shown
 
 _MOST_ROWS, _MOST_COLUMNS = 52, 99
 
@@ -26,22 +27,33 @@ def name_wells(metadata: PlateMetadata) -> tuple[dict[WellId, str], tuple[str, .
     """
     rows, columns = ([item.name for item in items] for items in (metadata.rows, metadata.columns))
     for what, names in (("row", rows), ("column", columns)):
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise ValueError(f"two {what}s are called {doubled[0]}; give every {what} one name")
+        again = _doubled(names)
+        if again is not None:
+            raise ValueError(f"two {what}s are called {_text(again)}; give every {what} one name")
     paths = [well.path.strip("/") for well in metadata.wells]
-    again = next((path for path in paths if paths.count(path) > 1), None)
+    again = _doubled(paths)
     if again is not None:
         named = _parsed([again.replace("/", "")])
         what = f"well {named[0][0]}" if named else "a well"
-        raise ValueError(f"{what} is listed twice, both times with path {again}; list every well once")
+        raise ValueError(f"{what} is listed twice, both times with path {_text(again)}; list every well once")
     wells, notes = _named(metadata.wells, paths, rows, columns)
     found: dict[WellId, str] = {}
     for well, path in zip(wells, paths, strict=True):
         if well in found:
-            raise ValueError(f"well {well} is listed twice, as {found[well]} and {path}")
+            raise ValueError(f"well {well} is listed twice, as {_text(found[well])} and {_text(path)}")
         found[well] = path
     return found, notes
+
+
+def _text(text: str) -> str:
+    """A text from outside, short and printable."""
+    return shown(text)[1:-1]
+
+
+def _doubled(names: list[str]) -> str | None:
+    """The first name that occurs more than once."""
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 
 
 def _named(
@@ -65,7 +77,8 @@ def _named(
     if indexed is not None:
         return indexed, (_said("by their indices: their names are no row letters and column number", paths, indexed),)
     raise ValueError(
-        f"{paths[0].replace('/', '')!r} is not a well name and well {paths[0]} has no rowIndex and columnIndex; name "
+        f"{shown(paths[0].replace('/', ''))} is not a well name and well {_text(paths[0])} has no rowIndex and "
+        "columnIndex; name "
         "wells by row letters and column number, such as B/03"
     )
 
@@ -107,8 +120,8 @@ def _contradictions(
     path, well, reference, found = wrong[0]
     where = f"are those of {found[0][0]}" if found else "point at no row and column of the plate"
     return (
-        f"The indices of {len(wrong)} of {len(wells)} wells contradict their paths (those of {path}, row "
-        f"{reference.row} and column {reference.column}, {where}); the paths count: {path} is {well}."
+        f"The indices of {len(wrong)} of {len(wells)} wells contradict their paths (those of {_text(path)}, row "
+        f"{reference.row} and column {reference.column}, {where}); the paths count: {_text(path)} is {well}."
     )
 
 
@@ -144,5 +157,5 @@ def _shifted(indexed: tuple[WellId, ...] | None, numbered: tuple[WellId, ...]) -
 
 
 def _said(how: str, paths: list[str], wells: tuple[WellId, ...]) -> str:
-    last = f", {paths[-1]} is {wells[-1]}" if len(paths) > 1 else ""
-    return f"Wells are called {how}: {paths[0]} is {wells[0]}{last}."
+    last = f", {_text(paths[-1])} is {wells[-1]}" if len(paths) > 1 else ""
+    return f"Wells are called {how}: {_text(paths[0])} is {wells[0]}{last}."
