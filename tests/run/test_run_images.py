@@ -44,7 +44,7 @@ def test_segment_shows_sizes_and_remarks_and_refuses_file_by_file(hcs: Hcs, tmp_
     assert "holds 3 images" in lines[3]
     assert "cut short" in lines[4]
     assert lines[5] == "24 nuclei in 2 images; 3 failed"
-    assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == ["a-lzw.tif", "b-rgb.tif"]
+    assert sorted(path.name for path in (tmp_path / "labels").glob("*.tif")) == ["a-lzw.tif", "b-rgb.tif"]
     given = hcs("segment", folder, tmp_path / "labels", "--diameter-px", "14")
     assert "diameter 14 px (given)" in given.out
 
