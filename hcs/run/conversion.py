@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hcs.run.plan import check_plate_map
+from hcs.run.plan import check_plate_map, declared_wells, map_lines
 from hcs.run.progress import quarters
 from hcs.store.convert import convert_plate
 from hcs.store.nodes import Ngff
@@ -70,5 +70,6 @@ def convert_and_check(
         lines += [f"  {reason}" for reason in summary.left_out[:_MOST_NAMED]]
         if len(summary.left_out) > _MOST_NAMED:
             lines.append(f"  … and {len(summary.left_out) - _MOST_NAMED} more")
-    lines += check_plate_map(plate_map, open_plate(str(plate)))
+    written = open_plate(str(plate))
+    lines += [*map_lines(plate_map), *check_plate_map(plate_map, declared_wells(written), written.path)]
     return Conversion(tuple(lines), len(summary.left_out))

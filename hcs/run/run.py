@@ -16,6 +16,7 @@ from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
 from hcs.run.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.run.flow import process_fields
+from hcs.run.plan import map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
 from hcs.store.ledger import LedgerEntry, read_ledger
@@ -60,6 +61,8 @@ def run_plate(
     """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
     chosen: wells, fields, channels, and why.
 
+    ``say`` is told what was understood of the plate map, before the first field.
+
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
     written; so do labels of the plate that are not this run's, unless ``overwrite_labels``. A field that fails is
     entered in the ledger with its reason, and the others go on.
@@ -74,7 +77,7 @@ def run_plate(
         device=workers.device,
         overwrite_labels=overwrite_labels,
     )
-    for line in prepared.lines():
+    for line in (*prepared.lines(), *map_lines(prepared.plate_map, notes=True)):
         say(line)
     started = time.time()
     if prepared.pending:
