@@ -11,7 +11,7 @@ import pandas as pd
 from hcs.readout.groups import Floats, values_of
 from hcs.readout.hit_settings import HitSettings
 from hcs.readout.position import Positions, positions_of
-from hcs.readout.zprime import MAD_TO_SD
+from hcs.readout.spread import MAD_TO_SD, robust_sd
 
 Bools = npt.NDArray[np.bool_]
 _MIN_SAMPLES = 12  # sample wells that an effect is estimated from
@@ -54,7 +54,7 @@ def correct(wells: pd.DataFrame, readout: str, settings: HitSettings) -> Correct
         return Corrected(values - effects, effects, none[1])
     effects, centre = _polish(values, place, samples)
     left = values - effects - centre
-    spread = MAD_TO_SD * float(np.median(np.abs(left[samples] - np.median(left[samples]))))
+    spread = robust_sd(left[samples])
     return Corrected(values - effects, effects, left / spread if spread > 0 else none[1])
 
 

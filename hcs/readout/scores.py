@@ -13,7 +13,7 @@ from hcs.readout.groups import Floats, absence, values_of, with_group
 from hcs.readout.hit_columns import SCORE_COLUMNS
 from hcs.readout.plate_effects import Corrected, correct
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.zprime import MAD_TO_SD
+from hcs.readout.spread import robust_sd
 
 _CARRIED = (
     "Metadata_Plate",
@@ -42,9 +42,8 @@ class Scale:
         if not n.size:
             return cls(0, *(float("nan"),) * 4)
         median = float(np.median(n))
-        mad = MAD_TO_SD * float(np.median(np.abs(n - median)))
         mean = float(n.mean())
-        return cls(n.size, mean, median, mad, float(p.mean()) - mean if p.size else float("nan"))
+        return cls(n.size, mean, median, robust_sd(n), float(p.mean()) - mean if p.size else float("nan"))
 
     def robust_z(self, values: Floats) -> Floats:
         """(value - median) / (1.4826 MAD); NaN where the negatives have no spread."""

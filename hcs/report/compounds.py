@@ -21,7 +21,8 @@ class CompoundRow:
     compound: str
     group: str
     works: bool | None
-    """Called as a hit where hits were called, else a dose with Z′ above 0; None where neither can be told."""
+    """Called as a hit where hits were called, else a dose whose Z′ is above 0 by its lower end; None where neither can
+    be told."""
     first_dose: float
     """Lowest dose at which it works; NaN for none."""
     half_dose: float
@@ -105,9 +106,9 @@ def _hits_of(tables: PlateTables, compound: str, group: str) -> pd.DataFrame:
 
 
 def _hit_doses(hits: pd.DataFrame, members: pd.DataFrame) -> list[float]:
-    """Doses at which the compound is a hit; where no hits were called, those of a Z′ above 0."""
+    """Doses at which the compound is a hit; where no hits were called, those whose lower end of Z′ is above 0."""
     if hits.empty:
-        return [float(dose) for dose in members.loc[members["ZPrime"] > 0, "Dose"]]
+        return [float(dose) for dose in members.loc[members["ZPrime_Low"] > 0, "Dose"]]
     return [float(dose) for dose in hits.loc[hits["Hit"].astype(bool), "Dose"]]
 
 

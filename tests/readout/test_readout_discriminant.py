@@ -13,7 +13,7 @@ from hcs.readout.assay import assay_quality
 from hcs.readout.discriminant import discriminate, fit_discriminant, held_out_scores
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 
 
 def plate(features: np.ndarray, n: int) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from hcs.readout.hit_settings import DoseSettings
 from hcs.readout.logistic import Curve, fit_curve, margin, replicate_weights, response
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 DOSES = np.geomspace(1, 256, 9)
 
 

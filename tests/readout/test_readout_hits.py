@@ -25,11 +25,11 @@ from hcs.readout.scores import score_wells
 from hcs.readout.screen import SCREEN_COLUMNS, screen_notes, screen_tables
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 
 
 def settings_with(**hits: object) -> ReadoutSettings:
-    return ReadoutSettings(readouts=(READOUT,), bootstrap=100, hits=HitSettings(**hits))  # type: ignore[arg-type]
+    return ReadoutSettings(readouts=(READOUT,), draws=100, hits=HitSettings(**hits))  # type: ignore[arg-type]
 
 
 def screen(seed: int, *, replicates: int = 2, hits: int = 5, effect: float = 8.0) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def test_scores_by_hand() -> None:
     table = score_wells(well_table(well_names(2, 4), roles, values), SETTINGS)
     assert table.columns.tolist() == [c.name for c in SCORE_COLUMNS]
     row = table.iloc[-1]
-    assert row["RobustZ"] == pytest.approx(6 / 1.4826)
+    assert row["RobustZ"] == pytest.approx(6 / (1.4826 * 1.206))  # the factor of five wells
     assert row["PercentOfControl"] == pytest.approx(100 * 16 / 11)
     assert row["PercentEffect"] == pytest.approx(25)
     assert (row["Correction"], row["Corrected"], row["RobustZ_Corrected"]) == ("none", 16, row["RobustZ"])
