@@ -69,7 +69,7 @@ def make_readouts(
     compounds = summarise_compounds(wells, settings)
     plate_table = summarise_plate(wells, peak, settings)
     histogram = bin_content(cycle.content_n[source_rows(nuclei, plate_map, settings)[1]])
-    notes = (*_notes(nuclei, wells, plate_table, peak, plate_map), *cycle_notes(cycle), *screen_notes(screen))
+    notes = (*_notes(nuclei, wells, plate_table, peak, plate_map), *cycle_notes(cycle), *screen_notes(screen, settings))
     return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes, cycle, screen)
 
 

@@ -149,10 +149,12 @@ def test_numbers_of_a_real_plate_are_those_of_its_wells() -> None:
     assert (row["Count_Positive"], row["Count_Negative"]) == (4, 8)
 
 
-def test_places_and_field_counts_are_no_readouts() -> None:
+def test_places_field_counts_and_what_tells_of_the_imaging_are_no_readouts() -> None:
     wells = control_plate(
         {"negative": [1.0], "positive": [2.0]},
         Fields_Ok=1, Mean_Nuclei_AreaShape_Center_X=1.0, Metadata_Batch=1, Status="ok", Flag=True,
+        Mean_Nuclei_Confidence=0.9, Median_Nuclei_Intensity_Background_DNA=5.0, Count_Duplicates=2,
+        Mean_Nuclei_Flag_SaturatedPixels_DNA=1.0, Mean_Nuclei_Flag_FieldBackground=0.0,
     )  # fmt: skip
     assert numeric_readouts(wells) == ["Count_Nuclei", "Count_Nuclei_Measured", READOUT]
 
