@@ -11,11 +11,12 @@ from hcs.readout.spread import Floats, robust_sd
 
 LEAST = 20  # values that a null distribution is learned from; fewer tell nothing of its tails
 _FREEDOMS = np.array([2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 200.0])  # the tails that may be
-_PRIOR = np.exp(0.3 * np.arange(_FREEDOMS.size))  # the lighter are likelier beforehand, chosen on simulated plates
-_HEAVY = _FREEDOMS < 3  # tails that noise hardly has: half the weight on them says that hits are among the values
+_PRIOR = np.exp(-0.2 * np.arange(_FREEDOMS.size))  # heavier tails are likelier beforehand
+_HEAVY = _FREEDOMS < 3  # tails that noise hardly has
+_HITS = 0.9  # weight on these from which on hits are taken to be among the values
 _LITTLE = 1e-6  # weight that is left out
 _SCALES = np.exp(np.linspace(np.log(0.55), np.log(1.8), 25))  # of the robust standard deviation
-_CENTRAL = (0.95, 0.9, 0.8, 0.65)  # shares of the values, nearest to the centre, whose places count; else the next
+_CENTRAL = (0.95, 0.8, 0.65)  # shares of the values, nearest to the centre, whose places count; else the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def learn_null(values: Floats, *, centre: float | None = None) -> Null | None:
     weights = np.empty(0)
     for share in _CENTRAL:
         weights = _weights(away, int(np.ceil(share * away.size)))
-        if weights[_HEAVY].sum() <= 0.5:
+        if weights[_HEAVY].sum() <= _HITS:
             break
     return Null(middle, spread, weights)
 

@@ -147,8 +147,9 @@ def _unfit(wells: pd.DataFrame, place: Positions, samples: Bools) -> str:
 def _along(table: pd.DataFrame, line: str) -> float:
     """Mean |rank correlation| of dose and row or column, over compounds of three or more doses."""
     found = []
-    for _, rows in table.groupby("compound"):
-        if rows["dose"].nunique() >= 3 and rows[line].nunique() >= 2:
+    several = table[table.groupby("compound")["dose"].transform("nunique") >= 3]
+    for _, rows in several.groupby("compound"):
+        if rows[line].nunique() >= 2:
             found.append(abs(float(np.corrcoef(rows["dose"].rank(), rows[line].rank())[0, 1])))
     return float(np.mean(found)) if found else 0.0
 

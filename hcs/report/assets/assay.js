@@ -61,7 +61,7 @@ function drawDiscriminant(host, group) {
   const columns = tableColumns("discriminant", keys.map((k) => [k, DISCRIMINANT_WORDS[k] || k.replace(/_/g, " "), { text: hasColumn("discriminant", `${k}_Low`) ? (v, r) => withInterval("discriminant", k, r) : k === "Readouts" || k === "Leading" ? named : null, wide: k === "Readouts" || k === "Leading" || k === "Reason" }]));
   host.append(uprightTable("discriminant", rows, columns, "Linear discriminant of the controls, cross-validated by well: no well is judged by a rule that it helped to make"));
 }
-const DISCRIMINANT_WORDS = { ZPrime: "Z′ (interval)", RobustZPrime: "Robust Z′", SSMD: "SSMD", Count_Positive: "n positive", Count_Negative: "n negative", Count_Readouts: "Readouts used", Leading: "Of most weight", Readouts: "All readouts used", Reason: "Remarks" };
+const DISCRIMINANT_WORDS = { ZPrime: "Z′", RobustZPrime: "Robust Z′", SSMD: "SSMD", Count_Positive: "n positive", Count_Negative: "n negative", Count_Readouts: "Readouts used", Leading: "Of most weight", Readouts: "All readouts used", Reason: "Remarks" };
 
 function attributionSection(host) {
   if (!rowsOf("attribution")) return absent(host, "attribution");
