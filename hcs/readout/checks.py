@@ -10,6 +10,7 @@ import pandas as pd
 from hcs.readout.groups import Floats
 from hcs.readout.plate_effects import position_trends
 from hcs.readout.position import Positions, positions_of
+from hcs.readout.reference import own_noise
 from hcs.readout.spread import robust_sd
 
 _CERTAIN = 1e-3  # p-value from which on a trend is worth a word
@@ -41,13 +42,14 @@ def _notes(readout: str, table: pd.DataFrame) -> Iterator[str]:
         same = "negatives show it too" if _trend(value, place, negatives, spread) else "the negatives do not show it"
         risk = "" if done != "none" else "; hits may be owed to their place"
         yield f"{readout}: samples depend on their {trend}, {same}; {taken}{risk}."
-    ratio = _ratio(corrected[samples], corrected[negatives])
-    if _is_other(ratio, int(samples.sum()), int(negatives.sum())):
-        basis = str(table["Reference"].iloc[0])
+    basis = str(table["Reference"].iloc[0])
+    own = corrected[samples] if basis == "samples" else own_noise(table[samples])
+    ratio = _ratio(own, corrected[negatives], centre=None if basis == "samples" else 0.0)
+    if _is_other(ratio, own.size, int(negatives.sum())) and (ratio > 1 or basis == "samples"):
+        so = "." if basis == "samples" else ", widened by the samples' own noise where replicates or doses tell it."
         yield (
-            f"{readout}: samples vary {ratio:.1f} times as much as the negatives (robust SD), which therefore do not "
-            f"tell how wells without an effect vary; p-values are made against the {basis}"
-            + ("." if basis == "samples" else ", widened by the samples' own noise where replicates or doses tell it.")
+            f"{readout}: samples without an effect vary {ratio:.1f} times as much as the negatives (robust SD), which "
+            f"therefore do not tell how such wells vary; p-values are made against the {basis}{so}"
         )
 
 
@@ -60,12 +62,14 @@ def _trend(values: Floats, place: Positions, chosen: np.ndarray[tuple[int], np.d
     return f"{found[0].what} (p = {found[0].p:.1g}{span})"
 
 
-def _ratio(samples: Floats, negatives: Floats) -> float:
+def _ratio(samples: Floats, negatives: Floats, *, centre: float | None) -> float:
     below = robust_sd(negatives)
-    return robust_sd(samples) / below if below > 0 else float("nan")
+    return robust_sd(samples, centre) / below if below > 0 and samples.size >= _LEAST else float("nan")
 
 
 def _is_other(ratio: float, n: int, m: int) -> bool:
     """Whether spreads differ by more than chance makes two of so many wells differ, and enough to matter."""
+    if not ratio > 0:
+        return False
     chance = 2.6 * np.sqrt(1.36 * (1 / n + 1 / m))  # the log of a MAD has a variance of about 1.36 / n
     return (ratio > _WIDER or ratio < _NARROWER) and abs(np.log(ratio)) > chance
