@@ -45,6 +45,8 @@ class Config(BaseModel):
     every field magnified to that size; labels and measurements are at full resolution all the same."""
     labels: LabelsTarget = "plate"
     """Where nucleus labels go: into the plate, into the output folder (plate read-only), or nowhere."""
+    labels_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "nuclei"
+    """Name of the labels in each field's list; of letters, digits, ``_``, ``.`` and ``-``."""
     z: Literal["refuse", "max"] = "refuse"
     """What to do with more than one z plane: refuse the field, or take the maximum projection."""
     illumination: str = "none"

@@ -25,6 +25,7 @@ from hcs.report.evaluation_figures import GalleryField, gallery_figure
 from hcs.report.figures import save_figure
 from hcs.run.evaluation_files import Folders, ImageFiles, find_files, read_fitting, some
 from hcs.store.atomic import write_json, write_text
+from hcs.store.ownfiles import check_output, replacing_output
 from hcs.store.table import write_frame
 
 _GALLERY = 6
@@ -42,9 +43,11 @@ def evaluate_folders(
 
     ``stratify_by`` names a value of the nuclei (``hcs.evaluate.values``); with images it is "mean" by default. Returns
     the evaluation and notes for the user. ConfigError, before anything is written, where a folder or file is missing,
-    cannot be read, or does not fit its truth.
+    cannot be read, or does not fit its truth, and where ``out`` holds anything else than an evaluation, whose files
+    are replaced.
     """
     started = time.time()
+    check_output(out, what="evaluation")
     chosen = stratify_by or ("mean" if folders.images is not None else None)
     value = None if chosen is None else find_value(chosen, with_images=folders.images is not None)
     files, notes = find_files(folders, out)
@@ -62,7 +65,8 @@ def evaluate_folders(
         )
     evaluation = evaluate(compared, settings, value=value.column if value else None)
     provenance = _provenance(folders, evaluation, seconds=time.time() - started)
-    _write(evaluation, files, out, notes=tuple(notes), provenance=provenance)
+    with replacing_output(out) as folder:
+        _write(evaluation, files, folder, notes=tuple(notes), provenance=provenance)
     return evaluation, tuple(notes)
 
 
@@ -99,9 +103,7 @@ def _write(
     notes: tuple[str, ...],
     provenance: dict[str, object],
 ) -> None:
-    """Write all files; those of an earlier evaluation that this one has no more are deleted."""
-    for old in (*out.glob("strata.*"), *out.glob("worst-*.png")):
-        old.unlink()
+    """Write all files into the empty folder ``out``."""
     for name, frame in evaluation.tables().items():
         write_frame(out / f"{name}.parquet", frame)
         write_text(out / f"{name}.csv", frame.to_csv(index=False))

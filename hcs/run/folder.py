@@ -16,8 +16,9 @@ from hcs.run.cluster import cores
 from hcs.run.diameter import image_diameter, load_segmenter
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
-from hcs.store.images import SUFFIXES, read_image, write_labels_image
+from hcs.store.images import SUFFIXES, labels_image, read_image
 from hcs.store.models import find_model
+from hcs.store.ownfiles import OwnFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,15 @@ def segment_folder(
     *,
     device: str = "cpu",
     method: str | None = None,
+    overwrite: bool = False,
     say: Callable[[str], None] = print,
 ) -> FolderSummary:
     """Find nuclei in every PNG and TIFF of ``images``; write label images of the same names to ``labels``.
 
     ``method`` names one of `hcs.segment.classical`, instead of a model. Every image is a plate of its own: the size of
     its nuclei is estimated in it, unless ``config`` gives one. An image that cannot be read fails alone. ConfigError
-    where there are no images or the two folders are the same.
+    where there are no images, the two folders are the same, or, unless ``overwrite``, label images are there that hcs
+    did not write or that were changed since.
     """
     if not images.is_dir():
         raise ConfigError(f"{images} is not a folder; give a folder of {', '.join(SUFFIXES)} images")
@@ -54,14 +57,16 @@ def segment_folder(
         raise ConfigError(
             f"illumination: {config.illumination} is for plates; single images are taken as they are, say none"
         )
+    own = OwnFiles(labels)
+    if not overwrite:
+        own.check([path.name for path in paths], way_out="give another folder, or --overwrite-labels to lose them")
     tune_cpu(cores())
     find = _finder(config, device, method)
-    labels.mkdir(parents=True, exist_ok=True)
     summary = FolderSummary({}, {})
     for i, path in enumerate(paths, start=1):
         try:
             found = find(read_image(path))
-            write_labels_image(labels / path.name, found)
+            own.put(path.name, labels_image(path.name, found))
         except FieldError as error:
             summary.failed[path.name] = error.reason
             say(f"{i}/{len(paths)} {path.name}: failed: {error.reason}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from hcs import __version__
 from hcs.config import ChannelSettings, Config, differences
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.pipeline import Channels
@@ -24,11 +25,13 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.run.cluster import cores
 from hcs.run.large import field_hash
 from hcs.run.no_nuclei import empty_nuclei
-from hcs.store.atomic import read_json
+from hcs.store.atomic import is_litter
 from hcs.store.ledger import read_ledger
-from hcs.store.location import Location, within_reach
+from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile
+from hcs.store.paths import linked_images
 from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.record import RUN_RECORD, RunRecord
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
 _SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
@@ -114,6 +117,17 @@ def declared_wells(plate: Plate) -> tuple[WellId, ...]:
     return tuple(sorted({*plate.wells, *plate.absent_wells}))
 
 
+def links_note(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
+    """A sentence on fields that are read through symbolic links which lead out of the plate."""
+    images = {str(entry.key): entry.path for entry in plate.only(*keys).fields}
+    linked = linked_images(location(plate.path), images)
+    if not linked:
+        return ()
+    some = ", ".join(f"{name} from {there}" for name, there in list(linked.items())[:3])
+    more = ", …" if len(linked) > 3 else ""
+    return (f"Read through symbolic links that leave the plate: {len(linked)} field(s) ({some}{more}).",)
+
+
 def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:
     """Sentences on wells that only the map or only the plate has; PlateError where they have none in common."""
     if plate_map is None:
@@ -152,7 +166,6 @@ def identity(
         "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(exclude={"cluster"}),
-        "labels": config.labels,
         "model_sha256": model.sha256,
         "plate_map_sha256": plate_map_hash,
     }
@@ -160,12 +173,21 @@ def identity(
     return plain
 
 
-def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:
+def labels_identity(identity: dict[str, Any], device: str) -> str:
+    """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
+    the plate map, the readouts and where labels go, and besides the device and the version of hcs."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
+    told = {k: v for k, v in identity.items() if k != "plate_map_sha256"}
+    told |= {"config": config, "device": device, "version": __version__}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Config) -> None:
     """ConfigError where the first finished field's pixels are no longer those that its ledger entry was made from.
 
     Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
     """
-    entry = next((e for e in read_ledger(out, keys) if e.done), None)
+    entry = next((e for e in read_ledger(out, record.keys, record.run_id) if e.done), None)
     if entry is None:
         return
     key = FieldKey.parse(entry.field)
@@ -175,24 +197,24 @@ def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], c
         )
 
 
-def check_resumable(out: Location, wanted: dict[str, Any]) -> bool:
-    """Whether ``out`` holds this very run already; ConfigError naming the differing keys where it holds another."""
-    record = out / "run.json"
+def check_resumable(out: Location, wanted: dict[str, Any]) -> RunRecord | None:
+    """The record of ``out`` where it holds this very run already; ConfigError naming the differing keys where it holds
+    another, ResultsError where the record is damaged."""
     with within_reach(out):
-        there = record.is_file()
-        strange = not there and out.is_dir() and any(out.iterdir())
+        there = (out / RUN_RECORD).is_file()
+        strange = not there and out.is_dir() and any(not is_litter(path.name) for path in out.iterdir())
     if not there:
         if strange:
             raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")
-        return False
-    found = read_json(record)["identity"]
-    differing = differences(found, wanted)
+        return None
+    record = RunRecord.read(out)
+    differing = differences(record.identity, wanted)
     if differing:
         raise ConfigError(
             f"--out {out} holds another run: {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}; give a "
             "new folder, or the same plate and settings to go on with that run"
         )
-    return True
+    return record
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
@@ -20,17 +21,20 @@ from hcs.run.plan import (
     controls_first,
     expected_fields,
     identity,
+    labels_identity,
+    links_note,
     plain_model,
     provenance,
     settle_channels,
 )
-from hcs.store.atomic import read_json, write_json
-from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
+from hcs.store.paths import check_results
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
+from hcs.store.record import RecordedChannels, RunRecord
+from hcs.store.target import LabelTarget
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -45,7 +49,7 @@ class Prepared:
     """All fields that the run expects, in plate order."""
     pending: tuple[FieldKey, ...]
     """Those still to do, wells of controls first."""
-    record: dict[str, Any]
+    record: RunRecord
     """``run.json`` as far as it is known."""
     plate_map: PlateMap | None
     notes: tuple[str, ...]
@@ -66,8 +70,11 @@ def prepare(
     plate_map_path: Location | None,
     wells: str | None,
     device: str,
+    overwrite_labels: bool = False,
 ) -> Prepared:
-    """Read plate, plate map and model, and compare with what ``out`` holds already.
+    """Read plate, plate map and model, and compare with what ``out`` holds already, and whose labels the plate has.
+
+    Labels that are not this run's are left as they are, which is an error, unless ``overwrite_labels`` says otherwise.
 
     Everything that can be known to be wrong raises here: ConfigError, PlateError, ResultsError.
     """
@@ -75,6 +82,7 @@ def prepare(
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
     notes = check_plate_map(plate_map, plate)
     keys = expected_fields(plate, wells)
+    notes += links_note(plate, keys)
     channels = settle_channels(plate, config.channels, keys)
     model = find_model(config.model, device)
     out = out.absolute()
@@ -82,9 +90,22 @@ def prepare(
     wanted = identity(plate, keys, config, model, plate_map)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
+    check_results(out)
     resumed = check_resumable(out, wanted)
-    if resumed:
-        check_same_pixels(out, plate, keys, config)
+    if resumed is not None:
+        check_same_pixels(out, plate, resumed, config)
+    run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
+    labels = LabelTarget.chosen(
+        config.labels,
+        config.labels_name,
+        plate=plate.path,
+        out=out,
+        run=labels_identity(wanted, device) if resumed is None or resumed.labels is None else resumed.labels["run"],
+        overwrite=overwrite_labels,
+    )
+    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
+    if labels is not None:
+        notes += labels.survey(plate.only(*unfinished).fields)
     job = Job(
         plate=plate,
         out=str(out),
@@ -92,30 +113,31 @@ def prepare(
         channels=channels,
         model=model,
         device=device,
-        labels=config.labels,
+        labels=labels,
+        run_id=run_id,
     )
     check_readouts(keys, channels, plate_map, config.readout)
-    record: dict[str, Any] = {
-        "identity": wanted,
-        "plate_path": plate.path,
-        "labels_path": f"{out}/labels.zarr" if config.labels == "out" else None,
-        "channels": {
-            "names": list(channels.names),
-            "dna": channels.names[channels.dna],
-            "sensor": None if channels.sensor is None else channels.names[channels.sensor],
-            "nuclei": channels.names[channels.nuclei],
-        },
-        "model": plain_model(model),
-        "fields": [str(key) for key in keys],
+    record = RunRecord(
+        run_id=run_id,
+        identity=wanted,
+        plate_path=plate.path,
+        labels=None if labels is None else labels.plain(),
+        channels=RecordedChannels(
+            names=channels.names,
+            dna=channels.names[channels.dna],
+            sensor=None if channels.sensor is None else channels.names[channels.sensor],
+            nuclei=channels.names[channels.nuclei],
+        ),
+        model=plain_model(model),
+        keys=keys,
+        nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
+        illumination=None if resumed is None else resumed.illumination,
         **provenance(device),
-    }
-    if resumed:
-        found = read_json(out / "run.json")
-        record |= {name: found[name] for name in ("nucleus_diameter", "illumination") if name in found}
+    )
     return Prepared(
         job=job,
         keys=keys,
-        pending=controls_first(unfinished_fields(out, plate.name, keys) if resumed else keys, plate_map),
+        pending=controls_first(unfinished, plate_map),
         record=record,
         plate_map=plate_map,
         notes=notes,
@@ -131,20 +153,22 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     of it again, because it may have been stopped in between.
     """
     job, out, record = prepared.job, prepared.out, prepared.record
-    light = settle_illumination(prepared.given, job, prepared.keys, known=record.get("illumination"))
-    known = record.get("nucleus_diameter")
+    light = settle_illumination(prepared.given, job, prepared.keys, known=record.illumination)
+    known = record.nucleus_diameter
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
-    if job.labels == "plate":
-        prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
+    if job.labels is not None and job.labels.in_plate:
+        job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
-    record = record | {"nucleus_diameter": plain_diameter(size)} | ({"illumination": light.plain()} if light else {})
-    write_json(out / "run.json", record)
+    record = replace(
+        record, nucleus_diameter=plain_diameter(size), illumination=light.plain() if light else record.illumination
+    )
+    record.write(out)
     keep_illumination(out, light)
     if prepared.plate_map is not None:
         write_plate_map(out / "platemap.csv", prepared.plate_map)
-    if job.labels == "out":
-        prepare_label_plate(str(out / "labels.zarr"), job.plate)
+    if job.labels is not None and not job.labels.in_plate:
+        job.labels.prepare(job.plate)
     return replace(
         prepared, job=job, record=record, notes=(size.note(), *prepared.notes, *(light.notes() if light else ()))
     )

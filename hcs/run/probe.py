@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hcs.config import Config
-from hcs.errors import FieldError, PlateError
+from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.run.cluster import Workers, connect, cores, count_gpus
 from hcs.run.flow import process_fields
@@ -82,7 +82,13 @@ def plan_plate(
         say(f"{prepared.job.plate.name}: {len(prepared.keys):,} fields, channels {names}")
         probe = _probe(prepared, infos, _at_hand(workers))
         probe = replace(probe, start_s=probe.start_s + launch_s)
-        notes = (*prepared.notes, *_mixed(infos), *faults, *storage_advice(infos.values()))
+        notes = (
+            *prepared.notes,
+            *_labels_in_the_way(prepared, config),
+            *_mixed(infos),
+            *faults,
+            *storage_advice(infos.values()),
+        )
     found = forecast(
         probe, fields=len(prepared.keys), workers=workers.count or probe.workers, gpu=workers.device == "cuda"
     )
@@ -115,6 +121,18 @@ def _read_infos(prepared: Prepared) -> tuple[dict[FieldKey, FieldInfo], tuple[st
     if not infos:
         raise PlateError(f"{prepared.job.plate.path}: not one field can be read ({faults[0]})")
     return infos, tuple(faults)
+
+
+def _labels_in_the_way(prepared: Prepared, config: Config) -> tuple[str, ...]:
+    """A sentence where the plate has labels that a run would refuse to write over."""
+    plate = prepared.job.plate
+    if config.labels != "plate" or prepared.job.labels is None:
+        return ()
+    try:
+        replace(prepared.job.labels, path=plate.path, in_plate=True).survey(plate.only(*prepared.keys).fields)
+    except ResultsError as error:
+        return (f"A run refuses this: {error}.",)
+    return ()
 
 
 def _mixed(infos: dict[FieldKey, FieldInfo]) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def convert_plate(
         ngff=ngff,
         pixel_size_um=pixel_size_um,
     )
-    with replacing_folder(target) as folder:
+    with replacing_folder(target, new=True) as folder:
         _write(folder, spec, found, progress)
     return ConvertSummary(str(target), len(spec.wells), len(found.files), spec.channels, found.ignored)
 

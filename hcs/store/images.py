@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from hcs.errors import FieldError
+from hcs.store.atomic import replacing
 
 SUFFIXES = (".png", ".tif", ".tiff")
 
@@ -39,16 +41,21 @@ def read_image(path: Path) -> NDArray[Any]:
     return array
 
 
-def write_labels_image(path: Path, labels: NDArray[np.uint32]) -> None:
-    """Write labels (Y, X) as uint16, or as uint32 where more than 65,535 nuclei need it (TIFF only; PNG cannot)."""
+def labels_image(name: str, labels: NDArray[np.uint32]) -> bytes:
+    """Labels (Y, X) as the file ``name``: uint16, or uint32 where more than 65,535 nuclei need it (TIFF only; PNG
+    cannot)."""
     wide = int(labels.max(initial=0)) > np.iinfo(np.uint16).max
     array = labels if wide else labels.astype(np.uint16)
-    temporary = path.with_name(f".{path.name}.part")
-    if path.suffix.lower() == ".png":
-        if wide:
-            raise FieldError(path.name, f"{labels.max()} nuclei do not fit a 16-bit PNG; give the image as TIFF")
-        temporary.write_bytes(cv2.imencode(".png", array)[1].tobytes())
-    else:
-        with temporary.open("wb") as file:
-            tifffile.imwrite(file, array, compression="zlib")
-    temporary.replace(path)
+    if not name.lower().endswith(".png"):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, array, compression="zlib")
+        return buffer.getvalue()
+    if wide:
+        raise FieldError(name, f"{labels.max()} nuclei do not fit a 16-bit PNG; give the image as TIFF")
+    return bytes(cv2.imencode(".png", array)[1].tobytes())
+
+
+def write_labels_image(path: Path, labels: NDArray[np.uint32]) -> None:
+    """Write `labels_image` to ``path``; what is there is replaced."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(labels_image(path.name, labels))

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from hcs.store.paths import InnerPath
+
 UM_PER_UNIT = {
     "angstrom": 1e-4,
     "nanometer": 1e-3,
@@ -37,7 +39,7 @@ class _Name(_Lenient):
 class WellReference(_Lenient):
     """A well listed by a plate; ``path`` is ``row/column``."""
 
-    path: str
+    path: InnerPath
     row: int | None = Field(default=None, alias="rowIndex")
     column: int | None = Field(default=None, alias="columnIndex")
 
@@ -62,7 +64,7 @@ class PlateMetadata(_Lenient):
 class ImageReference(_Lenient):
     """A field listed by a well."""
 
-    path: str
+    path: InnerPath
     acquisition: int | None = None
 
 
@@ -99,7 +101,7 @@ class _Transformation(_Lenient):
 class Dataset(_Lenient):
     """One level of a pyramid."""
 
-    path: str
+    path: InnerPath
     transformations: tuple[_Transformation, ...] = Field(default=(), alias="coordinateTransformations")
 
 
@@ -178,4 +180,5 @@ def explain(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}"
+    said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else first["msg"].lower()
+    return f"{'.'.join(str(part) for part in first['loc'])}: {said}"

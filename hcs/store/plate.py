@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from numpy.typing import NDArray
 
@@ -16,7 +17,9 @@ from hcs.store.location import Location, Url, location, map_at
 from hcs.store.metadata import ImageReference, PlateMetadata, WellMetadata, explain
 from hcs.store.meter import Meter
 from hcs.store.nodes import Ngff, Node, read_node
+from hcs.store.paths import shown
 
+_LONGEST_NAME = 200
 _KNOWN_VERSIONS = frozenset({"0.1", "0.2", "0.3", "0.4", "0.5"})
 
 
@@ -78,7 +81,7 @@ def open_plate(path: str) -> Plate:
     listed = dict(zip(order, map_at(root, lambda well: _list_fields(root, well, wells[well]), order), strict=True))
     return Plate(
         path=path,
-        name=metadata.name or _stem(root),
+        name=_plate_name(metadata.name or _stem(root), root),
         ngff=ngff,
         wells=tuple(well for well, fields in listed.items() if fields is not None),
         fields=tuple(entry for fields in listed.values() for entry in fields or ()),
@@ -127,7 +130,7 @@ class OpenField:
 
     def missing_chunks(self) -> tuple[int, int]:
         """How many chunk files are missing, and how many there should be."""
-        return missing_chunks(self.root, self.info)
+        return missing_chunks(self.root, self.info, self.array)
 
 
 def open_field(plate: Plate, key: FieldKey) -> OpenField:
@@ -240,6 +243,16 @@ def _find_images(folder: Location) -> tuple[ImageReference, ...]:
     names = [child.name for child in folder.iterdir() if child.is_dir()] if folder.is_dir() else []
     nodes = ((name, read_node(folder / name)) for name in sorted(names, key=lambda name: (len(name), name)))
     return tuple(ImageReference(path=name) for name, node in nodes if node and "multiscales" in node.ome)
+
+
+def _plate_name(name: str, root: Location) -> str:
+    """The plate's name, which becomes that of a folder; PlateError for one that none can have."""
+    if not name.isprintable() or len(quote(name, safe="")) > _LONGEST_NAME:
+        raise PlateError(
+            f"{root} is called {shown(name)} in its metadata, which no folder of results can be called; give it a name "
+            f"of up to {_LONGEST_NAME} characters, all printable"
+        )
+    return name
 
 
 def _sound(entry: FieldEntry) -> FieldEntry:

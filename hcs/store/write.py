@@ -59,7 +59,7 @@ def create_plate(path: str, spec: PlateSpec, *, fields: Mapping[WellId, tuple[in
     target = location(path)
     if target.exists():
         raise ResultsError(f"{path} exists already; remove it or give another name")
-    with replacing_folder(target) as folder:
+    with replacing_folder(target, new=True) as folder:
         write_groups(folder, spec, fields=fields)
 
 

@@ -20,6 +20,7 @@ from hcs.evaluate.evaluation import Evaluation
 from hcs.evaluate.settings import EvaluateSettings
 from hcs.run.evaluation import evaluate_folders
 from hcs.run.evaluation_files import Folders
+from hcs.store.ownfiles import MANIFEST
 
 Labels = NDArray[np.integer]
 Files = dict[str, NDArray[np.generic]]
@@ -102,7 +103,7 @@ def test_two_predictions_with_images_end_in_tables_figures_and_a_page(tmp_path: 
         assert list(pd.read_csv(out / f"{name}.csv").columns) == list(frame.columns)
     assert {path.name for path in out.glob("*.svg")} == {"f1.svg", "errors.svg", "strata.svg", "distributions.svg"}
     assert len(list(out.glob("worst-*.png"))) == 2
-    assert not list(out.glob(".*"))
+    assert [path.name for path in out.glob(".*")] == [MANIFEST]
     page = Page()
     page.feed((out / "evaluation.html").read_text())
     assert page.heads[:3] == ["Summary", "Scores", "Paired differences"]
