@@ -104,7 +104,8 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     ),
     number_column(
         "BScore",
-        "residual of the median polish of rows and columns / (1.4826 x MAD of the samples' residuals); NaN unless "
+        "residual of rows and columns (median polish; with both, lines and Huber's regression) "
+        "/ (1.4826 x MAD of the samples' residuals); NaN unless "
         "Correction is bscore or both",
         "Brideau et al., J. Biomol. Screen. 8, 634 (2003)",
     ),

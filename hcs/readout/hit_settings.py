@@ -51,9 +51,9 @@ class HitSettings:
     where most do nothing; the negatives, widened by the samples' own noise, on plates of dose series."""
     correction: Literal["auto", "none", "bscore", "edge", "both"] = "auto"
     """Effect of the position taken out of the wells: none, rows and columns by median polish (bscore), edge, row and
-    column as straight lines (edge), or both, lines first. auto: both where the sample wells show an effect of their
-    rows, columns or edge, else none. Scores before and after stand side by side, hits are called on the scores
-    after."""
+    column as straight lines (edge), or both, these lines and then every row and column by Huber's regression. auto:
+    both where the sample wells show an effect of their rows, columns or edge, else none. Scores before and after stand
+    side by side, hits are called on the scores after."""
 
     def __post_init__(self) -> None:
         for name, good, rule in (

@@ -63,8 +63,12 @@ def correct(wells: pd.DataFrame, readout: str, settings: HitSettings) -> Correct
     lines = _lines(values, place, samples) if method in ("edge", "both") else none[0]
     if method == "edge":
         return Corrected(values - lines, lines, none[1], method)
-    effects, centre = _polish(values - lines, place, samples)
+    if method == "both":
+        effects, centre = _factors(values - lines, place, samples), 0.0
+    else:
+        effects, centre = _polish(values, place, samples)
     left = values - lines - effects - centre
+    left -= np.median(left[samples]) if method == "both" else 0.0
     spread = robust_sd(left[samples])
     polished = left / spread if spread > 0 else none[1]
     return Corrected(values - lines - effects, lines + effects, polished, method)
@@ -196,16 +200,40 @@ def _lines(values: Floats, place: Positions, samples: Bools) -> Floats:
     """
     x = np.column_stack([place.edge.astype(np.float64), place.rows, place.columns]).astype(np.float64)
     x -= x[samples].mean(axis=0)
-    design = np.column_stack([np.ones(int(samples.sum())), x[samples]])
-    y, weights = values[samples], np.ones(int(samples.sum()))
-    slopes = np.zeros(4)
+    slopes = _huber(np.column_stack([np.ones(int(samples.sum())), x[samples]]), values[samples])
+    effects: Floats = x @ slopes[1:]
+    return effects
+
+
+def _factors(values: Floats, place: Positions, samples: Bools) -> Floats:
+    """Effects (n_wells,) of every row and column, by Huber's regression over the samples; on average 0 over these.
+
+    Not by medians: these put a sample of every row and column at exactly 0, and what is left then looks as if it had
+    heavy tails. A row or column of fewer than three samples has no effect.
+    """
+    parts = []
+    for codes in (place.rows, place.columns):
+        known, counts = np.unique(codes[samples], return_counts=True)
+        one = (codes[:, None] == known[counts >= _MIN_LINE]).astype(np.float64)
+        parts.append(one - np.where(one.any(axis=1, keepdims=True), one[samples].mean(axis=0), 0.0))
+    x = np.column_stack(parts)
+    fitted = _huber(np.column_stack([np.ones(int(samples.sum())), x[samples]]), values[samples])
+    effects: Floats = x @ fitted[1:]
+    return effects
+
+
+def _huber(design: Floats, y: Floats) -> Floats:
+    """Coefficients (k,) of y (n,) on a design (n, k) by Huber's regression, by reweighting; the shortest of many."""
+    weights = np.ones(y.size)
+    fitted = np.zeros(design.shape[1])
     for _ in range(_ROUNDS):
         root = np.sqrt(weights)
-        slopes = np.linalg.lstsq(design * root[:, None], y * root, rcond=1e-9)[0]
-        left = np.abs(y - design @ slopes)
+        fitted = np.linalg.lstsq(design * root[:, None], y * root, rcond=1e-9)[0]
+        left = np.abs(y - design @ fitted)
         spread = MAD_TO_SD * float(np.median(left))
         if not spread > 0:
             break
-        weights = np.minimum(1.0, _HUBER * spread / np.maximum(left, np.finfo(np.float64).tiny))
-    effects: Floats = x @ slopes[1:]
-    return effects
+        before, weights = weights, np.minimum(1.0, _HUBER * spread / np.maximum(left, np.finfo(np.float64).tiny))
+        if np.abs(weights - before).max() < 1e-4:
+            break
+    return fitted
