@@ -15,7 +15,7 @@ _DJF = "after Dean & Jett, J. Cell Biol. 60, 523 (1974); Fox, Cytometry 1, 71 (1
 MAP = "plate map"
 _INTERVAL = (
     "generalised confidence interval for Gaussian wells of any two spreads, Weerahandi, J. Am. Stat. Assoc. 88, 899 "
-    "(1993); holds the true value in 94 to 97 % of plates from 3 wells a side on"
+    "(1993); holds the true value in 93 to 97 % of plates from 3 wells a side on"
 )
 MAD = "with medians and 1.4826 x median absolute deviations x their small-sample factors"
 CROUX = "Zhang 1999; Croux & Rousseeuw, Computational Statistics 1, 411 (1992)"

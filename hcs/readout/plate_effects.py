@@ -225,10 +225,10 @@ def _factors(values: Floats, place: Positions, samples: Bools) -> Floats:
 def _huber(design: Floats, y: Floats) -> Floats:
     """Coefficients (k,) of y (n,) on a design (n, k) by Huber's regression, by reweighting; the shortest of many."""
     weights = np.ones(y.size)
-    fitted = np.zeros(design.shape[1])
+    fitted: Floats = np.zeros(design.shape[1])
     for _ in range(_ROUNDS):
         root = np.sqrt(weights)
-        fitted = np.linalg.lstsq(design * root[:, None], y * root, rcond=1e-9)[0]
+        fitted = np.asarray(np.linalg.lstsq(design * root[:, None], y * root, rcond=1e-9)[0], dtype=np.float64)
         left = np.abs(y - design @ fitted)
         spread = MAD_TO_SD * float(np.median(left))
         if not spread > 0:

@@ -143,7 +143,7 @@ def separate(positive: WellSample, negative: WellSample, *, settings: ReadoutSet
     """Z', robust Z' (median and absolute deviation) and SSMD of two groups of wells, each with its interval.
 
     The intervals are generalised confidence intervals, made of the pivots of both groups: for Gaussian wells of any two
-    spreads, 3 to 16 a side, those of 95 % hold the true value in 94 to 97 % of plates. Too few wells, no spread, or
+    spreads, 3 to 16 a side, those of 95 % hold the true value in 93 to 97 % of plates. Too few wells, no spread, or
     equal locations give NaN with a reason.
     """
     shortage = "; ".join(filter(None, (_shortage(group, settings) for group in (positive, negative))))
