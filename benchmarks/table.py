@@ -100,7 +100,8 @@ def _record(keys: list[FieldKey], plate_map_sha256: str) -> RunRecord:
     identity = {"plate": {"name": "large"}, "config": config, "model_sha256": ""}
     return RunRecord(
         run_id=RUN,
-        identity=identity | {"plate_map_sha256": plate_map_sha256},
+        identity=identity,
+        plate_map={"source": "platemap.csv", "sha256": plate_map_sha256},
         plate_path="large.zarr",
         channels=RecordedChannels(names=CHANNELS, dna=DNA, sensor=SENSOR, nuclei=DNA),
         model={"name": "none", "path": "", "sha256": ""},

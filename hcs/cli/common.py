@@ -69,8 +69,8 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--plate-map",
-            help="CSV or Parquet: well, role, compound, dose, unit. For many plates also a folder, or a name with "
-            "{plate}.",
+            help="CSV, Excel (FILE.xlsx#SHEET) or Parquet: well, role, compound, dose, unit. For many plates also a "
+            "folder, or a name with {plate}.",
         ),
         click.option("--dna", help="DNA channel, name or 0-based index."),
         click.option("--sensor", help="Sensor channel, name or 0-based index."),

@@ -111,6 +111,7 @@ def run(
         plate_map_path=location(plate_map) if plate_map else None,
         wells=wells,
         workers=who,
+        say=click.echo,
         overwrite_labels=overwrite_labels,
     )
     from hcs.report.text import console_summary
@@ -155,15 +156,22 @@ def _run_many(
 @click.command(short_help="Make the readouts again, without touching images.")
 @click.argument("results", type=PLACE)
 @click.option("--config", "config_path", type=FILE, help="Settings whose `readout` section replaces the run's own.")
+@click.option("--plate-map", help="A plate map in place of the run's own, such as a corrected one.")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
-def readout(results: Location, config_path: Path | None, exclude_flagged: bool) -> int:
+def readout(results: Location, config_path: Path | None, plate_map: str | None, exclude_flagged: bool) -> int:
     """Make the readouts of RESULTS again from its nucleus table, without touching images."""
     from hcs.report.text import console_summary
     from hcs.run.finish import finish
+    from hcs.run.new_map import read_new_map
     from hcs.store.config import read_config
+    from hcs.store.location import location
 
     settings = read_config(config_path).readout if config_path is not None else None
-    click.echo(console_summary(finish(results, settings, exclude_flagged=exclude_flagged)))
+    new = read_new_map(results, location(plate_map)) if plate_map else None
+    for line in new.lines if new else ():
+        click.echo(line)
+    readouts = finish(results, settings, exclude_flagged=exclude_flagged, new_map=new)
+    click.echo(console_summary(readouts))
     click.echo(f"\n{where(results)}")
     return 0
 

@@ -62,6 +62,7 @@ def make_readouts(
     """
     peak = plate_peak(nuclei, plate_map, settings, dna=dna)
     cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
+    peak = cycle.peak
     wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
     wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
     _check_readouts(wells, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from hcs.run.plan import check_plate_map
+from hcs.run.plan import check_plate_map, declared_wells, map_lines
 from hcs.run.progress import quarters
 from hcs.store.convert import convert_plate
 from hcs.store.nodes import Ngff
@@ -42,4 +42,5 @@ def convert_and_check(
     lines = [f"{plate}: {summary.wells} wells, {summary.fields} fields, channels {', '.join(summary.channels)}"]
     if summary.ignored:
         lines.append(f"{summary.ignored} image files did not match the pattern and were left out")
-    return lines + list(check_plate_map(plate_map, open_plate(str(plate))))
+    written = open_plate(str(plate))
+    return [*lines, *map_lines(plate_map), *check_plate_map(plate_map, declared_wells(written), written.path)]

@@ -22,6 +22,7 @@ from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.run.new_map import NewMap, put_map
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.report import report_columns, write_report
@@ -51,17 +52,20 @@ def finish(
     *,
     exclude_flagged: bool = False,
     submit: Submit | None = None,
+    new_map: NewMap | None = None,
 ) -> Readouts:
     """Make the readout tables, columns.csv, readout.json, report.html and figures/ of a results folder; for one in a
     store this happens in a copy on disk.
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
-    of image quality out, whatever they say. Pictures of the page are made beside the tables: by idle workers, if
-    ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
-    not done count as pending.
+    of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map. Pictures of the page
+    are made beside the tables: by idle workers, if ``submit`` gives them work, else by a thread. Works on a run that is
+    still going on or was stopped: fields that are not done count as pending.
     """
     with local_copy(out) as folder, one_thread() as aside:
         illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)
+        if new_map is not None:
+            put_map(folder, new_map)
         return _finish(folder, illustrate, settings, exclude_flagged)
 
 
@@ -114,6 +118,7 @@ def _finish(
         run=results.record.run_id,
         settings=asdict(chosen),
         notes=readouts.notes,
+        plate_map=results.record.plate_map,
         done=tuple(entry.field for entry in results.entries() if entry.done),
         files=files,
     ).write(out)

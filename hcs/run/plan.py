@@ -8,6 +8,7 @@ import json
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile
 from hcs.store.paths import linked_images
 from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.platemap import map_sha256
 from hcs.store.record import RUN_RECORD, RunRecord
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
@@ -128,17 +130,18 @@ def links_note(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
     return (f"Read through symbolic links that leave the plate: {len(linked)} field(s) ({some}{more}).",)
 
 
-def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:
-    """Sentences on wells that only the map or only the plate has; PlateError where they have none in common."""
+def check_plate_map(plate_map: PlateMap | None, wells: Sequence[WellId], plate: str) -> tuple[str, ...]:
+    """Sentences on what in the map was not plain, and on wells that only the map or only the plate has; PlateError
+    where they have none in common. ``wells`` are the plate's, ``plate`` says which that is."""
     if plate_map is None:
         return ()
-    only_map, only_plate = plate_map.unmatched(declared_wells(plate))
+    only_map, only_plate = plate_map.unmatched(wells)
     if len(only_map) == len(plate_map.wells):
         raise PlateError(
-            f"the plate map and {plate.path} have no well in common (map: {_some(only_map)}; plate: "
+            f"the plate map and {plate} have no well in common (map: {_some(only_map)}; plate: "
             f"{_some(only_plate)}); is it another plate's map?"
         )
-    notes = []
+    notes = [f"Plate map: {note}." for note in plate_map.notes]
     if only_map:
         notes.append(f"On the plate map but not on the plate: {_some(only_map)}.")
     if only_plate:
@@ -146,28 +149,50 @@ def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]
     return tuple(notes)
 
 
+def map_lines(plate_map: PlateMap | None, *, notes: bool = False) -> tuple[str, ...]:
+    """What was understood of a plate map, in lines for the console, with ``notes`` also what was not plain."""
+    if plate_map is None:
+        return ()
+    first, *more = plate_map.understood
+    noted = [f"note: {note}" for note in plate_map.notes] if notes else []
+    return (f"Plate map  {first}", *(f"           {line}" for line in (*more, *noted)))
+
+
+def plain_plate_map(plate_map: PlateMap | None, path: Location | None) -> dict[str, Any] | None:
+    """Which plate map results are made with, as plain data: where it was read, and its hash."""
+    return None if plate_map is None else {"source": str(path), "sha256": map_sha256(plate_map)}
+
+
+def check_same_map(out: Location, record: RunRecord, plate_map: PlateMap | None) -> None:
+    """ConfigError where results are there already that were made with another plate map: they would change without a
+    word, and need no image for it."""
+    known = None if record.plate_map is None else record.plate_map["sha256"]
+    wanted = None if plate_map is None else map_sha256(plate_map)
+    if known != wanted:
+        raise ConfigError(
+            f"--out {out} was made {'with another plate map' if known else 'without a plate map'} (plate_map_sha256 "
+            f"differs); to change it, `hcs readout {out} --plate-map FILE` makes the readouts again without touching "
+            "images; to go on with the run, give the plate map that it has"
+        )
+
+
 def _some(wells: tuple[WellId, ...]) -> str:
     names = [str(well) for well in wells]
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
 
 
-def identity(
-    plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile, plate_map: PlateMap | None
-) -> dict[str, Any]:
+def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile) -> dict[str, Any]:
     """What makes two runs the same run, as plain data: their results may share a folder only when this is equal.
 
-    The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger).
+    The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger). The
+    plate map is no part of it: what is in a well changes no pixel, and only the readouts need it.
     """
     fields = hashlib.sha256("\n".join(f"{entry.key} {entry.path}" for entry in plate.fields).encode()).hexdigest()
-    plate_map_hash = (
-        hashlib.sha256(plate_map.frame.to_csv(index=False).encode()).hexdigest() if plate_map is not None else None
-    )
     data = {
         "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(exclude={"cluster"}),
         "model_sha256": model.sha256,
-        "plate_map_sha256": plate_map_hash,
     }
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
@@ -175,10 +200,9 @@ def identity(
 
 def labels_identity(identity: dict[str, Any], device: str) -> str:
     """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
-    the plate map, the readouts and where labels go, and besides the device and the version of hcs."""
+    the readouts and where labels go, and besides the device and the version of hcs."""
     config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
-    told = {k: v for k, v in identity.items() if k != "plate_map_sha256"}
-    told |= {"config": config, "device": device, "version": __version__}
+    told = identity | {"config": config, "device": device, "version": __version__}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -17,13 +17,16 @@ from hcs.run.plan import (
     check_plate_map,
     check_readouts,
     check_resumable,
+    check_same_map,
     check_same_pixels,
     controls_first,
+    declared_wells,
     expected_fields,
     identity,
     labels_identity,
     links_note,
     plain_model,
+    plain_plate_map,
     provenance,
     settle_channels,
 )
@@ -80,19 +83,20 @@ def prepare(
     """
     plate = open_plate(str(location(plate_path).absolute()))
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
-    notes = check_plate_map(plate_map, plate)
+    notes = check_plate_map(plate_map, declared_wells(plate), plate.path)
     keys = expected_fields(plate, wells)
     notes += links_note(plate, keys)
     channels = settle_channels(plate, config.channels, keys)
     model = find_model(config.model, device)
     out = out.absolute()
     given = given_illumination(config, channels)
-    wanted = identity(plate, keys, config, model, plate_map)
+    wanted = identity(plate, keys, config, model)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
     check_results(out)
     resumed = check_resumable(out, wanted)
     if resumed is not None:
+        check_same_map(out, resumed, plate_map)
         check_same_pixels(out, plate, resumed, config)
     run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
     labels = LabelTarget.chosen(
@@ -129,6 +133,7 @@ def prepare(
             nuclei=channels.names[channels.nuclei],
         ),
         model=plain_model(model),
+        plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
         keys=keys,
         nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
         illumination=None if resumed is None else resumed.illumination,

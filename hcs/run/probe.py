@@ -22,6 +22,7 @@ from hcs.run.flow import process_fields
 from hcs.run.forecast import Forecast, Probe, forecast, one_field_s
 from hcs.run.job import Job
 from hcs.run.large import is_large, look_at
+from hcs.run.plan import map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.rehearsal import time_finish
 from hcs.run.storage import storage_advice
@@ -77,6 +78,8 @@ def plan_plate(
         began = time.perf_counter()
         prepared = prepare(plate_path, out, probed, plate_map_path=plate_map_path, wells=wells, device=workers.device)
         launch_s += time.perf_counter() - began
+        for line in map_lines(prepared.plate_map):
+            say(line)
         infos, faults = _read_infos(prepared)
         names = ", ".join(prepared.job.channels.names)
         say(f"{prepared.job.plate.name}: {len(prepared.keys):,} fields, channels {names}")

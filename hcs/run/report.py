@@ -142,6 +142,8 @@ def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
         "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
         "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
     }
+    if record.plate_map is not None:
+        texts["Plate map"] = f"{record.plate_map['source']}, sha256 {record.plate_map['sha256']}"
     if record.times is not None:
         texts["Time"] = f"{record.times['started']}, {record.times['wall_s']} s"
     hashes = {k: v for k, v in record.identity.items() if k.endswith("sha256") and v}

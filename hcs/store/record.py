@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RUN_RECORD = "run.json"
 
-_SETTLED_LATER = ("nucleus_diameter", "illumination", "times", "account")
+_SETTLED_LATER = ("plate_map", "nucleus_diameter", "illumination", "times", "account")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class RunRecord:
     run_id: str
     """Drawn when the folder is begun: every ledger entry carries it, so that another run's is told from this run's."""
     identity: Mapping[str, Any]
-    """What makes two runs the same: plate, wells, settings, model, plate map, as plain data."""
+    """What makes two runs the same: plate, wells, settings and model, as plain data."""
     plate_path: str
     """Where the plate was."""
     labels: Mapping[str, Any] | None = None
@@ -50,6 +50,9 @@ class RunRecord:
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
     command: str
+    plate_map: Mapping[str, Any] | None = None
+    """The plate map that results are made with: ``source``, where it was read, ``sha256`` of its copy in the folder,
+    and those ``before`` it. Not part of the identity: `hcs readout --plate-map` puts another in its place."""
     nucleus_diameter: Mapping[str, Any] | None = None
     """The size of the plate's nuclei, once it is settled."""
     illumination: Mapping[str, Any] | None = None

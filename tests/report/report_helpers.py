@@ -58,7 +58,7 @@ def make_results(folder: Path, *, text: str = "") -> Path:
     write_plate_map(out / "platemap.csv", PlateMap.from_frame(frame, "test"))
     record = make_record(plate.path, config, tuple(entry.key for entry in plate.fields), text)
     digest = hashlib.sha256((out / "platemap.csv").read_bytes()).hexdigest()
-    replace(record, identity={**record.identity, "plate_map_sha256": digest}).write(out)
+    replace(record, plate_map={"source": "test", "sha256": digest}).write(out)
     return out
 
 
