@@ -35,7 +35,7 @@ def test_noise_gives_no_separation(n: int, p: int) -> None:
         flattering.append(1 - 3 * (scores[positive].std(ddof=1) + scores[~positive].std(ddof=1)) / gap)
     assert not (np.array(found) > 0).any()  # NaN or negative, every time
     if p == 150 and n == 4:
-        assert np.median(flattering) > 0.9  # what the same wells would claim of themselves
+        assert np.median(flattering) > 0.8  # what the same wells would claim of themselves
 
 
 def test_two_readouts_together_tell_what_neither_tells_alone() -> None:
