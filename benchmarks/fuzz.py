@@ -408,15 +408,16 @@ def main() -> None:
             ended = attempt(base, root / "store", chance, chosen.limit_s, set(sums))
             counts[ended.outcome] += 1
             if ended.outcome in BAD:
-                print(
-                    f"{number}: {ended.outcome}: {base.stem}: {'; '.join(ended.changes)}\n  {ended.reason}", flush=True
-                )
+                done = "; ".join(ended.changes)
+                print(f"{number}: {ended.outcome}: {base.stem}: {done}\n  {ended.reason}", flush=True)
                 if chosen.keep:
                     shutil.move(root / "store", Path(tempfile.gettempdir()) / f"hcs-fuzz-{chosen.seed}-{number}")
-    print(
-        f"{chosen.stores} stores in {time.monotonic() - began:.0f} s: "
-        + ", ".join(f"{n} {k}" for k, n in counts.most_common())
-    )
+            if (number + 1) % 25 == 0:
+                print(
+                    f"{number + 1} after {time.monotonic() - began:.0f} s: {dict(counts)}", file=sys.stderr, flush=True
+                )
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    print(f"{chosen.stores} stores in {time.monotonic() - began:.0f} s: {told}")
     sys.exit(any(counts[name] for name in BAD))
 
 

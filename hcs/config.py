@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,10 +86,25 @@ def parse_config(data: object, *, source: str) -> Config:
         data = {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source} holds a {type(data).__name__}, not settings; write `key: value` lines")
+    for key, text in _texts(data):
+        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ConfigError(f"{source}: {key} = {ascii(text)[:80]} holds a character that no name has; correct it")
     try:
         return Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{source}: " + "; ".join(explain(e) for e in error.errors())) from error
+
+
+def _texts(data: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """All texts of plain data, with their dotted keys."""
+    if isinstance(data, str):
+        yield key, data
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            yield from _texts(value, f"{key}.{name}".strip("."))
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _texts(value, key)
 
 
 def explain(error: Any) -> str:

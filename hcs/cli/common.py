@@ -118,7 +118,7 @@ def exit_code(unfinished: tuple[LedgerEntry, ...]) -> int:
         return 0
     click.echo(f"\n{len(unfinished)} field(s) without a result:", err=True)
     for entry in unfinished[:20]:
-        click.echo(f"  {entry.field}  {entry.status}: {entry.reason}", err=True)
+        click.echo(f"  {entry.field}  {entry.status}{': ' if entry.reason else ''}{entry.reason}", err=True)
     if len(unfinished) > 20:
         click.echo(f"  … and {len(unfinished) - 20} more; `hcs status` lists all", err=True)
     return EXIT_FAILED_WELLS

@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 @click.option("--size", default=512, show_default=True, help="Side of a field, px.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same plate.")
 @click.option("--nucleus-diameter", default=24.0, show_default=True, help="Diameter of a G1 nucleus, px.")
+@click.option(
+    "--dead-brightness",
+    nargs=2,
+    type=float,
+    metavar="LOW HIGH",
+    help="Make the cells that a compound killed this many times as bright as living ones, with halo and fragments.",
+)
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
-def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus_diameter: float, ngff: Ngff) -> int:
+def simulate(
+    plate: Path,
+    wells: int,
+    fields: int,
+    size: int,
+    seed: int,
+    nucleus_diameter: float,
+    dead_brightness: tuple[float, float] | None,
+    ngff: Ngff,
+) -> int:
     """Write a synthetic two-channel plate with known truth to PLATE.
 
     Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
@@ -31,7 +47,12 @@ def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus
     from hcs.simulate.settings import SimulationSettings
 
     settings = SimulationSettings(
-        wells=wells, fields=fields, size_px=size, seed=seed, nucleus_diameter_px=nucleus_diameter
+        wells=wells,
+        fields=fields,
+        size_px=size,
+        seed=seed,
+        nucleus_diameter_px=nucleus_diameter,
+        dead_brightness=dead_brightness,
     )
     written = write_simulation(plate, settings, ngff=ngff)
     click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")

@@ -125,6 +125,17 @@ _WELL_COLUMNS: tuple[Column, ...] = (
     count_column("Fields_Expected", "fields", "fields of the well on the plate"),
     count_column("Fields_Ok", "fields", "fields that were processed, with or without nuclei"),
     count_column("Count_Nuclei", "nuclei", "all nuclei of the well"),
+    number_column(
+        "Count_Dead",
+        "nuclei of the well that are dead cells, by the limits in dead; NaN where these are not known",
+        unit="nuclei",
+    ),
+    number_column("Fraction_Dead", "Count_Dead / Count_Nuclei; NaN without nuclei"),
+    number_column(
+        "Count_LivingPerField",
+        "(Count_Nuclei - Count_Dead) / Fields_Ok: what toxicity is told by; all nuclei where dead ones cannot be told",
+        unit="nuclei a field",
+    ),
     count_column("Count_Duplicates", "nuclei", "nuclei left out because another field shows them too; see duplicates"),
     count_column("Count_Nuclei_Measured", "nuclei", "nuclei that means, medians and fractions are made of"),
     number_column("Fraction_SubG1", _FRACTION.format("below G1: fragments, dying cells"), _DJF),

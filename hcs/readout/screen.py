@@ -17,14 +17,16 @@ from hcs.readout.hit_columns import DOSE_COLUMNS, HIT_COLUMNS, SCORE_COLUMNS
 from hcs.readout.hits import find_hits
 from hcs.readout.scores import score_wells
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity import with_warning
+from hcs.readout.toxicity_columns import WARNING_COLUMN
 
 SCREEN_COLUMNS: dict[str, tuple[Column, ...]] = {
     "assay": ASSAY_COLUMNS,
     "attribution": ATTRIBUTION_COLUMNS,
     "discriminant": DISCRIMINANT_COLUMNS,
-    "doses": DOSE_COLUMNS,
+    "doses": (*DOSE_COLUMNS, WARNING_COLUMN),
     "scores": SCORE_COLUMNS,
-    "hits": HIT_COLUMNS,
+    "hits": (*HIT_COLUMNS, WARNING_COLUMN),
 }
 """Column dictionary of each table of ``ScreenTables``."""
 
@@ -46,17 +48,22 @@ class ScreenTables:
 
 
 def screen_tables(
-    wells: pd.DataFrame, settings: ReadoutSettings, *, quality: pd.DataFrame | None = None
+    wells: pd.DataFrame,
+    settings: ReadoutSettings,
+    *,
+    quality: pd.DataFrame | None = None,
+    toxicity: pd.DataFrame | None = None,
 ) -> ScreenTables:
-    """All tables of one plate's wells; ``quality`` is the field table with Quality_ columns, if there is one."""
+    """All tables of one plate's wells; ``quality`` is the field table with Quality_ columns, if there is one, and
+    ``toxicity`` the toxicity table, by which hits and curves carry a warning."""
     scores = score_wells(wells, settings)
     return ScreenTables(
         assay=assay_quality(wells, settings),
         attribution=attribute(wells, settings, quality=quality),
         discriminant=discriminate(wells, settings),
-        doses=dose_curves(wells, settings),
+        doses=with_warning(dose_curves(wells, settings), toxicity),
         scores=scores,
-        hits=find_hits(scores, settings),
+        hits=with_warning(find_hits(scores, settings), toxicity),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hcs.errors import ConfigError
 from hcs.readout.cycle_settings import CycleSettings
 from hcs.readout.hit_settings import ControlStrength, DoseSettings, HitSettings
+from hcs.readout.toxicity_settings import DeadSettings, ToxicitySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,10 @@ class ReadoutSettings:
     """When a dose curve is fitted."""
     hits: HitSettings = field(default_factory=HitSettings)
     """What makes a hit, and which plate effect is taken out before."""
+    dead: DeadSettings = field(default_factory=DeadSettings)
+    """Which nuclei are dead cells, and whether they are left out."""
+    toxicity: ToxicitySettings = field(default_factory=ToxicitySettings)
+    """From which loss of living nuclei a dose is toxic."""
     min_nuclei_peak: int = 200
     """Nuclei needed to look for the 2N peak; 200 put about 100 in G1, so its position is known to CV/10."""
     max_peak_cv: float = 0.15

@@ -37,6 +37,8 @@ class CompoundRow:
     """Z′ at ``best_dose`` with its interval."""
     effect: str
     reason: str
+    toxic: str | None
+    """Lowest toxic dose; empty where it is not toxic, None where that cannot be told."""
 
 
 def compound_rows(tables: PlateTables) -> list[CompoundRow]:
@@ -69,27 +71,21 @@ def _compound_row(tables: PlateTables, members: pd.DataFrame) -> CompoundRow:
         zprime=(float(best["ZPrime"]), float(best["ZPrime_Low"]), float(best["ZPrime_High"])),
         effect=_effect(best),
         reason=str(first["Reason"]),
+        toxic=toxic_from(tables, compound, group),
     )
 
 
-def losing_nuclei(tables: PlateTables) -> list[str]:
-    """Compounds of which a dose has at most half the negatives' nuclei a well (medians over wells), in words."""
-    wells = tables.frame("wells")
-    if wells.empty or not {"Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit"} <= set(
-        wells.columns
-    ):
-        return []
-    done = wells[wells["Status"].isin(["ok", "empty"])]
-    usual = float(done.loc[done["Metadata_Role"] == "negative", "Count_Nuclei"].median())
-    treated = done[done["Metadata_Role"].isin(["sample", "positive"]) & (done["Metadata_Compound"] != "")]
-    counts = treated.groupby(["Metadata_Compound", "Metadata_Unit", "Metadata_Dose"])["Count_Nuclei"]
-    medians = counts.median().reset_index()
-    low = medians[medians["Count_Nuclei"] <= usual / 2]
-    return [
-        f"{short(compound, 40)} from {number(own['Metadata_Dose'].min())} {short(unit, 12)} "
-        f"({own['Count_Nuclei'].min():.0f} against {usual:.0f})"
-        for (compound, unit), own in low.groupby(["Metadata_Compound", "Metadata_Unit"])
-    ]
+def toxic_from(tables: PlateTables, compound: str, group: str) -> str | None:
+    """From which dose a compound is toxic, in words; empty where it is at none, None where that cannot be told."""
+    table = tables.frame("toxicity")
+    if table.empty:
+        return None
+    own = table[(table["Compound"] == compound) & (table["Group"] == group) & (table["Reason"] == "")]
+    called = own[own["Toxic"].astype(bool)].sort_values("Dose", kind="stable")
+    if called.empty:
+        return "" if len(own) else None
+    lowest, unit = float(called["Dose"].iloc[0]), short(called["Unit"].iloc[0], 16)
+    return f"{number(lowest)} {unit}".rstrip() if math.isfinite(lowest) else "its only dose"
 
 
 def _value(zprime: float) -> float:

@@ -1,4 +1,4 @@
-"""What a plate says in four answers: is it good, what works and at which dose, which wells to distrust, cell cycle."""
+"""What a plate says in answers: is it good, what works at which dose, what is toxic, which wells to distrust, cycle."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hcs.readout.verdict import sentence_of
-from hcs.report.compounds import CompoundRow, compound_rows, losing_nuclei
+from hcs.report.compounds import CompoundRow, compound_rows
 from hcs.report.distrust import distrusted
 from hcs.report.findings import behind_text, dose_text, status_counts
 from hcs.report.names import readout_name
 from hcs.report.style import interval, number, short
 from hcs.report.tables import PlateTables
+from hcs.report.toxic import toxicity_lines
 
 Mark = Literal["good", "fair", "poor", "none"]
 _MOST_LINES = 8
@@ -34,7 +35,7 @@ class Answer:
 
 def answers(tables: PlateTables) -> tuple[Answer, ...]:
     """The plate's summary, from its tables alone."""
-    return (_quality(tables), _compounds(tables), _distrust(tables), _cycle(tables))
+    return (_quality(tables), _compounds(tables), _toxicity(tables), _distrust(tables), _cycle(tables))
 
 
 def _quality(tables: PlateTables) -> Answer:
@@ -136,14 +137,11 @@ def _compounds(tables: PlateTables) -> Answer:
     else:
         head = f"None of {len(rows)} compounds stands out from the negatives."
     lines = [_of_compound(row) for row in working[:_MOST_LINES]]
-    idle = [short(row.compound or "(unnamed)", 40) for row in rows if row.works is False]
+    idle = [short(row.compound or "(unnamed)", 40) + _toxic(row) for row in rows if row.works is False]
     if working and idle:
         more = f" and {len(idle) - _MOST_LINES} more" if len(idle) > _MOST_LINES else ""
         names = ", ".join(idle[:_MOST_LINES])
         lines.append(f"Without an effect on {readout_name(tables.readouts[0])}: {names}{more}.")
-    losing = losing_nuclei(tables)
-    if losing:
-        lines.append(f"At most half the negatives' nuclei, a sign of toxicity: {', '.join(losing[:_MOST_LINES])}.")
     return Answer(question, "good" if working else "none", head, tuple(lines))
 
 
@@ -169,8 +167,18 @@ def _named(rows: list[CompoundRow]) -> str:
             since = f" with half the positives' effect or more from {dose_text(row.half_dose, unit)}"
         elif math.isfinite(row.first_dose):
             since = f" from {dose_text(row.first_dose, unit)}"
-        parts.append(f"{short(row.compound or '(unnamed)', 40)}{since}")
+        parts.append(f"{short(row.compound or '(unnamed)', 40)}{since}{_toxic(row)}")
     return ", ".join(parts) + (f" and {len(rows) - _MOST_LINES} more" if len(rows) > _MOST_LINES else "")
+
+
+def _toxicity(tables: PlateTables) -> Answer:
+    head, lines = toxicity_lines(tables.frame("toxicity"))
+    mark: Mark = "fair" if lines else "good" if head.startswith("None") else "none"
+    return Answer("Which compounds are toxic?", mark, head, lines[:_MOST_LINES])
+
+
+def _toxic(row: CompoundRow) -> str:
+    return f" (toxic from {row.toxic})" if row.toxic else ""
 
 
 def _distrust(tables: PlateTables) -> Answer:

@@ -47,10 +47,10 @@ def evaluate_folders(
     are replaced.
     """
     started = time.time()
-    check_output(out, what="evaluation")
     chosen = stratify_by or ("mean" if folders.images is not None else None)
     value = None if chosen is None else find_value(chosen, with_images=folders.images is not None)
     files, notes = find_files(folders, out)
+    check_output(out, what="evaluation")
     masks: list[str] = []
     compared: dict[str, dict[str, Comparison]] = {name: {} for name in next(iter(files.values())).predicted}
     for done, (stem, own) in enumerate(files.items(), start=1):

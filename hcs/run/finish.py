@@ -13,6 +13,7 @@ from hcs.measure.columns import Column, channel_suffixes, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
 from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
+from hcs.readout.dead import DEAD_COLUMNS, FLAG_COLUMN
 from hcs.readout.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.features import ByWell, single_columns
 from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
@@ -21,6 +22,7 @@ from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
 from hcs.run.duplicates import SeenTwice, find_seen_twice
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
@@ -107,6 +109,8 @@ def _finish(
         "compounds": readouts.compounds,
         "plate": readouts.plate,
         **readouts.screen.frames(),
+        "toxicity": readouts.toxicity,
+        "dead": readouts.dead,
         **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
         "cycles": cycles_table(readouts.cycle, plate),
         "sensor": sensor_table(readouts.cycle, plate),
@@ -168,11 +172,13 @@ def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fi
     nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
     tables = {
         "nuclei": (*KEY_COLUMNS, *nucleus),
-        "nuclei, by hcs.open_results": (_CONTENT_N,),
+        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
-        "compounds": COMPOUND_COLUMNS,
+        "compounds": (*COMPOUND_COLUMNS, WARNING_COLUMN),
         "plate": PLATE_COLUMNS,
         **SCREEN_COLUMNS,
+        "toxicity": TOXICITY_COLUMNS,
+        "dead": DEAD_COLUMNS,
         "cycles": CYCLE_COLUMNS,
         "phases": PHASE_COLUMNS,
         "sensor": SENSOR_COLUMNS,

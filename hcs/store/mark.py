@@ -49,6 +49,8 @@ def origin_of(folder: Location, run: str) -> tuple[Origin, Mark | None]:
 
     OSError where they cannot be read. Metadata that are damaged are somebody's: what hcs writes is there complete.
     """
+    if isinstance(folder, Url) and not folder.is_dir():  # one request instead of four
+        return "none", None
     try:
         node = read_node(folder)
     except ValueError:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from hcs.store.paths import InnerPath
+from hcs.store.paths import inner_path
 
 UM_PER_UNIT = {
     "angstrom": 1e-4,
@@ -24,6 +24,9 @@ UM_PER_UNIT = {
     "meter": 1e6,
 }
 """Micrometres in one unit of length, for the units that microscopes write."""
+
+InnerPath = Annotated[str, AfterValidator(inner_path)]
+"""A path relative to the metadata that give it."""
 
 _KIND_OF_AXIS = {"time": "t", "channel": "c"}
 

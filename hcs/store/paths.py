@@ -8,9 +8,6 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 from hcs.errors import ResultsError
 from hcs.store.location import Location
@@ -37,10 +34,6 @@ def inner_path(text: str) -> str:
     if any(len(part.encode()) > _LONGEST_NAME_BYTES for part in parts):
         raise ValueError(f"{shown(text)} has a name of more than {_LONGEST_NAME_BYTES} bytes")
     return "/".join(parts)
-
-
-InnerPath = Annotated[str, AfterValidator(inner_path)]
-"""A path in metadata, checked by `inner_path`."""
 
 
 def shown(text: str) -> str:

@@ -181,6 +181,7 @@ def test_a_plate_of_ordinary_cells_keeps_its_peak() -> None:
     assert found.peak.usable
     assert found.wells["Fraction_G1"][:4].between(0.5, 0.62).all()
     assert (found.wells["Fraction_G1"][4:].dropna() < 0.2).all()
+    assert any("Cells stand together in S in 6 wells (B01, " in note for note in found.notes)
 
 
 def test_a_readout_does_not_rank_beside_its_twin() -> None:

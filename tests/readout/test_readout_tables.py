@@ -13,6 +13,7 @@ from hcs.errors import ConfigError, ResultsError
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity_columns import WARNING_COLUMN
 from hcs.readout.wells import summarise_wells
 
 SENSOR = ReadoutSettings(readouts=("Mean_Nuclei_Sensor_Ratio",), draws=200)
@@ -196,7 +197,7 @@ def test_without_a_plate_map_and_without_nuclei() -> None:
     none = nuclei().iloc[:0]
     readouts = make_readouts(none, fields({"A01": ("failed",)}), None, ReadoutSettings(), plate="P9")
     assert readouts.compounds.empty
-    assert readouts.compounds.columns.tolist() == [c.name for c in COMPOUND_COLUMNS]
+    assert readouts.compounds.columns.tolist() == [c.name for c in (*COMPOUND_COLUMNS, WARNING_COLUMN)]
     assert readouts.plate["ZPrime"].isna().all()
     assert readouts.wells["Metadata_Plate"].tolist() == ["P9"]
     assert readouts.notes[0].startswith("No plate map")

@@ -14,7 +14,7 @@ import tifffile
 import zarr
 from run_helpers import Finished, Hcs
 
-from hcs.config import Config
+from hcs.config import Config, parse_config
 from hcs.errors import ConfigError, PlateError, ResultsError
 from hcs.run.fields import process_fields_here
 from hcs.run.pictures import PicturesAhead, one_thread
@@ -22,6 +22,7 @@ from hcs.run.prepare import Prepared, prepare
 from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.labels import read_labels
+from hcs.store.location import location
 from hcs.store.ownfiles import MANIFEST
 from hcs.store.results import open_results
 
@@ -203,7 +204,16 @@ def test_names_that_no_file_can_have_get_a_sentence(hcs: Hcs, tmp_path: Path) ->
         assert len(shown.err.strip().splitlines()) == 1
 
 
-def test_names_of_labels_are_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [{"model": "a\0b"}, {"illumination": "\ud800"}, {"channels": {"dna": "\0"}}])
+def test_characters_that_no_name_has_get_a_sentence(settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"settings\.yaml: .* holds a character that no name has"):
+        parse_config(settings, source="settings.yaml")
+    for place in ("plates/\udcff.zarr", "a\0b"):
+        with pytest.raises(ConfigError, match=r"is no text in UTF-8|NUL"):
+            location(place)
+
+
+def test_names_of_labels_are_names() -> None:
     for name in ("../nuclei", "a/b", "", ".hidden", "n" * 101):
         with pytest.raises(ConfigError, match="labels_name"):
             Config().override(labels_name=name)
