@@ -109,9 +109,8 @@ def flag_fields(
     rows = []
     for rule, column, flag in rules:
         row, hit = _apply(rule, fields[column].to_numpy(dtype=np.float64), learn=learn, done=done, settings=settings)
-        rows.append({"Measure": column, "Flag": flag, **row})
         hit &= _matters(rule, fields, column, learn)
-        row["Count_Flagged"] = int(hit.sum())
+        rows.append({"Measure": column, "Flag": flag, **row, "Count_Flagged": int(hit.sum())})
         for i in np.flatnonzero(hit):
             found[i].append(flag)
             if rule.excludes:
@@ -174,7 +173,7 @@ def _apply(
         "Low": float(unit(low)),
         "High": float(unit(high)),
         "Count_Fields": len(known),
-        "Count_Flagged": int(hit.sum()),
+        "Count_Flagged": 0,
         "Excludes": rule.excludes,
         "Reason": reason,
     }, hit

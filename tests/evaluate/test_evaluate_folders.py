@@ -66,9 +66,7 @@ def show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def quietly(folders: Folders, out: Path, stratify_by: str | None = None) -> tuple[Evaluation, tuple[str, ...]]:
-    return evaluate_folders(
-        folders, out, EvaluateSettings(bootstrap=100), stratify_by=stratify_by, say=lambda line: None
-    )
+    return evaluate_folders(folders, out, EvaluateSettings(), stratify_by=stratify_by, say=lambda line: None)
 
 
 class Page(HTMLParser):
