@@ -16,7 +16,8 @@ FLAGS = text_column(
     "partly_blurred, saturated, low_snr and shading also by limits of their own in the channel of the nuclei; "
     "background_in_cells where no background could be told from cells; measures of cells are "
     "compared within a compound and dose where the plate map names them; not_recorded where "
-    "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; empty for nothing",
+    "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; "
+    "same_pixels or same_nuclei where it shows what another field shows; empty for nothing",
     "thresholds in quality.parquet",
 )
 _FIELD_COLUMNS: tuple[Column, ...] = (

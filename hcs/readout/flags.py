@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -127,6 +127,7 @@ def flag_fields(
     plate_map: pd.DataFrame | None = None,
     corrected: bool = False,
     sensor: str | None = None,
+    further: Sequence[tuple[str, bool]] = (),
 ) -> Flagging:
     """Flag the fields of one plate (rows, with Status, Count_Nuclei and Quality_ columns) that look unlike the rest.
 
@@ -138,6 +139,7 @@ def flag_fields(
     In that channel some bounds hold whatever the other fields are like, for all fields may be out of focus. What a
     compound does is no fault of an image: with ``plate_map`` (well, role, compound, dose, unit) measures of cells are
     compared with the other wells of the same compound and dose. ``corrected``: fields were measured in even light.
+    ``further`` has a flag for every field, empty for none, found by other means, and whether it excludes.
     """
     conditions = None if plate_map is None else _conditions(fields, plate_map)
     channels = [str(c).removeprefix("Quality_Focus_") for c in fields.columns if str(c).startswith("Quality_Focus_")]
@@ -158,15 +160,18 @@ def flag_fields(
         )
         if rule.by_compound and conditions is not None:
             hit &= _alone(conditions, fields["Metadata_Well"].to_numpy(), outside, learn)
-        rows.append({"Measure": column, "Flag": flag, **row})
         hit &= _matters(rule, fields, column, learn)
-        row["Count_Flagged"] = int(hit.sum())
+        rows.append({"Measure": column, "Flag": flag, **row, "Count_Flagged": int(hit.sum())})
         for i in np.flatnonzero(hit):
             found[i].append(flag)
             if rule.excludes:
                 excluding[i].append(flag)
     for channel in channels if nuclear is None else [nuclear]:
         rows += _limit_rows(fields, channel, done, corrected=corrected, listed=(found, excluding))
+    for (flag, excludes), named, leading_out in zip(further, found, excluding, strict=bool(further)):
+        if flag:
+            named.append(flag)
+            leading_out.extend([flag] if excludes else [])
     flags = _joined(found, fields)
     return Flagging(
         flags,
@@ -344,7 +349,7 @@ def _apply(
             "Low": float(unit(low)),
             "High": float(unit(high)),
             "Count_Fields": len(known),
-            "Count_Flagged": int(hit.sum()),
+            "Count_Flagged": 0,
             "Excludes": rule.excludes,
             "Reason": reason,
         },
@@ -406,13 +411,22 @@ def apply_flags(
     plate_map: pd.DataFrame | None = None,
     corrected: bool = False,
     sensor: str | None = None,
+    further: Sequence[tuple[str, bool]] = (),
 ) -> Flagged:
     """Flag the fields of a plate and, where ``exclude_flagged`` is set, leave out those whose flags say so.
 
-    A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear``, ``plate_map`` and
-    ``corrected`` as in ``flag_fields``.
+    A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear``, ``plate_map``,
+    ``corrected`` and ``further`` as in ``flag_fields``.
     """
-    found = flag_fields(fields, settings, nuclear=nuclear, plate_map=plate_map, corrected=corrected, sensor=sensor)
+    found = flag_fields(
+        fields,
+        settings,
+        nuclear=nuclear,
+        plate_map=plate_map,
+        corrected=corrected,
+        sensor=sensor,
+        further=further,
+    )
     flagged = fields.assign(Flags=found.flags)
     if not settings.exclude_flagged:
         return Flagged(nuclei, flagged, flagged, found.thresholds, found.notes)
