@@ -181,9 +181,7 @@ def test_other_readouts_carry_the_warning() -> None:
     assert curves["cytotoxic"].startswith("toxic from 1.11 uM, there: ")
     assert (curves.drop("cytotoxic") == "").all()
     assert (with_warning(tables.hits, None)["Warning"] == "").all()
-    assert (
-        "Toxic, with fewer living nuclei than chance explains: cytotoxic from 1.11 uM" in toxicity_notes(toxicity)[0]
-    )
+    assert "Toxic, with fewer living nuclei than chance explains: cytotoxic from 1.11 uM" in toxicity_notes(toxicity)[0]
 
 
 def test_controls_where_cells_grow_better_make_nothing_toxic_and_a_note_says_so() -> None:
