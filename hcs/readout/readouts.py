@@ -87,7 +87,7 @@ def make_readouts(
         *dead_notes(dead, wells),
         *toxicity_notes(toxicity),
         *cycle_notes(cycle),
-        *screen_notes(screen),
+        *screen_notes(screen, settings),
     )
     return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes, cycle, screen, dead, toxicity)
 

@@ -10,6 +10,7 @@ from hcs.measure.columns import Column
 from hcs.readout.assay import assay_quality
 from hcs.readout.assay_columns import ASSAY_COLUMNS, ATTRIBUTION_COLUMNS, DISCRIMINANT_COLUMNS
 from hcs.readout.attribution import attribute
+from hcs.readout.checks import sample_notes
 from hcs.readout.discriminant import discriminate
 from hcs.readout.doses import dose_curves
 from hcs.readout.hit_columns import DOSE_COLUMNS, HIT_COLUMNS, SCORE_COLUMNS
@@ -66,9 +67,16 @@ def screen_tables(
     )
 
 
-def screen_notes(tables: ScreenTables) -> tuple[str, ...]:
-    """Sentences for the reader: plate effects that were asked for and could not be taken out."""
+def screen_notes(tables: ScreenTables, settings: ReadoutSettings) -> tuple[str, ...]:
+    """Sentences for the reader: plate effects that were asked for and could not be taken out, and where samples differ
+    from negatives in place or spread."""
     refused = tables.scores[["Readout", "Correction_Reason"]].drop_duplicates()
-    return tuple(
-        f"{readout}: no plate effect was taken out ({why})." for readout, why in refused.itertuples(index=False) if why
+    asked = settings.hits.correction != "auto"
+    return (
+        *(
+            f"{readout}: no plate effect was taken out ({why})."
+            for readout, why in refused.itertuples(index=False)
+            if why and asked
+        ),
+        *sample_notes(tables.scores),
     )

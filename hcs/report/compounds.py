@@ -21,7 +21,8 @@ class CompoundRow:
     compound: str
     group: str
     works: bool | None
-    """Called as a hit where hits were called, else a dose with Z′ above 0; None where neither can be told."""
+    """Called as a hit where hits were called, else a dose whose Z′ is above 0 by its lower end; None where neither can
+    be told."""
     first_dose: float
     """Lowest dose at which it works; NaN for none."""
     half_dose: float
@@ -101,9 +102,9 @@ def _hits_of(tables: PlateTables, compound: str, group: str) -> pd.DataFrame:
 
 
 def _hit_doses(hits: pd.DataFrame, members: pd.DataFrame) -> list[float]:
-    """Doses at which the compound is a hit; where no hits were called, those of a Z′ above 0."""
+    """Doses at which the compound is a hit; where no hits were called, those whose lower end of Z′ is above 0."""
     if hits.empty:
-        return [float(dose) for dose in members.loc[members["ZPrime"] > 0, "Dose"]]
+        return [float(dose) for dose in members.loc[members["ZPrime_Low"] > 0, "Dose"]]
     return [float(dose) for dose in hits.loc[hits["Hit"].astype(bool), "Dose"]]
 
 
@@ -130,19 +131,14 @@ def _ec50(doses: pd.DataFrame, readout: str, compound: str, group: str) -> str:
         return ""
     row = own.iloc[0]
     if not math.isfinite(row["EC50"]):
-        return f"no fit: {short(row['Reason'], 120)}"
+        reason = short(row["Reason"], 120)
+        return reason.removeprefix("EC50 ") if reason.startswith("EC50 ") else f"no fit: {reason}"
     return f"{number(row['EC50'])}{_ends(row['EC50_Low'], row['EC50_High'])} {short(row['Unit'], 12)}".strip()
 
 
 def _ends(low: float, high: float) -> str:
-    """The interval of an EC50 in words; one end, or both, may be open (0 and infinite)."""
-    if math.isnan(low) or math.isnan(high):
-        return ""
-    if low > 0 and math.isfinite(high):
-        return f" ({number(low)} to {number(high)})"
-    if low > 0:
-        return f" (at least {number(low)})"
-    return f" (at most {number(high)})" if math.isfinite(high) else " (interval open)"
+    """The interval of an EC50 in words; closed wherever there is an EC50."""
+    return "" if math.isnan(low) or math.isnan(high) else f" ({number(low)} to {number(high)})"
 
 
 def _effect(row: pd.Series) -> str:

@@ -145,7 +145,7 @@ def _compound_table(tables: PlateTables) -> str:
     rows = compound_rows(tables)
     if not rows:
         return ""
-    called = "hit" if not tables.frame("hits").empty else "Z′ above 0"
+    called = "hit" if not tables.frame("hits").empty else "lower end of Z′ above 0"
     since = f"From dose ({called})"
     half = f"{HALF_EFFECT:.0f} % of positives from"
     heads = (

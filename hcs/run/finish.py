@@ -23,7 +23,8 @@ from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
-from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.readout.twins import twin_flags, twin_notes
+from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
@@ -84,7 +85,9 @@ def _finish(
     channels = results.record.channels
     nuclear = channel_suffixes(channels.names)[channels.nuclei]
     every = _nuclei(results)
-    flagged = apply_flags(every, results.ledger(), chosen, nuclear=nuclear)
+    ledger = results.ledger()
+    twins = find_twins(results, ledger)
+    flagged = apply_flags(every, ledger, chosen, nuclear=nuclear, further=twin_flags(ledger, twins))
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
@@ -100,7 +103,8 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes + pictures.notes)
+    notes = readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes + pictures.notes
+    readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
     frames = {
         "fields": flagged.fields,

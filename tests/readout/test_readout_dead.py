@@ -19,7 +19,7 @@ from hcs.simulate.settings import SimulationSettings
 
 SATURATED = "Nuclei_Flag_SaturatedPixels_DNA"
 SIMULATION = SimulationSettings(dead_brightness=(5.0, 50.0))
-SETTINGS = ReadoutSettings(readouts=("Mean_Nuclei_Sensor_Ratio",), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=("Mean_Nuclei_Sensor_Ratio",), draws=100)
 
 
 def population(compound: Compound, dose_um: float, *, number: int = 400, seed: int = 1) -> Population:
@@ -104,7 +104,7 @@ def test_the_rule_by_hand() -> None:
 def read(nuclei: pd.DataFrame, fields: pd.DataFrame, layout: pd.DataFrame, **dead: object) -> Readouts:
     settings = ReadoutSettings(
         readouts=("Mean_Nuclei_Sensor_Ratio",),
-        bootstrap=100,
+        draws=100,
         dead=DeadSettings(**dead),  # type: ignore[arg-type]
     )
     return make_readouts(nuclei, fields, layout, settings, dna="DNA")

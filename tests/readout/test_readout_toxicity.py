@@ -172,7 +172,7 @@ def test_other_readouts_carry_the_warning() -> None:
     wells = counted(map_, grown(map_, rng, effect=dying(map_)), dead=dead)
     wells = wells.assign(Mean_Signal=rng.normal(size=len(wells)), Status="ok", Count_Nuclei=wells[LIVING])
     toxicity = find_toxicity(wells, SETTINGS)
-    tables = screen_tables(wells, ReadoutSettings(readouts=("Mean_Signal",), bootstrap=100), toxicity=toxicity)
+    tables = screen_tables(wells, ReadoutSettings(readouts=("Mean_Signal",), draws=100), toxicity=toxicity)
     warned = tables.hits[tables.hits["Warning"] != ""]
     assert set(warned["Compound"]) == {"cytotoxic"}
     assert warned["Dose"].min() == pytest.approx(doses_um(8)[2])

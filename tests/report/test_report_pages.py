@@ -75,7 +75,7 @@ def plate(*, text: str = "drug", usable: bool = True, lost: bool = False, mapped
             frames.append(pd.DataFrame({**frame, "Nuclei_Sensor_Ratio": ratio}))
     nuclei = pd.concat(frames) if frames else pd.DataFrame({"Metadata_Plate": [], "Metadata_Well": []})
     plate_map = pd.DataFrame(rows) if mapped else None
-    return make_readouts(nuclei, pd.DataFrame(fields), plate_map, ReadoutSettings(bootstrap=100), plate=text)
+    return make_readouts(nuclei, pd.DataFrame(fields), plate_map, ReadoutSettings(draws=100), plate=text)
 
 
 def tables_of(readouts: Readouts, name: str = "P1", **frames: pd.DataFrame) -> PlateTables:
