@@ -15,7 +15,7 @@ from hcs.simulate.settings import SimulationSettings
 
 @pytest.fixture(scope="module")
 def deadly(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """36 wells: three controls each way, four compounds at 10 and 3.3 µM, of which the cytotoxic one leaves dead cells."""
+    """36 wells: three controls each way, four compounds at two doses, of which the cytotoxic one leaves dead cells."""
     folder = tmp_path_factory.mktemp("deadly")
     settings = SimulationSettings(wells=36, doses=2, size_px=288, seed=4, dead_brightness=(5.0, 50.0))
     files = write_simulation(folder / "deadly.zarr", settings)
