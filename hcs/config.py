@@ -50,6 +50,13 @@ class Config(BaseModel):
     """Name of the labels in each field's list; of letters, digits, ``_``, ``.`` and ``-``."""
     z: Literal["refuse", "max"] = "refuse"
     """What to do with more than one z plane: refuse the field, or take the maximum projection."""
+    acquisition: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
+    """Take the images of this acquisition alone (the number that wells' metadata give, 0 without one); ``all`` takes
+    every image as a field of its own. Without it, a plate whose wells have several acquisitions is refused."""
+    images: str | None = None
+    """Take the images of these names in their wells alone: names and wildcards with commas between, such as ``*_mip``;
+    ``*`` takes every image as a field of its own. Without it, a plate whose wells list several versions of one field,
+    as their names tell, is refused."""
     illumination: str = "none"
     """Uneven light of each channel: ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
     every field before anything is found or measured; or the path of an .npz with flat_<channel> and

@@ -31,6 +31,20 @@ def PLACE(value: str) -> Location:
     return place
 
 
+class Acquisition(click.ParamType[int | str]):
+    """The number of an acquisition, or ``all``."""
+
+    name = "NUMBER|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or ``all``."""
+        if value == "all" or isinstance(value, int):
+            return str(value) if value == "all" else int(value)
+        if str(value).isdecimal():
+            return int(value)
+        return self.fail(f"{value!r} is no number of an acquisition; give a number, or all", param, ctx)
+
+
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
@@ -75,6 +89,10 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dna", help="DNA channel, name or 0-based index."),
         click.option("--sensor", help="Sensor channel, name or 0-based index."),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
+        click.option("--acquisition", type=Acquisition(), help="Images of this acquisition alone, or all."),
+        click.option(
+            "--images", help="Images of these names in their wells alone: names and wildcards, such as *_mip."
+        ),
         click.option(
             "--labels",
             type=click.Choice(["plate", "out", "none"]),

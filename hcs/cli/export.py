@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--table",
-    help="nuclei, phases, wells, compounds, doses, hits, scores, assay, attribution, discriminant, cycles, sensor, "
-    "plate, fields or quality.",
+    help="nuclei, phases, wells, compounds, doses, hits, toxicity, scores, assay, attribution, discriminant, cycles, "
+    "sensor, dead, plate, fields or quality.",
 )
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist already.")

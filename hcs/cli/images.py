@@ -68,7 +68,7 @@ def evaluate(
     """Score label images of one or more PREDICTIONS folders against those of TRUTH.
 
     Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
-    bootstrap intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
+    Student's intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
     """
     from hcs.evaluate.settings import EvaluateSettings
     from hcs.report.evaluation_text import console_scores

@@ -24,6 +24,8 @@ def plan(
     dna: str | None,
     sensor: str | None,
     wells: str | None,
+    acquisition: int | str | None,
+    images: str | None,
     workers: int | None,
     labels: str | None,
     labels_name: str | None,
@@ -50,6 +52,8 @@ def plan(
         dna=dna,
         sensor=sensor,
         labels=labels,
+        acquisition=acquisition,
+        images=images,
         labels_name=labels_name,
     )
     seconds = 0.0

@@ -65,7 +65,8 @@ PHASE_COLUMNS: tuple[Column, ...] = (
         "",
         f"one of {', '.join(GATES)}. debris: DNA content below cycle.debris_n or area below cycle.debris_area of the "
         "typical 2N nucleus; doublet: content of at least cycle.doublet_n, area of at least cycle.doublet_area typical "
-        "nuclei, and solidity cycle.doublet_spread robust standard deviations below theirs; border: not measured",
+        "nuclei, and solidity cycle.doublet_spread robust standard deviations below theirs; border: not measured; "
+        "dead: a dead cell that is left out, by the limits in dead",
         "hcs",
     ),
     Column(

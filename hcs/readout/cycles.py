@@ -20,6 +20,7 @@ from hcs.readout.nuclei import (
     SOLIDITY,
     Codes,
     Rows,
+    dead_rows,
     measured_rows,
     numbers,
     rows_of_wells,
@@ -96,7 +97,8 @@ def find_cycle(
     source_wells, source = source_rows(nuclei, plate_map, settings)
     area, solidity = numbers(nuclei, AREA), numbers(nuclei, SOLIDITY)
     limits = learn_limits(content_n[source], area[source], solidity[source], settings.cycle)
-    codes = gate(content_n, area, solidity, ~measured_rows(nuclei, settings), limits)
+    dead = dead_rows(nuclei, settings)
+    codes = gate(content_n, area, solidity, ~measured_rows(nuclei, settings), limits, dead=dead)
     singles = rows_of_wells(well, codes == SINGLE, len(wells))
     left_out = (codes == DOUBLET) | (codes == DEBRIS)
     plate = _of_plate(

@@ -75,7 +75,11 @@ def _compare_image(
 ) -> dict[str, Comparison]:
     truth = read_fitting(files.truth)
     ignore = None if files.ignore is None else read_fitting(files.ignore, like=truth, truth=files.truth) > 0
-    image = None if files.image is None or value is None else read_fitting(files.image, like=truth, truth=files.truth)
+    image = (
+        None
+        if files.image is None or value is None
+        else read_fitting(files.image, labels=False, like=truth, truth=files.truth)
+    )
     measure = None if value is None else partial(value.measure, image=image)
     masks += [str(files.truth)] if _looks_like_a_mask(truth) else []
     found = {}
@@ -145,7 +149,7 @@ def _worst(evaluation: Evaluation, prediction: str, files: dict[str, ImageFiles]
         fields.append(
             GalleryField(
                 title=f"{stem[:40]}, mean F1 {row['MeanF1']:.2f}",
-                image=None if image is None else read_fitting(image),
+                image=None if image is None else read_fitting(image, labels=False),
                 truth=read_fitting(files[stem].truth),
                 predicted=read_fitting(files[stem].predicted[prediction]),
                 objects=objects[(objects["Prediction"] == prediction) & (objects["Image"] == stem)],

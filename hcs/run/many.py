@@ -143,6 +143,8 @@ def run_many(
                 device=workers.device,
                 overwrite_labels=overwrite_labels,
             )
+            for line in run.prepared.lines():
+                say(line)
             for line in map_lines(run.prepared.plate_map, notes=True):
                 say(f"{run.name}: {line}")
     ready = [run for run in runs if run.prepared is not None]

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import platform
-import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from hcs import __version__
-from hcs.config import ChannelSettings, Config, differences
-from hcs.errors import ConfigError, FieldError, PlateError
+from hcs.config import Config, differences
+from hcs.errors import ConfigError, PlateError
 from hcs.pipeline import Channels
 from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
@@ -31,62 +30,23 @@ from hcs.store.ledger import read_ledger
 from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile
 from hcs.store.paths import linked_images
-from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.plate import FieldEntry, Plate
 from hcs.store.platemap import map_sha256
 from hcs.store.record import RUN_RECORD, RunRecord
 
-_DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
-_SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
 
-
-def settle_channels(plate: Plate, settings: ChannelSettings, keys: tuple[FieldKey, ...]) -> Channels:
-    """The plate's channels, from the first of ``keys`` whose metadata can be read.
-
-    ConfigError where a channel asked for does not exist or, when none was asked for, which one is DNA cannot be told.
-    PlateError where no field can be read.
-    """
-    names = _channel_names(plate, keys)
-    dna = 0 if len(names) == 1 else _named(names, settings.dna, _DNA_NAMES, option="--dna")
-    if dna is None:
-        raise ConfigError(f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME")
-    sensor = _named(names, settings.sensor, _SENSOR_NAMES, option="--sensor")
-    nuclei = dna if settings.nuclei is None else find_channel(names, settings.nuclei, option="channels.nuclei")
-    if sensor == dna:
-        raise ConfigError(f"channel {names[dna]!r} cannot be both DNA and sensor; say --dna and --sensor")
-    return Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei)
-
-
-def _named(names: tuple[str, ...], wanted: str | int | None, pattern: re.Pattern[str], *, option: str) -> int | None:
-    """The channel asked for; else the one whose name matches ``pattern``, none where none or several do."""
-    if wanted is not None:
-        return find_channel(names, wanted, option=option)
-    hits = [i for i, name in enumerate(names) if pattern.search(name)]
-    return hits[0] if len(hits) == 1 else None
-
-
-def _channel_names(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
-    reason = "it has none"
-    for key in keys:
-        try:
-            return read_info(plate, key).channels
-        except FieldError as error:
-            reason = str(error)
-    raise PlateError(f"{plate.path}: not one field can be read ({reason})")
-
-
-def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
+def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldEntry, ...]:
     """The fields to process, in plate order, of all wells or those ``wells`` names; PlateError without any.
 
-    A well that the plate declares without having any field counts with a field 0, which then fails: every expected
-    well is accounted for.
+    A well that the plate declares without having any field counts with a field 0, which then fails with the reason:
+    every expected well is accounted for.
     """
     chosen = set(select_wells(declared_wells(plate), wells))
     present = {entry.key.well for entry in plate.fields}
-    keys = [entry.key for entry in plate.fields if entry.key.well in chosen]
-    keys += [FieldKey(well, 0) for well in chosen - present]
     if not present & chosen:
         raise PlateError(f"{plate.path}: no field in the wells asked for; check that the conversion wrote images")
-    return tuple(sorted(keys))
+    entries = [entry for entry in (*plate.fields, *plate.missing) if entry.key.well in chosen]
+    return tuple(sorted(entries, key=lambda entry: entry.key))
 
 
 def controls_first(keys: tuple[FieldKey, ...], plate_map: PlateMap | None) -> tuple[FieldKey, ...]:

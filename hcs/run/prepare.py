@@ -10,6 +10,7 @@ from uuid import uuid4
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
+from hcs.run.choices import Choices, channels_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.job import Job
@@ -28,15 +29,15 @@ from hcs.run.plan import (
     plain_model,
     plain_plate_map,
     provenance,
-    settle_channels,
 )
+from hcs.run.selection import select_images
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.paths import check_results
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
-from hcs.store.record import RecordedChannels, RunRecord
+from hcs.store.record import RunRecord
 from hcs.store.target import LabelTarget
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Prepared:
     record: RunRecord
     """``run.json`` as far as it is known."""
     plate_map: PlateMap | None
+    choices: Choices
     notes: tuple[str, ...]
     given: Illumination | None = None
     """The illumination that the configuration gives a path of."""
@@ -63,6 +65,21 @@ class Prepared:
     def out(self) -> Location:
         """The results folder."""
         return location(self.job.out)
+
+    def lines(self) -> tuple[str, ...]:
+        """What a run says first: its wells, fields, channels, what was chosen and why, and what is odd."""
+        job = self.job
+        wells = len({key.well for key in self.keys})
+        first = f"{job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {', '.join(job.channels.names)}"
+        default = f" (the default on {job.device})" if job.config.model == "auto" else ""
+        labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
+        return (
+            first,
+            *self.choices.lines(),
+            f"  model            {job.model.name}{default}",
+            f"  labels           {labels}",
+            *(f"  note             {note}" for note in self.notes),
+        )
 
 
 def prepare(
@@ -84,9 +101,13 @@ def prepare(
     plate = open_plate(str(location(plate_path).absolute()))
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
     notes = check_plate_map(plate_map, declared_wells(plate), plate.path)
-    keys = expected_fields(plate, wells)
+    listed = expected_fields(plate, wells)
+    by_field = channels_by_field(plate, tuple(entry.key for entry in listed))
+    selection = select_images(listed, config, by_field)
+    keys = tuple(entry.key for entry in selection.fields)
     notes += links_note(plate, keys)
-    channels = settle_channels(plate, config.channels, keys)
+    choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
+    channels = choices.channels
     model = find_model(config.model, device)
     out = out.absolute()
     given = given_illumination(config, channels)
@@ -126,12 +147,7 @@ def prepare(
         identity=wanted,
         plate_path=plate.path,
         labels=None if labels is None else labels.plain(),
-        channels=RecordedChannels(
-            names=channels.names,
-            dna=channels.names[channels.dna],
-            sensor=None if channels.sensor is None else channels.names[channels.sensor],
-            nuclei=channels.names[channels.nuclei],
-        ),
+        channels=choices.recorded(),
         model=plain_model(model),
         plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
         keys=keys,
@@ -145,7 +161,8 @@ def prepare(
         pending=controls_first(unfinished, plate_map),
         record=record,
         plate_map=plate_map,
-        notes=notes,
+        choices=choices,
+        notes=(*plate.notes, *selection.notes, *choices.notes, *notes),
         given=given,
     )
 

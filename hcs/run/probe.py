@@ -6,6 +6,7 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -81,8 +82,8 @@ def plan_plate(
         for line in map_lines(prepared.plate_map):
             say(line)
         infos, faults = _read_infos(prepared)
-        names = ", ".join(prepared.job.channels.names)
-        say(f"{prepared.job.plate.name}: {len(prepared.keys):,} fields, channels {names}")
+        for line in prepared.lines():
+            say(line)
         probe = _probe(prepared, infos, _at_hand(workers))
         probe = replace(probe, start_s=probe.start_s + launch_s)
         notes = (
@@ -139,16 +140,15 @@ def _labels_in_the_way(prepared: Prepared, config: Config) -> tuple[str, ...]:
 
 
 def _mixed(infos: dict[FieldKey, FieldInfo]) -> tuple[str, ...]:
-    """Sentences on fields that are not as the first."""
-    first = next(iter(infos.values()))
+    """Sentences on fields that are not as most; channels are told of before, by the run's own choices."""
     sentences = []
-    for what in ("channels", "shape", "dtype", "pixel_size_um"):
-        others = [str(key) for key, info in infos.items() if getattr(info, what) != getattr(first, what)]
+    for what in ("shape", "dtype", "pixel_size_um"):
+        usual = Counter(getattr(info, what) for info in infos.values()).most_common(1)[0][0]
+        others = [str(key) for key, info in infos.items() if getattr(info, what) != usual]
         if others:
             some = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
             sentences.append(
-                f"{len(others)} field(s) differ from the others in {what} ({some}), "
-                + ("which a run refuses." if what == "channels" else "so the forecast is rough.")
+                f"{len(others)} field(s) differ from the others in {what} ({some}): the forecast is rough."
             )
     return tuple(sentences)
 

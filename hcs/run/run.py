@@ -58,7 +58,8 @@ def run_plate(
     say: Callable[[str], None] = lambda _: None,
     overwrite_labels: bool = False,
 ) -> RunSummary:
-    """Process the plate's fields that ``out`` does not hold yet, then make all readouts.
+    """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
+    chosen: wells, fields, channels, and why.
 
     ``say`` is told what was understood of the plate map, before the first field.
 
@@ -76,7 +77,7 @@ def run_plate(
         device=workers.device,
         overwrite_labels=overwrite_labels,
     )
-    for line in map_lines(prepared.plate_map, notes=True):
+    for line in (*prepared.lines(), *map_lines(prepared.plate_map, notes=True)):
         say(line)
     started = time.time()
     if prepared.pending:

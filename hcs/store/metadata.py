@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from hcs.store.paths import inner_path
 
@@ -43,8 +52,8 @@ class WellReference(_Lenient):
     """A well listed by a plate; ``path`` is ``row/column``."""
 
     path: InnerPath
-    row: int | None = Field(default=None, alias="rowIndex")
-    column: int | None = Field(default=None, alias="columnIndex")
+    row: int | None = Field(default=None, validation_alias=AliasChoices("rowIndex", "row_index"))
+    column: int | None = Field(default=None, validation_alias=AliasChoices("columnIndex", "column_index"))
 
 
 class PlateMetadata(_Lenient):
@@ -54,14 +63,6 @@ class PlateMetadata(_Lenient):
     rows: tuple[_Name, ...] = ()
     columns: tuple[_Name, ...] = ()
     wells: tuple[WellReference, ...]
-
-    def well_name(self, well: WellReference) -> str:
-        """Row name + column name: those that the indices point at or, without indices, the parts of the path."""
-        if well.row is not None and well.column is not None and self.rows and self.columns:
-            if not (0 <= well.row < len(self.rows) and 0 <= well.column < len(self.columns)):
-                raise ValueError(f"well {well.path} points outside the plate's {len(self.rows)} rows or columns")
-            return self.rows[well.row].name + self.columns[well.column].name
-        return well.path.replace("/", "")
 
 
 class ImageReference(_Lenient):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hcs.errors import ResultsError
@@ -28,6 +28,8 @@ class RecordedChannels:
     sensor: str | None
     nuclei: str
     """The channel in which nuclei were found."""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """Why each of ``dna``, ``sensor`` and ``nuclei`` was chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +78,10 @@ class RunRecord:
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON has it; what is not settled is left out."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
-        data["channels"] = {name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei")}
+        data = {each.name: getattr(self, each.name) for each in fields(self)}
+        data["channels"] = {
+            name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei", "because")
+        }
         data["fields"] = [str(key) for key in data.pop("keys")]
         return {name: value for name, value in data.items() if value is not None}
 
@@ -111,9 +115,10 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
     names = _texts(channels, "names")
     roles = {role: _text(channels, role) for role in ("dna", "nuclei")}
     sensor = _optional(channels, "sensor")
+    because = _mapping(channels, "because") if "because" in channels else {}
     if unknown := {*roles.values(), *([sensor] if sensor is not None else [])} - {*names}:
         raise Damaged(f"names the channel {sorted(unknown)[0]!r}, which is none of {', '.join(names)}")
-    known = {field.name for field in fields(RunRecord)} - {"keys"} | {"fields"}
+    known = {each.name for each in fields(RunRecord)} - {"keys"} | {"fields"}
     if strange := sorted(data.keys() - known):
         raise Damaged(f"has a key {strange[0]!r} that this version of hcs does not know")
     return RunRecord(
@@ -121,7 +126,9 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         identity=_identity(data),
         plate_path=_text(data, "plate_path"),
         labels=_labels(data),
-        channels=RecordedChannels(names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"]),
+        channels=RecordedChannels(
+            names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"], because=because
+        ),
         model=model,
         keys=_keys(data),
         versions=_mapping(data, "versions"),

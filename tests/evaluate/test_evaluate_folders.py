@@ -66,9 +66,7 @@ def show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def quietly(folders: Folders, out: Path, stratify_by: str | None = None) -> tuple[Evaluation, tuple[str, ...]]:
-    return evaluate_folders(
-        folders, out, EvaluateSettings(bootstrap=100), stratify_by=stratify_by, say=lambda line: None
-    )
+    return evaluate_folders(folders, out, EvaluateSettings(), stratify_by=stratify_by, say=lambda line: None)
 
 
 class Page(HTMLParser):
@@ -204,7 +202,7 @@ def emptied(path: Path) -> None:
     ("spoil", "sentence"),
     [
         (missing, "has no prediction for truth b.png"),
-        (damaged, "b.png is not a readable PNG"),
+        (damaged, "b.png is neither TIFF nor PNG"),
         (smaller, r"b.png is \(30, 40\) px but truth .*b.png is \(40, 40\) px"),
         (coloured, "a grey 2-D image is needed"),
         (renamed, "give each prediction the name of its truth"),

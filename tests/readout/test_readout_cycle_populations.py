@@ -17,7 +17,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.simulate.contents import POPULATIONS, Contents, Population, early_s
 
 Floats = npt.NDArray[np.float64]
-SETTINGS = ReadoutSettings(bootstrap=100)
+SETTINGS = ReadoutSettings(draws=100)
 SEEDS = 4
 BY_NAME = {population.name: population for population in POPULATIONS}
 UNSEEN = ("S U-shaped",)
