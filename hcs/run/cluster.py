@@ -127,8 +127,8 @@ def connect(workers: Workers) -> Iterator[Client]:
     """A dask client for ``workers``; what was started here is stopped at the end, somebody else's scheduler is left
     running.
 
-    ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``; WorkersError where
-    it is lost meanwhile.
+    ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``; WorkersError
+    where it is lost meanwhile.
     """
     import dask  # noqa: PLC0415
     import distributed  # noqa: F401, PLC0415  its defaults must be loaded before one of them is set for a while
