@@ -47,9 +47,9 @@ _DEFINITIONS: Final = {
     ),
     "Shading": (
         "",
-        "Brightness of nuclei above Background in the darkest over that in the brightest of the field's middle and "
-        "corners, by a fit of the logarithm to a plane and the squared distance from the middle; NaN with fewer than "
-        "40 nuclei",
+        "Brightness of nuclei above Background in the field's corners over that in its middle, or the reverse, the "
+        "smaller; by a fit of the logarithm to a plane, not counted, and the squared distance from the middle, "
+        "NaN with fewer than 40 nuclei",
         HCS,
     ),
     "Saturated": ("", "Share of pixels at or above saturation_level; NaN for float images without a level", HCS),

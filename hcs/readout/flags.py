@@ -100,7 +100,7 @@ _LIMITS: Final = (
     _Limit(flag="partly_blurred", measure="SharpnessPart", low=0.45),
     _Limit(flag="saturated", measure="Saturated", high=0.05),
     _Limit(flag="low_snr", measure="SNR", low=2.0),
-    _Limit(flag="shading", measure="Shading", low=0.25, uneven_light=True),
+    _Limit(flag="shading", measure="Shading", low=0.35, uneven_light=True),
 )
 _FEWEST_WELLS = 3
 """Wells of one compound and dose that tell what it does from what happened to one of them."""
