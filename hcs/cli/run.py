@@ -15,6 +15,7 @@ from hcs.cli.common import (
     configuration,
     exit_code,
     plate_options,
+    scheduler_options,
     where,
 )
 
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 @config_options
 @plate_options
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
-@click.option("--scheduler", help="Address of a running dask scheduler, such as tcp://host:8786.")
+@scheduler_options
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
+@click.option("--background", help="Of ratios: auto, field, plate, grey levels, or CHANNEL=LEVEL,…  [default: auto]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+@click.option("--overwrite-labels", is_flag=True, help="Replace labels that another run, or anybody else, has written.")
 def run(
     plates: tuple[str, ...],
     out: Location,
@@ -46,12 +49,19 @@ def run(
     dna: str | None,
     sensor: str | None,
     wells: str | None,
+    acquisition: int | str | None,
+    images: str | None,
     workers: int | None,
     scheduler: str | None,
+    certificates: Path | None,
+    unencrypted: bool,
     cluster: str | None,
     labels: str | None,
+    labels_name: str | None,
     illumination: str | None,
+    background: str | None,
     exclude_flagged: bool,
+    overwrite_labels: bool,
 ) -> int:
     """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
 
@@ -75,12 +85,32 @@ def run(
         dna=dna,
         sensor=sensor,
         labels=labels,
+        acquisition=acquisition,
+        images=images,
+        labels_name=labels_name,
         illumination=illumination,
+        background=background,
         exclude_flagged=exclude_flagged or None,
     )
-    who = Workers(count=workers, scheduler=scheduler, device=device, cluster=cluster, jobs=config.cluster)
+    who = Workers(
+        count=workers,
+        scheduler=scheduler,
+        certificates=certificates,
+        unencrypted=unencrypted,
+        device=device,
+        cluster=cluster,
+        jobs=config.cluster,
+    )
     if is_many(plates):
-        return _run_many(find_plates(plates, out), out, config, plate_map=plate_map, wells=wells, workers=who)
+        return _run_many(
+            find_plates(plates, out),
+            out,
+            config,
+            plate_map=plate_map,
+            wells=wells,
+            workers=who,
+            overwrite_labels=overwrite_labels,
+        )
     summary = run_plate(
         plates[0],
         out,
@@ -88,6 +118,8 @@ def run(
         plate_map_path=location(plate_map) if plate_map else None,
         wells=wells,
         workers=who,
+        say=click.echo,
+        overwrite_labels=overwrite_labels,
     )
     from hcs.report.text import console_summary
 
@@ -106,11 +138,21 @@ def _run_many(
     plate_map: str | None,
     wells: str | None,
     workers: Workers,
+    overwrite_labels: bool,
 ) -> int:
     """Run the plates and count how they ended; 1 where any failed or has failed fields."""
     from hcs.run.many import run_many
 
-    run_many(runs, out, config, plate_map=plate_map, wells=wells, workers=workers, say=click.echo)
+    run_many(
+        runs,
+        out,
+        config,
+        plate_map=plate_map,
+        wells=wells,
+        workers=workers,
+        overwrite_labels=overwrite_labels,
+        say=click.echo,
+    )
     bad = [run for run in runs if run.status != "ok"]
     click.echo(f"\n{len(runs)} plates, {len(runs) - len(bad)} ok; {out}/plates.csv lists them")
     for run in bad:
@@ -121,15 +163,22 @@ def _run_many(
 @click.command(short_help="Make the readouts again, without touching images.")
 @click.argument("results", type=PLACE)
 @click.option("--config", "config_path", type=FILE, help="Settings whose `readout` section replaces the run's own.")
+@click.option("--plate-map", help="A plate map in place of the run's own, such as a corrected one.")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
-def readout(results: Location, config_path: Path | None, exclude_flagged: bool) -> int:
+def readout(results: Location, config_path: Path | None, plate_map: str | None, exclude_flagged: bool) -> int:
     """Make the readouts of RESULTS again from its nucleus table, without touching images."""
     from hcs.report.text import console_summary
     from hcs.run.finish import finish
+    from hcs.run.new_map import read_new_map
     from hcs.store.config import read_config
+    from hcs.store.location import location
 
     settings = read_config(config_path).readout if config_path is not None else None
-    click.echo(console_summary(finish(results, settings, exclude_flagged=exclude_flagged)))
+    new = read_new_map(results, location(plate_map)) if plate_map else None
+    for line in new.lines if new else ():
+        click.echo(line)
+    readouts = finish(results, settings, exclude_flagged=exclude_flagged, new_map=new)
+    click.echo(console_summary(readouts))
     click.echo(f"\n{where(results)}")
     return 0
 
@@ -137,12 +186,23 @@ def readout(results: Location, config_path: Path | None, exclude_flagged: bool) 
 @click.command(short_help="Say what became of every expected well.")
 @click.argument("results", type=PLACE)
 @click.option("--fields", is_flag=True, help="One line a field instead of a well.")
-def status(results: Location, fields: bool) -> int:
-    """What became of every expected well of RESULTS: ok, empty, failed (why), pending."""
+@click.option("--verify", is_flag=True, help="Read every file of RESULTS and compare it with its checksum.")
+def status(results: Location, fields: bool, verify: bool) -> int:
+    """What became of every expected well of RESULTS: ok, empty, failed (why), pending, damaged (which file).
+
+    With --verify every ledger entry, part, table and record is compared with what was written, and what is damaged is
+    named with what makes it again. Exit code 1 where a field has no result or a file is damaged.
+    """
     from hcs.run.status import status_lines, unfinished
     from hcs.store.results import open_results
+    from hcs.store.verify import verify as compare
 
     opened = open_results(results)
     for line in status_lines(opened, by_field=fields):
         click.echo(line)
-    return EXIT_FAILED_WELLS if unfinished(opened) else 0
+    bad = bool(unfinished(opened))
+    if verify:
+        verified = compare(opened)
+        click.echo("\n".join(verified.lines()))
+        bad = bad or bool(verified.faults)
+    return EXIT_FAILED_WELLS if bad else 0

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from hcs.store.record import RunRecord
+
 ABSENT = {
     "wells": "There is no well table; `hcs readout` makes it from the nuclei.",
     "compounds": "There is no compound table; `hcs readout` makes it from the nuclei and the plate map.",
@@ -21,6 +23,8 @@ ABSENT = {
     "doses": "No dose curves were fitted; that needs compounds with doses in the plate map.",
     "scores": "No scores of single wells were made; they need negative control wells.",
     "hits": "No hits were called; that needs samples and negative control wells in the plate map.",
+    "toxicity": "Toxicity was not looked for; that needs compounds and negative control wells in the plate map.",
+    "dead": "Dead cells were not looked for; `hcs readout` does so.",
     "quality": "No thresholds of image quality were learned; `hcs readout` does so where the run measured it.",
     "sensor": "No threshold of the sensor was looked for; that needs a sensor channel and a usable 2N peak.",
     "replicates": "The plate was not compared with replicates.",
@@ -54,7 +58,7 @@ class PlateTables:
     """Tables by name as in ``ABSENT``; one that the folder does not hold is left out."""
     nuclei: pd.DataFrame
     """``NUCLEUS_COLUMNS``, as far as measured, with Nuclei_DNA_ContentN and the columns of phases/ where there are."""
-    record: Mapping[str, Any]
+    record: RunRecord
     """``run.json``."""
     dictionary: pd.DataFrame
     """``columns.csv``: table, name, dtype, unit, definition, source."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hcs.clock import Stopwatch
-from hcs.config import parse_config
 from hcs.errors import ConfigError, FieldError
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.window import Window
@@ -20,10 +20,10 @@ from hcs.run.blocks import Settled, Task, labels_of_block, settle_statistics, ta
 from hcs.run.diameter import read_diameter
 from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
+from hcs.run.unrecorded import find_unrecorded
 from hcs.run.worker import lights_of, segmenter_of
 from hcs.segment.segmenter import Segmenter
 from hcs.store.field import FieldInfo
-from hcs.store.ledger import read_ledger
 from hcs.store.models import find_model
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.results import Results
@@ -57,7 +57,7 @@ def audit_seams(
     """
     job = _job(plate_path, results, device)
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
-    done = [FieldKey.parse(entry.field) for entry in read_ledger(results.folder, results.keys()) if entry.done]
+    done = [FieldKey.parse(entry.field) for entry in results.entries() if entry.done]
     chosen = [done[i] for i in np.unique(np.linspace(0, len(done) - 1, min(sample, len(done))).round().astype(int))]
     found: list[pd.DataFrame] = []
     looked_at: list[str] = []
@@ -87,31 +87,34 @@ def audit_seams(
 def _job(plate_path: str, results: Results, device: str) -> Job:
     """The run's job on the plate, as far as it can be known to be the same."""
     record = results.record
-    config = parse_config(record["identity"]["config"], source=str(results.folder / "run.json"))
-    plate, model, names = open_plate(plate_path), find_model(config.model, device), tuple(record["channels"]["names"])
-    if model.sha256 != record["model"]["sha256"]:
+    config, names = record.config, record.channels.names
+    plate, model = open_plate(plate_path), find_model(config.model, device)
+    if record.nucleus_diameter is None:
+        raise ConfigError(f"{results.folder} was stopped before its first field; run the plate first")
+    if model.sha256 != record.model["sha256"]:
         raise ConfigError(f"model {config.model} is not that of {results.folder} any more; run the plate again")
-    if plate.name != record["identity"]["plate"]["name"]:
+    if plate.name != record.plate:
         raise ConfigError(
-            f"{results.folder} was made from plate {record['identity']['plate']['name']!r}, {plate_path} is "
-            f"{plate.name!r}; give that plate"
+            f"{results.folder} was made from plate {record.plate!r}, {plate_path} is {plate.name!r}; give that plate"
         )
-    channels = record["channels"]
+    channels = record.channels
     return Job(
         plate=plate,
         out=str(results.folder),
         config=config,
         channels=Channels(
             names=names,
-            dna=names.index(channels["dna"]),
-            sensor=None if channels["sensor"] is None else names.index(channels["sensor"]),
-            nuclei=names.index(channels["nuclei"]),
+            dna=names.index(channels.dna),
+            sensor=None if channels.sensor is None else names.index(channels.sensor),
+            nuclei=names.index(channels.nuclei),
         ),
         model=model,
         device=device,
-        labels="none",
-        scale=read_diameter(record["nucleus_diameter"]).scale,
-        illumination=record["illumination"]["sha256"] if "illumination" in record else None,
+        labels=None,
+        run_id=record.run_id,
+        scale=read_diameter(record.nucleus_diameter).scale,
+        backgrounds=_backgrounds(record.background),
+        illumination=None if record.illumination is None else str(record.illumination["sha256"]),
     )
 
 
@@ -143,9 +146,10 @@ def _again(task: Task, known: Settled, core: Box) -> pd.DataFrame:
         channels=job.channels.names,
         dna=job.channels.names[job.channels.dna],
         sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
-        window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds),
+        window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds, grounds=known.grounds),
+        fill=task.fill(known, seen),
     ).to_frame()[list(COLUMNS)]
     y0, x0, y1, x1 = table[BOX].to_numpy().T
     fits: pd.DataFrame = table[(y1 - y0 <= cut.nucleus_px) & (x1 - x0 <= cut.nucleus_px)]
@@ -161,6 +165,7 @@ def _in_one_piece(
     if not seams.y and not seams.x:
         return []
     image = read_field(job.plate, key, channels=tuple(range(info.shape[0])), z=job.config.z)
+    fill = find_unrecorded(key, image, job.channels, job.config.measure)
     if info.channels != job.channels.names:
         raise FieldError(key, f"its channels {info.channels} are not those of the run, {job.channels.names}")
     size_px = max(round(job.config.tiles.size_px * _SHIFTED), 64)
@@ -173,8 +178,9 @@ def _in_one_piece(
         scale=job.scale,
         pixel_size_um=info.pixel_size_um,
         lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
+        fill=fill,
     )
-    again = measure_found(found, job.channels, config)
+    again = measure_found(found, job.channels, config, job.plate_backgrounds)
     return [compare(own, again.nuclei.to_frame()[list(COLUMNS)], Box(0, 0, *shape), seams)]
 
 
@@ -186,3 +192,8 @@ def tile_seams(shape: tuple[int, int], job: Job, segmenter: Segmenter) -> Seams:
     cut = list(tiles((seen[0], seen[1]), size_px=job.config.tiles.size_px, halo_px=0, stride_px=stride))
     rows, columns = ({tile.core[axis].start / scale for tile in cut} for axis in (0, 1))
     return Seams(tuple(sorted(rows - {0.0})), tuple(sorted(columns - {0.0})))
+
+
+def _backgrounds(known: Mapping[str, Any] | None) -> tuple[tuple[str, float], ...] | None:
+    """The plate's backgrounds, as its run had them."""
+    return None if known is None or known["source"] == "field" else tuple(sorted(known["levels"].items()))

@@ -17,8 +17,9 @@ from hcs.measure.quality import ChannelQuality, field_quality
 from hcs.measure.quality_columns import quality_values
 from hcs.measure.window import Window
 from hcs.run.blocks import Seconds, Settled, Task, cell_name, nuclei_of_block
+from hcs.run.unrecorded import blank_remarks
 from hcs.run.worker import tune_worker
-from hcs.store.field import missing_chunks
+from hcs.store.field import missing_chunks, missing_sentence
 from hcs.store.ledger import LedgerEntry, write_entry
 from hcs.store.location import location
 from hcs.store.plate import read_info
@@ -44,15 +45,22 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     clock.lap("instances")
     image = task.read(cell.read)
     clock.lap("read")
+    fill = task.fill(known, cell.read)
     table = measure_nuclei(
         labels,
         image,
         channels=job.channels.names,
         dna=job.channels.names[job.channels.dna],
         sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
-        window=Window(origin=(cell.read.y0, cell.read.x0), field=task.large.shape, backgrounds=known.backgrounds),
+        window=Window(
+            origin=(cell.read.y0, cell.read.x0),
+            field=task.large.shape,
+            backgrounds=known.backgrounds,
+            grounds=known.grounds,
+        ),
+        fill=fill,
     )
     columns = _own_rows(table, nuclei, ids, cell.core)
     labels[labels == nobodys] = 0
@@ -60,7 +68,11 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     within = cell.core.within(cell.read)
     core = np.ascontiguousarray(labels[within])
     quality = field_quality(
-        image[(slice(None), *within)], core, channels=job.channels.names, settings=job.config.measure
+        image[(slice(None), *within)],
+        core,
+        channels=job.channels.names,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
+        fill=task.fill(known, cell.core),
     )
     clock.lap("quality")
     if task.labels is not None:
@@ -75,26 +87,32 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     """Publish the field's labels, join its part of the table, enter it in the ledger, and clear up."""
     job, clock = task.job, Stopwatch()
     if task.labels is not None:
-        task.labels.publish()
+        task.labels.publish(known.crc32)
     clock.lap("write labels")
     cells = [task.scratch.read(cell_name(i)) for i in range(len(task.large.cells))]
     qualities = [json.loads(str(cell.pop("quality"))) for cell in cells]
     joint = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
     order = np.argsort(joint["Metadata_ObjectNumber"])
-    write_part(location(job.out), job.plate.name, task.key, {name: values[order] for name, values in joint.items()})
+    rows = {name: values[order] for name, values in joint.items()}
+    part = write_part(location(job.out), job.plate.name, task.key, rows)
     clock.lap("write table")
     info = read_info(job.plate, task.key)
     quality = _field_quality(qualities, [cell.core.size for cell in task.large.cells], known)
     entry = LedgerEntry(
         field=str(task.key),
         status="ok" if len(order) else "empty",
-        reason=_remarks(task, *missing_chunks(location(job.plate.path), info)),
+        run=job.run_id,
+        reason=_remarks(task, known, *missing_chunks(location(job.plate.path), info)),
         nuclei=len(order),
+        recorded=round(known.fill.recorded, 6),
+        part_bytes=part.nbytes,
+        part_crc32=part.crc32,
         input_crc32=known.crc32,
         seconds=_sums([*seconds, clock.seconds]),
         began=task.large.began,
         ended=round(time.time(), 4),
         background=known.backgrounds,
+        ground=known.grounds,
         quality={name: None if np.isnan(value) else value for name, value in quality_values(quality).items()},
     )
     write_entry(location(job.out), entry)
@@ -151,14 +169,16 @@ def _field_quality(
                 values[name] = float(np.average(of_cells[told], weights=np.array(sizes)[told]))
             else:
                 values[name] = float(np.median(of_cells[told]))
-        quality[channel] = ChannelQuality(**(values | {"background": background}))
+        told = np.isfinite([cell[channel]["background"] for cell in cells])
+        quality[channel] = ChannelQuality(**(values | ({"background": background} if told.any() else {})))
     return quality
 
 
-def _remarks(task: Task, missing: int, chunks: int) -> str:
+def _remarks(task: Task, known: Settled, missing: int, chunks: int) -> str:
     """What is worth saying about a field that was processed."""
     too_large = int(task.scratch.read("owners")["too_large"])
-    remarks = [f"{missing} of {chunks} chunks are missing and were read as the fill value"] if missing else []
+    remarks = [missing_sentence(missing, chunks)] if missing else []
+    remarks += blank_remarks(known.fill.blank, task.job.channels)
     if too_large:
         largest = task.job.config.tiles.max_nucleus_px
         remarks.append(f"{too_large} objects larger than tiles.max_nucleus_px = {largest} px were left out")

@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError, HcsError
+from hcs.measure.fill import Fill
 from hcs.measure.quality_columns import quality_values
 from hcs.pipeline import FieldResult, FoundNuclei, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey
 from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
+from hcs.run.unrecorded import blank_remarks, find_unrecorded
 from hcs.run.worker import hands_of, lights_of, process_name, segmenter_of, tune_worker
 from hcs.segment.segmenter import Segmenter
-from hcs.store.labels import write_labels
-from hcs.store.ledger import LedgerEntry, is_finished, pixel_hash, read_entry, write_entry
+from hcs.store.field import missing_sentence
+from hcs.store.ledger import LedgerEntry, finished_entry, pixel_hash, write_entry
 from hcs.store.location import location
 from hcs.store.plate import OpenField, open_field
 from hcs.store.table import write_part
-from hcs.store.write import field_path
 
 _WAITING_PER_THREAD = 2
 """Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
@@ -41,6 +42,7 @@ class Loaded:
     image: NDArray[Any]
     crc32: str
     clock: Stopwatch
+    fill: Fill | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Seen:
     found: FoundNuclei | FieldResult
     """Measured already where nothing else computes meanwhile; then its pixels are let go."""
     remarks: tuple[str, ...]
+    fill: Fill | None
 
 
 def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry | LargeField]:
@@ -112,8 +115,10 @@ def _read_on(
 
 def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
     """Read a field; where it is one of several and finished already, its entry comes back."""
-    if several and is_finished(location(job.out), job.plate.name, key):
-        return read_entry(location(job.out), key)
+    if several:
+        entry = finished_entry(location(job.out), job.plate.name, key, job.run_id)
+        if entry is not None:
+            return entry
     clock = Stopwatch()
     field = open_field(job.plate, key)
     if field.info.channels != job.channels.names:
@@ -129,7 +134,10 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
     clock.book("read", waited_s, field.meter.bytes)
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise FieldError(key, "it holds NaN or infinite pixels; write it again from the raw images")
-    return Loaded(field, image, pixel_hash(image), clock)
+    clock.lap("decode")
+    fill = find_unrecorded(key, image, job.channels, job.config.measure)
+    clock.lap("decode")
+    return Loaded(field, image, pixel_hash(image), clock, fill)
 
 
 def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> Loaded | LedgerEntry | LargeField:
@@ -152,27 +160,32 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
             scale=job.scale,
             pixel_size_um=loaded.field.info.pixel_size_um,
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
+            fill=loaded.fill,
         )
         if measure:
-            found = measure_found(found, job.channels, job.config)
+            found = measure_found(found, job.channels, job.config, job.plate_backgrounds)
     except Exception as error:  # whatever one field does, the plate goes on
         return _failed(key, error)
-    return Seen(loaded.field, loaded.crc32, loaded.clock, found, segmenter.pace.take_remarks())
+    remarks = (
+        *blank_remarks(() if loaded.fill is None else loaded.fill.blank, job.channels),
+        *segmenter.pace.take_remarks(),
+    )
+    return Seen(loaded.field, loaded.crc32, loaded.clock, found, remarks, loaded.fill)
 
 
 def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, began: float) -> LedgerEntry | LargeField:
-    """Measure what is not measured yet, write what was found and enter it; what was entered before stays."""
+    """Measure what is not measured yet, write what was found and enter it; what was entered as done before stays."""
     if isinstance(found, LargeField) or (isinstance(found, LedgerEntry) and found.done):
         return found
     if isinstance(found, Seen):
         try:
             result = found.found
             if isinstance(result, FoundNuclei):
-                result = measure_found(result, job.channels, job.config)
+                result = measure_found(result, job.channels, job.config, job.plate_backgrounds)
             found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)
-    entry = replace(found, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
+    entry = replace(found, run=job.run_id, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
     write_entry(location(job.out), entry)
     return entry
 
@@ -180,35 +193,33 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
 def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerEntry:
     """Labels and part of a field; its entry, not written yet."""
     clock = Stopwatch()
-    if job.labels != "none":
-        clock.lap("write labels", _write_labels(job, key, found, result))
-    clock.lap("write table", write_part(location(job.out), job.plate.name, key, result.nuclei.columns))
+    if job.labels is not None:
+        written = job.labels.write(
+            job.plate.entry(key),
+            result.labels,
+            ngff=job.plate.ngff,
+            pixel_size_um=found.field.info.pixel_size_um,
+            pixels_crc32=found.crc32,
+        )
+        clock.lap("write labels", written)
+    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns)
+    clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)
     n = int(result.labels.max(initial=0))
-    missing, chunks = found.field.missing_chunks()
-    gaps = (f"{missing} of {chunks} chunks are missing and were read as the fill value",) if missing else ()
+    gaps = missing_sentence(*found.field.missing_chunks())
     return LedgerEntry(
         field=str(key),
         status="ok" if n else "empty",
-        reason="; ".join((*gaps, *found.remarks)),
+        reason="; ".join(filter(None, (gaps, *found.remarks))),
         nuclei=n,
+        recorded=1.0 if found.fill is None else round(found.fill.recorded, 6),
+        part_bytes=part.nbytes,
+        part_crc32=part.crc32,
         input_crc32=found.crc32,
         seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
         bytes=clock.bytes,
+        ground=result.nuclei.grounds,
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
         quality={name: None if np.isnan(value) else value for name, value in quality_values(result.quality).items()},
-    )
-
-
-def _write_labels(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> int:
-    """Write the labels where the run wants them; bytes of the files."""
-    in_plate = job.labels == "plate"
-    return write_labels(
-        job.plate.path if in_plate else f"{job.out}/labels.zarr",
-        key,
-        result.labels,
-        ngff=job.plate.ngff,
-        pixel_size_um=found.field.info.pixel_size_um,
-        path=job.plate.entry(key).path if in_plate else field_path(key),
     )

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from hcs.config import Config, LabelsTarget
+from hcs.config import Config
 from hcs.pipeline import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.models import ModelFile
 from hcs.store.plate import Plate
+from hcs.store.target import LabelTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +27,22 @@ class Job:
     model: ModelFile
     device: str
     """``cpu`` or ``cuda``."""
-    labels: LabelsTarget
+    labels: LabelTarget | None
+    """Where labels go; None: nowhere."""
+    run_id: str
+    """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)
     """Magnification at which the network sees every field; settled once for the whole plate."""
     illumination: str | None = None
     """Hash of the illumination in ``out`` that fields are corrected with; None: they are taken as they are."""
+
+    backgrounds: tuple[tuple[str, float], ...] | None = None
+    """Channels and their backgrounds, by the plate or as stated; None: each field's own, whatever it shows."""
+
+    @property
+    def plate_backgrounds(self) -> dict[str, float] | None:
+        """Channel → background; None: each field's own."""
+        return None if self.backgrounds is None else dict(self.backgrounds)
 
     def for_field(self, key: FieldKey) -> Job:
         """The same job with a plate that lists this field alone: what travels with every field stays small."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,12 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
+from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
-from hcs.run.cluster import Workers, connect, crowding
+from hcs.run.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.run.flow import process_fields
+from hcs.run.plan import map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
-from hcs.store.atomic import write_json
 from hcs.store.ledger import LedgerEntry, read_ledger
 from hcs.store.location import Location
 
@@ -53,14 +55,30 @@ def run_plate(
     plate_map_path: Location | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    overwrite_labels: bool = False,
 ) -> RunSummary:
-    """Process the plate's fields that ``out`` does not hold yet, then make all readouts.
+    """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
+    chosen: wells, fields, channels, and why.
+
+    ``say`` is told what was understood of the plate map, before the first field.
 
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
-    written. A field that fails is entered in the ledger with its reason, and the others go on.
+    written; so do labels of the plate that are not this run's, unless ``overwrite_labels``. A field that fails is
+    entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
-    prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
+    prepared = prepare(
+        plate_path,
+        out,
+        config,
+        plate_map_path=plate_map_path,
+        wells=wells,
+        device=workers.device,
+        overwrite_labels=overwrite_labels,
+    )
+    for line in (*prepared.lines(), *map_lines(prepared.plate_map, notes=True)):
+        say(line)
     started = time.time()
     if prepared.pending:
         # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
@@ -69,23 +87,33 @@ def run_plate(
             for name in _FOR_TABLES:
                 aside.submit(import_module, name)
             with connect(workers) as client:
-                prepared = open_run(prepared, client)
-                prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
-                _process_all(client, prepared)
+                with scheduler_kept():
+                    prepared = open_run(prepared, client)
+                    prepared = replace(prepared, notes=(*workers.notes(), *crowding(client), *prepared.notes))
+                try:
+                    with scheduler_kept():
+                        _process_all(client, prepared)
+                except WorkersError as lost:
+                    return conclude(replace(prepared, notes=(_sentence(lost), *prepared.notes)), started)
                 return conclude(prepared, started, submit=partial(client.submit, pure=False))
     return conclude(prepared, started)
+
+
+def _sentence(error: WorkersError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None) -> RunSummary:
     """Complete the run's record, and make its tables and report, the pictures of which idle workers make that
     ``submit`` gives work; ``started`` is the time this session began."""
     out = prepared.out
-    entries = read_ledger(out, prepared.keys)
+    entries = read_ledger(out, prepared.keys, prepared.job.run_id)
     pending = frozenset(map(str, prepared.pending))
     done_now = [entry for entry in entries if entry.field in pending]
     times = _times(started, entries, n_fields=len(prepared.pending))
     account = plain_account(done_now, since=started)
-    write_json(out / "run.json", prepared.record | {"times": times, "account": account})
+    prepared.record.with_session(times=times, account=account).write(out)
     remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
     time_line = account_line(done_now, since=started)
     from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait

@@ -46,21 +46,26 @@ class Diameter:
 
 
 def nucleus_diameters(
-    image: NDArray[np.float32], segmenter: Segmenter, tiles: TileSettings, settings: InstanceSettings
+    image: NDArray[np.float32],
+    segmenter: Segmenter,
+    tiles: TileSettings,
+    settings: InstanceSettings,
+    fill: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Equivalent diameters, px, of the nuclei in the middle of a prepared field (Y, X).
 
     The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole; where that finds
     few, or nuclei that the networks would rather see at a scale more than twice as large or small, it is seen again
     there. Of several looks at a field of few nuclei, the one in which they cover most counts; where they cover next to
-    nothing, the field tells no size: they may be specks.
+    nothing, the field tells no size: they may be specks. ``fill`` (Y, X) was not recorded: nuclei at it tell no size,
+    and what is looked at is the middle of the rest.
     """
     target = segmenter.diameter_px
     if target is None:
         return np.empty(0)
     scale, looks = Fraction(1, 2), []
     for _ in range(3):
-        found, covered = _seen(image, segmenter, tiles, settings, scale)
+        found, covered = _seen(image, segmenter, tiles, settings, scale, fill=fill)
         wanted = scale_for(float(np.median(found)), target) if found.size >= _ENOUGH else min(2 * scale, SCALES[-1])
         if found.size >= _ENOUGH and Fraction(1, 2) <= wanted / scale <= 2:
             return found
@@ -71,15 +76,37 @@ def nucleus_diameters(
 
 
 def _seen(
-    image: NDArray[np.float32], segmenter: Segmenter, tiles: TileSettings, settings: InstanceSettings, scale: Fraction
+    image: NDArray[np.float32],
+    segmenter: Segmenter,
+    tiles: TileSettings,
+    settings: InstanceSettings,
+    scale: Fraction,
+    *,
+    fill: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[np.float64], float]:
     """Diameters of the nuclei found at ``scale`` in the middle of the field, and the fraction that they cover of it."""
     side = int(_SEEN_PX / scale)
     top, left = (max(0, (length - side) // 2) for length in image.shape)
-    middle = image[top : top + side, left : left + side]
+    if fill is not None:
+        top, left = _middle_of(~fill, side)
+    seen = slice(top, top + side), slice(left, left + side)
+    middle = image[seen]
     pixels = replace(settings, min_area_um2=None).for_field(None, scale)
     labels = segmenter.labels(segmenter.probabilities(middle, tiles, scale), pixels)
-    return diameters_px(labels), float(np.count_nonzero(labels)) / labels.size
+    if fill is None:
+        return diameters_px(labels), float(np.count_nonzero(labels)) / labels.size
+    labels[np.isin(labels, labels[fill[seen]])] = 0
+    return diameters_px(labels), float(np.count_nonzero(labels)) / max(int(np.count_nonzero(~fill[seen])), 1)
+
+
+def _middle_of(recorded: NDArray[np.bool_], side: int) -> tuple[int, int]:
+    """Top and left of a square of ``side`` px, in the field, around the middle of its recorded pixels (Y, X)."""
+    corner = []
+    for axis, length in enumerate(recorded.shape):
+        below = np.cumsum(np.count_nonzero(recorded, axis=1 - axis))
+        middle = int(np.searchsorted(below, below[-1] / 2))
+        corner.append(int(np.clip(middle - side // 2, 0, max(0, length - side))))
+    return corner[0], corner[1]
 
 
 def plate_diameter(found: Sequence[NDArray[np.float64]], target_px: float | None, *, fewest: int = FEWEST) -> Diameter:

@@ -67,9 +67,17 @@ def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
     return normalisation_of(image).apply(image)
 
 
-def normalisation_of(image: NDArray[np.generic]) -> Normalisation:
-    """The normalisation of a whole field (Y, X) of any real dtype."""
-    return settled([statistics(image, step=sample_step(image.size))])
+def normalisation_of(image: NDArray[np.generic], fill: NDArray[np.bool_] | None = None) -> Normalisation:
+    """The normalisation of a whole field (Y, X) of any real dtype, by its pixels off ``fill`` (Y, X)."""
+    return settled([statistics(image, step=sample_step(image.size), fill=fill)])
+
+
+def with_background(
+    image: NDArray[np.generic], fill: NDArray[np.bool_], normalisation: Normalisation
+) -> NDArray[np.generic]:
+    """A field, or part of one, (Y, X) with the grey level that becomes 0 in the place of ``fill``."""
+    low = np.rint(normalisation.low) if image.dtype.kind in "iu" else normalisation.low
+    return np.where(fill, image.dtype.type(low), image)
 
 
 def sample_step(size: int) -> int:
@@ -78,14 +86,25 @@ def sample_step(size: int) -> int:
     return max(1, int(np.sqrt(size / _SAMPLE_PX)))
 
 
-def statistics(image: NDArray[np.generic], *, step: int, origin: tuple[int, int] = (0, 0)) -> Statistics:
+def statistics(
+    image: NDArray[np.generic],
+    *,
+    step: int,
+    origin: tuple[int, int] = (0, 0),
+    fill: NDArray[np.bool_] | None = None,
+) -> Statistics:
     """Statistics of a part (y, x) of a field that starts at ``origin``, multiples of `STATISTICS_UNIT_PX`.
 
-    The statistics of parts that cover a field are, put together in any order, those of the field.
+    The statistics of parts that cover a field are, put together in any order, those of the field. Pixels of ``fill``
+    (y, x) are in none of them.
     """
     pixels = np.asarray(image, dtype=np.float32)
-    sample = pixels[-origin[0] % step :: step, -origin[1] % step :: step]
-    return Statistics(sample.ravel(), _differences(pixels))
+    every = slice(-origin[0] % step, None, step), slice(-origin[1] % step, None, step)
+    sample, differences = pixels[every].ravel(), _differences(pixels)
+    if fill is not None:
+        sample = sample[~fill[every].ravel()]
+        differences = differences[_means_of_blocks(fill.astype(np.float32)) == 0]
+    return Statistics(sample, differences)
 
 
 def settled(parts: Sequence[Statistics]) -> Normalisation:
@@ -130,7 +149,17 @@ def _asinh(values: NDArray[np.float32]) -> None:
 def _differences(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean difference of neighbours in a row, for every whole block, (m,)."""
     whole = image[: _even(image.shape[0]), : _even(image.shape[1])]
-    rows = np.abs(whole[:, 1::2] - whole[:, ::2])
+    return _means_of_blocks_of(np.abs(whole[:, 1::2] - whole[:, ::2]))
+
+
+def _means_of_blocks(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of every whole block, (m,)."""
+    whole = image[: _even(image.shape[0]), : _even(image.shape[1])]
+    return _means_of_blocks_of(whole[:, 1::2] + whole[:, ::2])
+
+
+def _means_of_blocks_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over every whole block of what neighbours in a row, (Y, X // 2), come to, (m,)."""
     half = _BLOCK_PX // 2
     height, width = (n // half * half for n in rows.shape)
     if height == 0 or width == 0:

@@ -108,13 +108,13 @@ class Url:
         prefix = self.filesystem()._strip_protocol(self.text) + "/"
         return {str(path).removeprefix(prefix): int(info["size"]) for path, info in sorted(found.items())}
 
+    def size(self) -> int:
+        """Bytes of the object."""
+        return int(self._call("size"))
+
     def read_bytes(self) -> bytes:
         """The object's content."""
         return bytes(self._call("cat_file"))
-
-    def read_tail(self, size: int) -> bytes:
-        """The last ``size`` bytes of the object, or all of a smaller one."""
-        return bytes(self._call("tail", size))
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """The object's content as text."""
@@ -162,9 +162,15 @@ Location = Path | Url
 
 
 def location(place: str | Location) -> Location:
-    """A path or URL from what a user gave."""
+    """A path or URL from what a user gave; ConfigError for a name that no record could hold."""
     if isinstance(place, Path | Url):
         return place
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{place!a} is no text in UTF-8; rename it") from error
+    if "\0" in place:
+        raise ConfigError(f"{place!r} holds a NUL character, which no name has; correct it")
     return Url(place.rstrip("/")) if _URL.fullmatch(place) else Path(place)
 
 
