@@ -108,12 +108,12 @@ def parse_config(data: object, *, source: str) -> Config:
 
 USER_SETTINGS = frozenset(
     {
-        *("model", "flips", "diameter_px", "labels", "z", "illumination"),
+        *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
         *("channels.dna", "channels.sensor", "channels.nuclei"),
-        *("instances.min_area_px", "instances.min_area_um2", "instances.min_confidence"),
-        *("measure.ring_width_px", "measure.ring_gap_px"),
+        *("instances.min_area_px", "instances.min_area_um2"),
+        *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),
         *("readout.readouts", "readout.sensor_threshold", "readout.exclude_border", "readout.exclude_flagged"),
-        *("readout.drop_duplicates", "readout.min_wells"),
+        *("readout.drop_duplicates", "readout.dead.exclude"),
     }
 )
 """Settings that a user may want to change, by their dotted keys; all others are for experts."""
