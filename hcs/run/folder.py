@@ -14,6 +14,7 @@ from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
 from hcs.run.cluster import cores
 from hcs.run.diameter import image_diameter, load_segmenter
+from hcs.segment.diameter import Diameter
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.store.images import SUFFIXES, read_image, write_labels_image
@@ -60,33 +61,49 @@ def segment_folder(
     summary = FolderSummary({}, {})
     for i, path in enumerate(paths, start=1):
         try:
-            found = find(read_image(path))
+            found, size = find(read_image(path))
             write_labels_image(labels / path.name, found)
         except FieldError as error:
             summary.failed[path.name] = error.reason
             say(f"{i}/{len(paths)} {path.name}: failed: {error.reason}")
         else:
             summary.nuclei[path.name] = int(found.max(initial=0))
-            say(f"{i}/{len(paths)} {path.name}: {summary.nuclei[path.name]} nuclei")
+            say(f"{i}/{len(paths)} {path.name}: {summary.nuclei[path.name]} nuclei{size}")
     return summary
 
 
-def _finder(config: Config, device: str, method: str | None) -> Callable[[NDArray[Any]], NDArray[np.uint32]]:
-    """What turns an image (Y, X) into labels; ConfigError for a method that there is not."""
+def _finder(
+    config: Config, device: str, method: str | None
+) -> Callable[[NDArray[Any]], tuple[NDArray[np.uint32], str]]:
+    """What turns an image (Y, X) into labels, and says which size of nuclei was taken; ConfigError for a method that
+    there is not."""
     if method is None:
         segmenter = load_segmenter(find_model(config.model, device), device, flips=config.flips)
-        return lambda image: segment_image(image, segmenter, config)
+        return lambda image: _found(*segment_sized(image, segmenter, config))
     # scikit-image's filters take half a second to import, which a model need not spend.
     from hcs.segment.classical import METHODS  # noqa: PLC0415
 
     if method not in METHODS:
         raise ConfigError(f"method {method!r} does not exist; there are {', '.join(METHODS)}, or give a model")
-    return METHODS[method]
+    labels = METHODS[method]
+    return lambda image: (labels(image), "")
+
+
+def _found(labels: NDArray[np.uint32], size: Diameter) -> tuple[NDArray[np.uint32], str]:
+    """Labels, and the size taken as the end of a line."""
+    if np.isnan(size.px):
+        return labels, f", seen at their own scale: {size.reason}"
+    return labels, f", {size.px:.0f} px across{'' if size.nuclei else ' as given'}, seen at {size.scale} of their size"
 
 
 def segment_image(image: NDArray[Any], segmenter: Segmenter, config: Config) -> NDArray[np.uint32]:
     """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it."""
+    return segment_sized(image, segmenter, config)[0]
+
+
+def segment_sized(image: NDArray[Any], segmenter: Segmenter, config: Config) -> tuple[NDArray[np.uint32], Diameter]:
+    """What `segment_image` gives, and the size of nuclei that it took."""
     field = segmenter.prepare(image)
-    scale = image_diameter(field, segmenter, config).scale
-    probabilities = segmenter.probabilities(field, config.tiles, scale)
-    return segmenter.labels(probabilities, config.instances.for_field(None, scale))
+    size = image_diameter(field, segmenter, config)
+    probabilities = segmenter.probabilities(field, config.tiles, size.scale)
+    return segmenter.labels(probabilities, config.instances.for_field(None, size.scale)), size

@@ -16,8 +16,8 @@ from hcs.segment.scale import SCALES, diameters_px, enlarged, restored, scale_fo
 scales = st.sampled_from(SCALES)
 
 
-@given(st.floats(8.0, 80.0))
-def test_every_size_from_8_to_80_px_comes_within_a_quarter_of_the_models(diameter: float) -> None:
+@given(st.floats(8.0, 200.0))
+def test_every_size_from_8_to_200_px_comes_within_a_quarter_of_the_models(diameter: float) -> None:
     assert abs(math.log(diameter * scale_for(diameter, 24.0) / 24.0)) <= math.log(1.25)
 
 
@@ -25,7 +25,8 @@ def test_the_scale_by_hand() -> None:
     assert scale_for(24.0, 24.0) == 1
     assert scale_for(48.0, 24.0) == Fraction(1, 2)
     assert scale_for(13.0, 24.0) == 2  # 26 px; at 3/2 it would be 19.5
-    assert scale_for(1000.0, 24.0) == Fraction(1, 4)
+    assert scale_for(150.0, 24.0) == Fraction(1, 6)
+    assert scale_for(1000.0, 24.0) == Fraction(1, 8)
 
 
 @pytest.mark.parametrize(
