@@ -45,14 +45,14 @@ def main() -> None:
     nuclei, fields = len(opened.nuclei(columns=["Metadata_Site"])), opened.fields()
     print(f"convert {convert_s:.1f} s, run {run_s:.1f} s, together {convert_s + run_s:.1f} s")
     print(f"{nuclei:,} nuclei in {len(fields)} fields; worker seconds by stage:")
-    print(" ", ", ".join(f"{k} {v}" for k, v in opened.record["times"]["worker_s_by_stage"].items()))
+    print(" ", ", ".join(f"{k} {v}" for k, v in (opened.record.times or {})["worker_s_by_stage"].items()))
     for row in opened.plate().itertuples():
         interval = f"({row.ZPrime_Low:.3f} to {row.ZPrime_High:.3f})"
         print(f"{row.Readout:32s} {row.Reference:50s} Z' {row.ZPrime:6.3f} {interval}")
     if arguments.figure is not None:
         figure = readme_figure(
             finish(results),
-            opened.image("F03", channel=opened.record["channels"]["names"].index("DNA")),
+            opened.image("F03", channel=opened.record.channels.names.index("DNA")),
             opened.labels("F03"),
             title="BBBC013, well F03, DNA",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from hcs.store.ledger import LedgerEntry, read_ledger
+from hcs.store.ledger import LedgerEntry
 from hcs.store.results import open_results
 
 _EVERY_S = 0.1
@@ -56,14 +55,15 @@ def watch_run(plate: Path, out: Path, *, workers: int, options: Sequence[str] = 
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed: {process.stderr.read() if process.stderr else ''}")
     wall_s = time.perf_counter() - clock
-    entries = read_ledger(out, open_results(out).keys())
+    results = open_results(out)
+    entries = results.entries()
     did = {int(entry.worker.rpartition(":")[2]) for entry in entries if entry.worker}
     return Run(
         wall_s=wall_s,
         startup_s=min(entry.began for entry in entries if entry.worker) - began,
         peak_bytes=max(peak for pid, peak in peaks.items() if pid in did),
         entries=entries,
-        account=json.loads((out / "run.json").read_text())["account"],
+        account=dict(results.record.account or {}),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import multiprocessing
 import os
 import re
@@ -31,15 +32,16 @@ from numpy.typing import NDArray
 from hcs.config import Config
 from hcs.measure.columns import column_dictionary
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.atomic import write_json
 from hcs.store.export import Selection, export_parquet
 from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.record import RecordedChannels, RunRecord
 from hcs.store.results import open_results
 from hcs.store.table import write_part
 
 CORES, POOL, COLUMNS = 2, 20_000, 24
 CHANNELS, DNA, SENSOR = ("DNA", "CDK2", "Tubulin", "Actin"), "DNA", "CDK2"
 QUERIES = 20
+RUN = "0123456789abcdef"
 
 
 def pool_of_nuclei(seed: int = 0) -> dict[str, NDArray[Any]]:
@@ -76,8 +78,9 @@ def make_results(out: Path, *, nuclei: int, wells: int, fields: int) -> None:
     def make_field(index: int) -> None:
         rows = np.random.default_rng(index).integers(0, POOL, count)
         numbers = {"Metadata_ObjectNumber": np.arange(1, count + 1)}
-        write_part(out, "large", keys[index], {name: values[rows] for name, values in pool.items()} | numbers)
-        write_entry(out, LedgerEntry(field=str(keys[index]), status="ok", nuclei=count))
+        part = write_part(out, "large", keys[index], {name: values[rows] for name, values in pool.items()} | numbers)
+        kept = {"part_bytes": part.nbytes, "part_crc32": part.crc32}
+        write_entry(out, LedgerEntry(field=str(keys[index]), status="ok", run=RUN, nuclei=count, **kept))
 
     with ThreadPoolExecutor(CORES) as threads:
         list(threads.map(make_field, range(len(keys))))
@@ -88,22 +91,24 @@ def make_results(out: Path, *, nuclei: int, wells: int, fields: int) -> None:
     plate_map["compound"] = [f"compound {well.row}" for well in names]
     plate_map["dose"] = [2.0**-well.column for well in names]
     plate_map.assign(unit="uM").to_csv(out / "platemap.csv", index=False)
-    write_json(out / "run.json", _record(keys))
+    _record(keys, hashlib.sha256((out / "platemap.csv").read_bytes()).hexdigest()).write(out)
 
 
-def _record(keys: list[FieldKey]) -> dict[str, Any]:
+def _record(keys: list[FieldKey], plate_map_sha256: str) -> RunRecord:
     """The record of a run without labels, on a plate that is not there."""
     config = Config(labels="none").model_dump(mode="json")
-    return {
-        "identity": {"plate": {"name": "large"}, "config": config, "labels": "none", "model_sha256": ""},
-        "plate_path": "large.zarr",
-        "channels": {"names": list(CHANNELS), "dna": DNA, "sensor": SENSOR, "nuclei": DNA},
-        "model": {"name": "none", "path": "", "sha256": ""},
-        "fields": [str(key) for key in keys],
-        "versions": {},
-        "machine": {"cores": CORES},
-        "command": "python benchmarks/table.py",
-    }
+    identity = {"plate": {"name": "large"}, "config": config, "labels": "none", "model_sha256": ""}
+    return RunRecord(
+        run_id=RUN,
+        identity=identity | {"plate_map_sha256": plate_map_sha256},
+        plate_path="large.zarr",
+        channels=RecordedChannels(names=CHANNELS, dna=DNA, sensor=SENSOR, nuclei=DNA),
+        model={"name": "none", "path": "", "sha256": ""},
+        keys=tuple(keys),
+        versions={},
+        machine={"cores": CORES},
+        command="python benchmarks/table.py",
+    )
 
 
 def query_wells(out: Path) -> str:

@@ -19,6 +19,11 @@ class ResultsError(HcsError, OSError):
     """A results folder cannot be read, written or resumed."""
 
 
+class WorkersError(HcsError, RuntimeError):
+    """Workers cannot be had any more: their scheduler is gone, or they die wherever they begin. What they finished is
+    kept."""
+
+
 class FieldError(HcsError, RuntimeError):
     """One field cannot be processed; the others go on.
 

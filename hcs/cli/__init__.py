@@ -12,7 +12,7 @@ import sys
 import click
 
 from hcs import __version__
-from hcs.cli import audit, config, export, images, plan, plates, report, run
+from hcs.cli import audit, certificates, config, export, images, plan, plates, report, run
 from hcs.cli.common import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from hcs.errors import HcsError
 
@@ -58,6 +58,7 @@ for command in (
     export.export,
     plates.convert,
     plates.demo,
+    certificates.certificates,
     config.config,
 ):
     commands.add_command(command)

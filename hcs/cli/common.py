@@ -50,6 +50,20 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with(options, command)
 
 
+def scheduler_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A scheduler that somebody else has started."""
+    options = [
+        click.option("--scheduler", help="Address of a running dask scheduler, such as tls://host:8786."),
+        click.option(
+            "--certificates", type=FOLDER, help="Folder of `hcs certificates` that the --scheduler was started with."
+        ),
+        click.option(
+            "--unencrypted", is_flag=True, help="Take a --scheduler at tcp://, where all on its network can be trusted."
+        ),
+    ]
+    return _with(options, command)
+
+
 def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which wells and channels of a plate, and what is in them."""
     options = [

@@ -15,6 +15,7 @@ from hcs.cli.common import (
     configuration,
     exit_code,
     plate_options,
+    scheduler_options,
     where,
 )
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @config_options
 @plate_options
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
-@click.option("--scheduler", help="Address of a running dask scheduler, such as tcp://host:8786.")
+@scheduler_options
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
@@ -48,6 +49,8 @@ def run(
     wells: str | None,
     workers: int | None,
     scheduler: str | None,
+    certificates: Path | None,
+    unencrypted: bool,
     cluster: str | None,
     labels: str | None,
     illumination: str | None,
@@ -78,7 +81,15 @@ def run(
         illumination=illumination,
         exclude_flagged=exclude_flagged or None,
     )
-    who = Workers(count=workers, scheduler=scheduler, device=device, cluster=cluster, jobs=config.cluster)
+    who = Workers(
+        count=workers,
+        scheduler=scheduler,
+        certificates=certificates,
+        unencrypted=unencrypted,
+        device=device,
+        cluster=cluster,
+        jobs=config.cluster,
+    )
     if is_many(plates):
         return _run_many(find_plates(plates, out), out, config, plate_map=plate_map, wells=wells, workers=who)
     summary = run_plate(
@@ -137,12 +148,23 @@ def readout(results: Location, config_path: Path | None, exclude_flagged: bool) 
 @click.command(short_help="Say what became of every expected well.")
 @click.argument("results", type=PLACE)
 @click.option("--fields", is_flag=True, help="One line a field instead of a well.")
-def status(results: Location, fields: bool) -> int:
-    """What became of every expected well of RESULTS: ok, empty, failed (why), pending."""
+@click.option("--verify", is_flag=True, help="Read every file of RESULTS and compare it with its checksum.")
+def status(results: Location, fields: bool, verify: bool) -> int:
+    """What became of every expected well of RESULTS: ok, empty, failed (why), pending, damaged (which file).
+
+    With --verify every ledger entry, part, table and record is compared with what was written, and what is damaged is
+    named with what makes it again. Exit code 1 where a field has no result or a file is damaged.
+    """
     from hcs.run.status import status_lines, unfinished
     from hcs.store.results import open_results
+    from hcs.store.verify import verify as compare
 
     opened = open_results(results)
     for line in status_lines(opened, by_field=fields):
         click.echo(line)
-    return EXIT_FAILED_WELLS if unfinished(opened) else 0
+    bad = bool(unfinished(opened))
+    if verify:
+        verified = compare(opened)
+        click.echo("\n".join(verified.lines()))
+        bad = bad or bool(verified.faults)
+    return EXIT_FAILED_WELLS if bad else 0

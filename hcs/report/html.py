@@ -112,11 +112,10 @@ def _subtitle(tables: PlateTables) -> str:
     wells, fields = tables.frame("wells"), tables.frame("fields")
     nuclei = int(wells["Count_Nuclei"].sum()) if len(wells) else 0
     parts = [f"{len(wells)} wells", f"{len(fields)} fields", f"{nuclei:,} nuclei"]
-    channels = tables.record.get("channels", {})
-    if channels:
-        sensor = f"sensor in {short(channels['sensor'], 40)}" if channels.get("sensor") else "no sensor"
-        parts.append(f"nuclei in {short(channels.get('nuclei', ''), 40)}, {sensor}")
-    started = str(tables.record.get("times", {}).get("started", ""))[:10]
+    channels = tables.record.channels
+    sensor = f"sensor in {short(channels.sensor, 40)}" if channels.sensor else "no sensor"
+    parts.append(f"nuclei in {short(channels.nuclei, 40)}, {sensor}")
+    started = str((tables.record.times or {}).get("started", ""))[:10]
     return " · ".join([*parts, started] if started else parts)
 
 

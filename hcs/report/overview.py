@@ -98,7 +98,7 @@ def _plate_row(plate: PlateOfMany) -> dict[str, object]:
         "Plate": plain(tables.plate),
         "Link": plate.link,
         "Verdict": quality.mark,
-        "Date": str(tables.record.get("times", {}).get("started", ""))[:10],
+        "Date": str((tables.record.times or {}).get("started", ""))[:10],
         "Readout": first[0] if first else "",
         "ZPrime": float(z["ZPrime"]),
         "ZPrime_Low": float(z["ZPrime_Low"]),

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from hcs.store.record import RunRecord
+
 ABSENT = {
     "wells": "There is no well table; `hcs readout` makes it from the nuclei.",
     "compounds": "There is no compound table; `hcs readout` makes it from the nuclei and the plate map.",
@@ -54,7 +56,7 @@ class PlateTables:
     """Tables by name as in ``ABSENT``; one that the folder does not hold is left out."""
     nuclei: pd.DataFrame
     """``NUCLEUS_COLUMNS``, as far as measured, with Nuclei_DNA_ContentN and the columns of phases/ where there are."""
-    record: Mapping[str, Any]
+    record: RunRecord
     """``run.json``."""
     dictionary: pd.DataFrame
     """``columns.csv``: table, name, dtype, unit, definition, source."""

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from hcs.clock import Stopwatch
-from hcs.config import parse_config
 from hcs.errors import ConfigError, FieldError
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.window import Window
@@ -23,7 +22,6 @@ from hcs.run.large import LargeField, is_large, look_at
 from hcs.run.worker import lights_of, segmenter_of
 from hcs.segment.segmenter import Segmenter
 from hcs.store.field import FieldInfo
-from hcs.store.ledger import read_ledger
 from hcs.store.models import find_model
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.results import Results
@@ -57,7 +55,7 @@ def audit_seams(
     """
     job = _job(plate_path, results, device)
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
-    done = [FieldKey.parse(entry.field) for entry in read_ledger(results.folder, results.keys()) if entry.done]
+    done = [FieldKey.parse(entry.field) for entry in results.entries() if entry.done]
     chosen = [done[i] for i in np.unique(np.linspace(0, len(done) - 1, min(sample, len(done))).round().astype(int))]
     found: list[pd.DataFrame] = []
     looked_at: list[str] = []
@@ -87,31 +85,33 @@ def audit_seams(
 def _job(plate_path: str, results: Results, device: str) -> Job:
     """The run's job on the plate, as far as it can be known to be the same."""
     record = results.record
-    config = parse_config(record["identity"]["config"], source=str(results.folder / "run.json"))
-    plate, model, names = open_plate(plate_path), find_model(config.model, device), tuple(record["channels"]["names"])
-    if model.sha256 != record["model"]["sha256"]:
+    config, names = record.config, record.channels.names
+    plate, model = open_plate(plate_path), find_model(config.model, device)
+    if record.nucleus_diameter is None:
+        raise ConfigError(f"{results.folder} was stopped before its first field; run the plate first")
+    if model.sha256 != record.model["sha256"]:
         raise ConfigError(f"model {config.model} is not that of {results.folder} any more; run the plate again")
-    if plate.name != record["identity"]["plate"]["name"]:
+    if plate.name != record.plate:
         raise ConfigError(
-            f"{results.folder} was made from plate {record['identity']['plate']['name']!r}, {plate_path} is "
-            f"{plate.name!r}; give that plate"
+            f"{results.folder} was made from plate {record.plate!r}, {plate_path} is {plate.name!r}; give that plate"
         )
-    channels = record["channels"]
+    channels = record.channels
     return Job(
         plate=plate,
         out=str(results.folder),
         config=config,
         channels=Channels(
             names=names,
-            dna=names.index(channels["dna"]),
-            sensor=None if channels["sensor"] is None else names.index(channels["sensor"]),
-            nuclei=names.index(channels["nuclei"]),
+            dna=names.index(channels.dna),
+            sensor=None if channels.sensor is None else names.index(channels.sensor),
+            nuclei=names.index(channels.nuclei),
         ),
         model=model,
         device=device,
         labels="none",
-        scale=read_diameter(record["nucleus_diameter"]).scale,
-        illumination=record["illumination"]["sha256"] if "illumination" in record else None,
+        run_id=record.run_id,
+        scale=read_diameter(record.nucleus_diameter).scale,
+        illumination=None if record.illumination is None else str(record.illumination["sha256"]),
     )
 
 

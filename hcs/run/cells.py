@@ -81,15 +81,19 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     qualities = [json.loads(str(cell.pop("quality"))) for cell in cells]
     joint = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
     order = np.argsort(joint["Metadata_ObjectNumber"])
-    write_part(location(job.out), job.plate.name, task.key, {name: values[order] for name, values in joint.items()})
+    rows = {name: values[order] for name, values in joint.items()}
+    part = write_part(location(job.out), job.plate.name, task.key, rows)
     clock.lap("write table")
     info = read_info(job.plate, task.key)
     quality = _field_quality(qualities, [cell.core.size for cell in task.large.cells], known)
     entry = LedgerEntry(
         field=str(task.key),
         status="ok" if len(order) else "empty",
+        run=job.run_id,
         reason=_remarks(task, *missing_chunks(location(job.plate.path), info)),
         nuclei=len(order),
+        part_bytes=part.nbytes,
+        part_crc32=part.crc32,
         input_crc32=known.crc32,
         seconds=_sums([*seconds, clock.seconds]),
         began=task.large.began,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hcs.errors import ConfigError
+from hcs.errors import ConfigError, WorkersError
+from hcs.run.certificates import is_encrypted, is_loopback, security_for, temporary_security
 from hcs.run.settings import ClusterSettings
 from hcs.run.slurm import slurm
 from hcs.run.warm import ENVIRONMENT, QUIET, START_METHOD, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.security import Security
 
+T = TypeVar("T")
 
 _FIRST_WORKER_S = 60.0
 """A scheduler's workers may still be on their way: pods that start, jobs of an adaptive cluster."""
@@ -28,6 +33,10 @@ class Workers:
 
     count: int | None = None
     scheduler: str | None = None
+    certificates: Path | None = None
+    """Folder of the certificates that ``scheduler`` was started with."""
+    unencrypted: bool = False
+    """A ``scheduler`` that others can reach too may be one without encryption."""
     device: str = "cpu"
     cluster: str | None = None
     jobs: ClusterSettings = field(default_factory=ClusterSettings)
@@ -37,6 +46,10 @@ class Workers:
             raise ConfigError(f"--workers {self.count}: at least one worker is needed")
         if self.count is not None and self.scheduler is not None:
             raise ConfigError("--workers and --scheduler exclude each other: a scheduler brings its own workers")
+        if self.scheduler is None and (self.certificates is not None or self.unencrypted):
+            raise ConfigError("--certificates and --unencrypted go with --scheduler: other clusters draw their own key")
+        if self.scheduler is not None:
+            security_for(self.scheduler, self.certificates, unencrypted=self.unencrypted)
         if self.cluster is not None and (self.count is not None or self.scheduler is not None):
             raise ConfigError(
                 f"--cluster {self.cluster} goes with neither --workers nor --scheduler; say cluster.jobs in the "
@@ -47,6 +60,13 @@ class Workers:
                 f"cluster.workers_per_job = {self.jobs.workers_per_job}: a job has one GPU and one worker; raise "
                 "cluster.jobs instead"
             )
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on a scheduler that is not encrypted."""
+        if self.scheduler is None or is_encrypted(self.scheduler):
+            return ()
+        who = "other users of this machine" if is_loopback(self.scheduler) else "others on its network"
+        return (f"{self.scheduler} is not encrypted: {who} can run programs as you; see deploy/README.md.",)
 
     @property
     def local_count(self) -> int:
@@ -60,6 +80,26 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
         return os.cpu_count() or 1
+
+
+def scheduler_lost() -> WorkersError:
+    """The sentence for a scheduler that is gone in the middle of a run."""
+    return WorkersError(
+        "the connection to the dask scheduler was lost; what its workers entered is kept, and the same command goes on "
+        "with the rest once a scheduler is there"
+    )
+
+
+@contextlib.contextmanager
+def scheduler_kept() -> Iterator[None]:
+    """Turn what dask raises for a scheduler that is gone into a WorkersError."""
+    from distributed.client import ClosedClientError  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
+
+    try:
+        yield
+    except (CancelledError, ClosedClientError, CommClosedError) as error:
+        raise scheduler_lost() from error
 
 
 def crowding(client: Client) -> tuple[str, ...]:
@@ -95,10 +135,12 @@ def connect(workers: Workers) -> Iterator[Client]:
     # that dies (killed, out of memory) takes its field to another one at most twice.
     with dask.config.set({**QUIET, "distributed.scheduler.allowed-failures": 2}):
         if workers.scheduler is not None:
-            with _remote(workers.scheduler) as client:
+            security = security_for(workers.scheduler, workers.certificates, unencrypted=workers.unencrypted)
+            with _remote(workers.scheduler, security) as client:
                 yield client
         elif workers.cluster == "slurm":
-            with slurm(workers.jobs, device=workers.device, environment=ENVIRONMENT) as client:
+            security = temporary_security()
+            with slurm(workers.jobs, device=workers.device, environment=ENVIRONMENT, security=security) as client:
                 yield client
         elif workers.device == "cuda":
             with _cuda(workers.count) as client:
@@ -113,16 +155,23 @@ def _local(workers: Workers) -> Iterator[Client]:
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
+    from hcs.run.nanny import PatientNanny  # noqa: PLC0415
+
     warm_up()
     settings = {
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.worker.multiprocessing-method": START_METHOD,
+        "distributed.scheduler.http.routes": [],  # pages that nobody looks at, and other users of the machine could
+        "distributed.worker.http.routes": [],
     }
     with dask.config.set(settings):
-        cluster = LocalCluster(
+        cluster = _started(
+            LocalCluster,
             n_workers=workers.local_count,
             threads_per_worker=1,
             processes=True,
+            worker_class=PatientNanny,
+            security=temporary_security(),
             memory_limit=0,  # made for results that pile up in workers, where tasks here keep none
             env=dict(os.environ) | ENVIRONMENT,  # as it is now, not as it was when the forked process started
             dashboard_address=None,
@@ -138,6 +187,18 @@ def _local(workers: Workers) -> Iterator[Client]:
                 cluster.close()
 
 
+def _started(cluster: Callable[..., T], **options: Any) -> T:
+    """A cluster of processes on this machine; WorkersError where they do not start."""
+    try:
+        return cluster(**options)
+    except RuntimeError as error:
+        reason = error.__cause__ or error
+        raise WorkersError(
+            f"local workers die while they start ({type(reason).__name__}: {reason}); look for a lack of memory or "
+            "processes, and use fewer --workers"
+        ) from error
+
+
 @contextlib.contextmanager
 def _cuda(count: int | None) -> Iterator[Client]:
     require_cuda()
@@ -145,7 +206,10 @@ def _cuda(count: int | None) -> Iterator[Client]:
     from distributed import Client  # noqa: PLC0415
 
     devices = {} if count is None else {"n_workers": count}
-    with LocalCUDACluster(dashboard_address=None, **devices) as cluster, Client(cluster) as client:
+    with (
+        LocalCUDACluster(dashboard_address=None, security=temporary_security(), **devices) as cluster,
+        Client(cluster) as client,
+    ):
         yield client
 
 
@@ -171,15 +235,16 @@ def count_gpus() -> int:
 
 
 @contextlib.contextmanager
-def _remote(address: str) -> Iterator[Client]:
+def _remote(address: str, security: Security | None) -> Iterator[Client]:
     from distributed import Client  # noqa: PLC0415
 
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=10, security=security)
     except (OSError, ValueError, TimeoutError) as error:
+        what = "no dask scheduler" if security is None else "no dask scheduler with these certificates"
         raise ConfigError(
-            f"--scheduler {address}: no dask scheduler answers there ({type(error).__name__}); start one with `dask "
-            "scheduler` and give the address it prints"
+            f"--scheduler {address}: {what} answers there ({type(error).__name__}); start one with `dask scheduler` "
+            "and give the address it prints"
         ) from error
     with client:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.config import Config
-from hcs.errors import FieldError
+from hcs.errors import FieldError, WorkersError
 from hcs.plate.keys import FieldKey
 from hcs.run.large import is_large
 from hcs.segment.diameter import FEWEST, Diameter, given_diameter, nucleus_diameters, plate_diameter
@@ -67,14 +67,31 @@ def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Cal
     looked_at = first()
 
     def wait() -> Diameter:
-        found: list[NDArray[np.float64]] = client.gather(looked_at)
+        found = _gathered(client, looked_at, first)
         for look in further:
             if sum(part.size for part in found) >= FEWEST:
                 break
-            found += client.gather(look())
+            found += _gathered(client, look(), look)
         return plate_diameter(found, target_px)
 
     return wait
+
+
+def _gathered(client: Client, futures: list[Any], again: Callable[[], list[Any]]) -> list[NDArray[np.float64]]:
+    """What the workers found. All of it, or another size would come of the same plate: fields whose workers died are
+    looked at once more, and WorkersError says that they died again."""
+    from distributed import KilledWorker  # noqa: PLC0415
+
+    try:
+        return list(client.gather(futures))
+    except KilledWorker:
+        try:
+            return list(client.gather(again()))
+        except KilledWorker as error:
+            raise WorkersError(
+                "workers died again and again while they looked for the size of the nuclei, most likely out of memory; "
+                "use fewer workers, or give --diameter-px"
+            ) from error
 
 
 def _spread(keys: tuple[FieldKey, ...]) -> list[list[FieldKey]]:
@@ -113,7 +130,7 @@ def plain_diameter(diameter: Diameter) -> dict[str, Any]:
     return asdict(diameter) | {"px": px, "scale": str(diameter.scale)}
 
 
-def read_diameter(data: dict[str, Any]) -> Diameter:
+def read_diameter(data: Mapping[str, Any]) -> Diameter:
     """The inverse of `plain_diameter`."""
     px = float("nan") if data["px"] is None else float(data["px"])
     return Diameter(px, int(data["nuclei"]), Fraction(data["scale"]), str(data["reason"]))

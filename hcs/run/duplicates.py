@@ -59,7 +59,7 @@ def find_seen_twice(results: Results, used: pd.DataFrame, settings: ReadoutSetti
         return SeenTwice(True, NONE, (f"Nuclei in two fields cannot be told: {why}.",))
     tables = [
         find_duplicates(nuclei.reset_index(drop=True), places)
-        for _, nuclei in results.nuclei_by_well(list(NEEDED), wells=sorted({well for well, _ in places}))
+        for _, nuclei in results.parts(sorted({well for well, _ in places})).by_well(list(NEEDED))
     ]
     found = pd.concat([NONE, *(table for table in tables if len(table))], ignore_index=True).astype(NONE.dtypes)
     note = f"{len(found):,} nuclei that another field shows too are left out; duplicates.parquet lists them."

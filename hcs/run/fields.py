@@ -23,7 +23,7 @@ from hcs.run.large import LargeField, is_large, look_at
 from hcs.run.worker import hands_of, lights_of, process_name, segmenter_of, tune_worker
 from hcs.segment.segmenter import Segmenter
 from hcs.store.labels import write_labels
-from hcs.store.ledger import LedgerEntry, is_finished, pixel_hash, read_entry, write_entry
+from hcs.store.ledger import LedgerEntry, finished_entry, pixel_hash, write_entry
 from hcs.store.location import location
 from hcs.store.plate import OpenField, open_field
 from hcs.store.table import write_part
@@ -112,8 +112,10 @@ def _read_on(
 
 def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
     """Read a field; where it is one of several and finished already, its entry comes back."""
-    if several and is_finished(location(job.out), job.plate.name, key):
-        return read_entry(location(job.out), key)
+    if several:
+        entry = finished_entry(location(job.out), job.plate.name, key, job.run_id)
+        if entry is not None:
+            return entry
     clock = Stopwatch()
     field = open_field(job.plate, key)
     if field.info.channels != job.channels.names:
@@ -161,7 +163,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
 
 
 def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, began: float) -> LedgerEntry | LargeField:
-    """Measure what is not measured yet, write what was found and enter it; what was entered before stays."""
+    """Measure what is not measured yet, write what was found and enter it; what was entered as done before stays."""
     if isinstance(found, LargeField) or (isinstance(found, LedgerEntry) and found.done):
         return found
     if isinstance(found, Seen):
@@ -172,7 +174,7 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
             found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)
-    entry = replace(found, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
+    entry = replace(found, run=job.run_id, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
     write_entry(location(job.out), entry)
     return entry
 
@@ -182,7 +184,8 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
     clock = Stopwatch()
     if job.labels != "none":
         clock.lap("write labels", _write_labels(job, key, found, result))
-    clock.lap("write table", write_part(location(job.out), job.plate.name, key, result.nuclei.columns))
+    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns)
+    clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)
     n = int(result.labels.max(initial=0))
@@ -193,6 +196,8 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
         status="ok" if n else "empty",
         reason="; ".join((*gaps, *found.remarks)),
         nuclei=n,
+        part_bytes=part.nbytes,
+        part_crc32=part.crc32,
         input_crc32=found.crc32,
         seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
         bytes=clock.bytes,

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from hcs.config import parse_config
 from hcs.measure.columns import Column, channel_suffixes, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
@@ -26,13 +24,16 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.run.duplicates import SeenTwice, find_seen_twice
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
-from hcs.run.report import READOUT_RECORD, report_columns, write_report
-from hcs.store.atomic import replacing, write_json
+from hcs.run.report import report_columns, write_report
+from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
 from hcs.store.phases import write_phases
-from hcs.store.platemap import read_plate_map
+from hcs.store.platemap import kept_plate_map
+from hcs.store.readout_record import COLUMNS, ReadoutRecord
+from hcs.store.record import RecordedChannels
 from hcs.store.results import DNA_CONTENT_N, Results, open_results
+from hcs.store.sealed import Written
 from hcs.store.table import write_frame
 
 _CONTENT_N = Column(
@@ -70,69 +71,71 @@ def _finish(
     settings: ReadoutSettings | None,
     exclude_flagged: bool,
 ) -> Readouts:
-    results = open_results(out)
-    config = parse_config(results.record["identity"]["config"], source=str(out / "run.json"))
-    chosen = settings or config.readout
+    results = open_results(out).as_of_now()
+    chosen = settings or results.record.config.readout
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
-    channels = results.record["channels"]
-    nuclear = channel_suffixes(tuple(channels["names"]))[channels["nuclei"]]
+    channels = results.record.channels
+    nuclear = channel_suffixes(channels.names)[channels.nuclei]
     every = _nuclei(results)
     flagged = apply_flags(every, results.ledger(), chosen, nuclear=nuclear)
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
-    map_path = out / "platemap.csv"
-    plate_map = read_plate_map(map_path).frame if map_path.exists() else None
+    plate_map = kept_plate_map(out, results.record)
     readouts = make_readouts(
         nuclei,
         _for_readout(flagged.used),
-        plate_map,
+        None if plate_map is None else plate_map.frame,
         chosen,
-        plate=results.record["identity"]["plate"]["name"],
-        dna=channels["dna"],
+        plate=results.record.plate,
+        dna=channels.dna,
         tables=_tables(results, flagged.used, seen_twice),
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
     readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes)
-    write_frame(out / "fields.parquet", flagged.fields)
-    write_frame(out / "quality.parquet", flagged.thresholds)
-    write_frame(out / "wells.parquet", readouts.wells)
-    write_frame(out / "compounds.parquet", readouts.compounds)
-    write_frame(out / "plate.parquet", readouts.plate)
-    for name, frame in readouts.screen.frames().items():
-        write_frame(out / f"{name}.parquet", frame)
-    if seen_twice.wanted:
-        write_frame(out / "duplicates.parquet", seen_twice.table)
-    _write_cycle(out, readouts, nuclei, results.record["identity"]["plate"]["name"])
-    _write_columns(out, channels, readouts, flagged.fields)
-    write_json(out / READOUT_RECORD, {"settings": asdict(chosen), "notes": list(readouts.notes)})
+    plate = results.record.plate
+    frames = {
+        "fields": flagged.fields,
+        "quality": flagged.thresholds,
+        "wells": readouts.wells,
+        "compounds": readouts.compounds,
+        "plate": readouts.plate,
+        **readouts.screen.frames(),
+        **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
+        "cycles": cycles_table(readouts.cycle, plate),
+        "sensor": sensor_table(readouts.cycle, plate),
+    }
+    files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
+    files |= write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
+    files[COLUMNS] = _write_columns(out, channels, readouts, flagged.fields)
+    ReadoutRecord(
+        run=results.record.run_id,
+        settings=asdict(chosen),
+        notes=readouts.notes,
+        done=tuple(entry.field for entry in results.entries() if entry.done),
+        files=files,
+    ).write(out)
     write_report(out, ahead=pictures, nuclei=every)
     return readouts
-
-
-def _write_cycle(out: Path, readouts: Readouts, nuclei: pd.DataFrame, plate: str) -> None:
-    """Fits by well, the sensor's threshold, and phases by nucleus."""
-    write_frame(out / "cycles.parquet", cycles_table(readouts.cycle, plate))
-    write_frame(out / "sensor.parquet", sensor_table(readouts.cycle, plate))
-    write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
 
 
 def _nuclei(results: Results) -> pd.DataFrame:
     """The columns of the nucleus table that readouts and report need of all nuclei at once; no rows where no field is
     finished."""
-    if (results.folder / "nuclei").is_dir():
-        stored = results.stored_columns()
-        return results.nuclei(columns=list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
-    channels = results.record["channels"]
-    return empty_nuclei(tuple(channels["names"]), channels["dna"], channels["sensor"])
+    if results.has_nuclei:
+        parts = results.parts()
+        stored = parts.columns()
+        return parts.read(list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
+    channels = results.record.channels
+    return empty_nuclei(channels.names, channels.dna, channels.sensor)
 
 
 def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWell | None:
     """All columns of the nuclei well by well, so that a plate of any size fits, without those of excluded fields and
     those that another field shows too."""
-    if not (results.folder / "nuclei").is_dir():
+    if not results.has_nuclei:
         return None
     excluded = used[used["Status"] == "excluded"].groupby("Metadata_Well")["Metadata_Site"].agg(list).to_dict()
     return (
@@ -140,7 +143,7 @@ def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWe
             well,
             seen_twice.without(nuclei[~nuclei["Metadata_Site"].isin(excluded[well])] if well in excluded else nuclei),
         )
-        for well, nuclei in results.nuclei_by_well(results.stored_columns())
+        for well, nuclei in results.parts().by_well()
     )
 
 
@@ -155,9 +158,9 @@ def _for_readout(fields: pd.DataFrame) -> pd.DataFrame:
     return fields[list(names)].rename(columns=names)
 
 
-def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts, fields: pd.DataFrame) -> None:
+def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fields: pd.DataFrame) -> Written:
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
-    nucleus = column_dictionary(tuple(channels["names"]), channels["dna"], channels["sensor"])
+    nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
     tables = {
         "nuclei": (*KEY_COLUMNS, *nucleus),
         "nuclei, by hcs.open_results": (_CONTENT_N,),
@@ -168,11 +171,12 @@ def _write_columns(out: Path, channels: dict[str, Any], readouts: Readouts, fiel
         "cycles": CYCLE_COLUMNS,
         "phases": PHASE_COLUMNS,
         "sensor": SENSOR_COLUMNS,
-        "fields": field_columns(fields, tuple(channels["names"])),
+        "fields": field_columns(fields, channels.names),
         "quality": THRESHOLD_COLUMNS,
         "seams": SEAM_COLUMNS,
         "duplicates": DUPLICATE_COLUMNS,
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
-    with replacing(out / "columns.csv") as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    text = pd.DataFrame(rows).to_csv(index=False)
+    write_text(out / COLUMNS, text)
+    return Written.of(text.encode())

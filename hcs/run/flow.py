@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hcs.errors import FieldError, HcsError
 from hcs.plate.keys import FieldKey
+from hcs.run.cluster import scheduler_lost
 from hcs.run.job import Job
 from hcs.run.large import LargeField
 from hcs.run.parcel import Sender, Senders, unpack
 from hcs.run.portions import Portions, Task
 from hcs.run.worker import enter_failure
-from hcs.store.ledger import LedgerEntry, write_entry
-from hcs.store.location import location
+from hcs.store.ledger import LedgerEntry
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,7 +44,8 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
 
     A worker that dies takes all its fields with it, and where workers die often, as on borrowed machines, a sound field
     can be among the dead several times. Fields given up by the scheduler are therefore tried once more at the end, one
-    at a time: the one that then kills its worker again is the culprit.
+    at a time: the one that then kills its worker again is the culprit. WorkersError where the scheduler is gone:
+    nothing is entered for fields that no worker entered.
     """
     from distributed import KilledWorker  # noqa: PLC0415
 
@@ -87,6 +89,8 @@ def _completed(
     for future, result in completed:
         portion = running.pop(future)
         found = _found(future.status, result)
+        if isinstance(found, CancelledError):  # nobody cancels but a client that lost its scheduler
+            raise scheduler_lost()
         for (job, key), large in zip(portion, found, strict=True) if isinstance(found, list) else ():
             if isinstance(large, LargeField):
                 watch(_submit_large(client, senders.of(job), key, large, attempt=attempt), [(job, key)])
@@ -141,7 +145,8 @@ def _submit_large(client: Client, sender: Sender, key: FieldKey, large: LargeFie
     reason = refusal(client, large)
     if reason is None:
         return submit_blocks(client, job, key, large, group=run)
-    return client.submit(enter_failure, job.out, key, reason, pure=False, key=(f"{run}-refused", str(key)))
+    arguments = job.out, job.plate.name, key, job.run_id, reason
+    return client.submit(enter_failure, *arguments, pure=False, key=(f"{run}-refused", str(key)))
 
 
 def _outcomes(portion: list[Task], found: Found) -> Iterator[Outcome]:
@@ -157,7 +162,7 @@ def _outcomes(portion: list[Task], found: Found) -> Iterator[Outcome]:
 
 
 def _failure(job: Job, key: FieldKey, error: BaseException) -> Outcome:
-    """A field that an error, or the death of its worker, kept from being done."""
+    """A field that an error, or the death of its worker, kept from being done; what a worker entered stands."""
     from distributed import KilledWorker  # noqa: PLC0415
 
     if isinstance(error, HcsError) and not isinstance(error, FieldError):
@@ -165,9 +170,7 @@ def _failure(job: Job, key: FieldKey, error: BaseException) -> Outcome:
     reason = "its worker died repeatedly, most likely out of memory; use fewer workers or smaller tiles.size_px"
     if not isinstance(error, KilledWorker):
         reason = error.reason if isinstance(error, FieldError) else f"{type(error).__name__}: {error}"
-    entry = LedgerEntry(field=str(key), status="failed", reason=reason)
     try:
-        write_entry(location(job.out), entry)
+        return Outcome(job, enter_failure(job.out, job.plate.name, key, job.run_id, reason))
     except HcsError as unwritten:
-        return Outcome(job, entry, unwritten)
-    return Outcome(job, entry)
+        return Outcome(job, LedgerEntry(field=str(key), status="failed", reason=reason), unwritten)

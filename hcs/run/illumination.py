@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +80,7 @@ def given_illumination(config: Config, channels: Channels) -> Illumination | Non
 
 
 def settle_illumination(
-    given: Illumination | None, job: Job, keys: tuple[FieldKey, ...], *, known: dict[str, Any] | None
+    given: Illumination | None, job: Job, keys: tuple[FieldKey, ...], *, known: Mapping[str, Any] | None
 ) -> Illumination | None:
     """The illumination of a run: ``given``, or, of a run that goes on, that in its folder, or estimated.
 

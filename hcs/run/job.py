@@ -27,6 +27,8 @@ class Job:
     device: str
     """``cpu`` or ``cuda``."""
     labels: LabelsTarget
+    run_id: str
+    """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)
     """Magnification at which the network sees every field; settled once for the whole plate."""
     illumination: str | None = None

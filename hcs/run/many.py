@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hcs.config import Config
-from hcs.errors import ConfigError, HcsError, PlateError
-from hcs.run.cluster import Workers, connect
+from hcs.errors import ConfigError, HcsError, PlateError, WorkersError
+from hcs.run.cluster import Workers, connect, scheduler_kept
 from hcs.run.flow import process_fields
 from hcs.run.plan import control_wells
 from hcs.run.portions import Task
@@ -143,7 +143,14 @@ def run_many(
     with contextlib.ExitStack() as cluster, ThreadPoolExecutor(1) as finisher:
         batch = _Batch(ready, finisher, say)
         if any(run.prepared.pending for run in ready if run.prepared):
-            batch.process(cluster.enter_context(connect(workers)))
+            client = cluster.enter_context(connect(workers))
+            for note in workers.notes():
+                say(note)
+            try:
+                with scheduler_kept():
+                    batch.process(client)
+            except WorkersError as lost:  # what is entered is read out below
+                say(str(lost))
         batch.finish_rest()
     write_text(out / "plates.csv", plates_frame(runs).to_csv(index=False))
     return runs

@@ -32,7 +32,7 @@ def report_results(
         with local_copy(place) as folder:
             write_report(folder, pictures=pictures, figures=True)
             if len(places) > 1:
-                plates.append(PlateOfMany(read_tables(folder, open_results(folder)), _link(place, overview)))
+                plates.append(PlateOfMany(read_tables(open_results(folder)), _link(place, overview)))
         say(f"Report    {place / 'report.html'}")
         say(f"Figures   {place / 'figures'}/")
     if len(places) > 1:

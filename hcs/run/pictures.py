@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,13 +66,13 @@ class Source:
         """Channels, each (Y, X); None where they are gone."""
         key = FieldKey(WellId.parse(well), field)
         try:
-            return open_channels(self.plate, key, self.channels, z=self._config["z"], whole_px=self._whole_px)
+            return open_channels(self.plate, key, self.channels, z=self.kept.record.config.z, whole_px=self._whole_px)
         except HcsError:
             return None
 
     def labels(self, well: str, field: int) -> Plane | None:
         """Labels (Y, X); None where there are none, or they are gone."""
-        target, key = self.kept.record["identity"]["labels"], FieldKey(WellId.parse(well), field)
+        target, key = self.kept.record.labels, FieldKey(WellId.parse(well), field)
         try:
             if target == "none":
                 return None
@@ -85,14 +84,9 @@ class Source:
             return None
 
     @property
-    def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = self.kept.record["identity"]["config"]
-        return config
-
-    @property
     def _whole_px(self) -> int:
         """Pixels of a field that was not processed in blocks."""
-        return int(self._config["tiles"].get("max_field_px", sys.maxsize))
+        return self.kept.record.config.tiles.max_field_px
 
 
 class PicturesAhead:
@@ -106,8 +100,8 @@ class PicturesAhead:
         from hcs.report.pictures import pictured_fields  # noqa: PLC0415  pandas, which workers do without
 
         self.pictured = pictured_fields(fields)
-        channels = results.record["channels"]
-        self._names = tuple(dict.fromkeys(name for name in (channels["nuclei"], channels["sensor"]) if name))
+        channels = results.record.channels
+        self._names = tuple(dict.fromkeys(name for name in (channels.nuclei, channels.sensor) if name))
         self._submit, self._patience_s = submit, None if out is None else _PATIENCE_S
         self._source = None
         try:
@@ -115,7 +109,7 @@ class PicturesAhead:
         except HcsError:
             return
         kept = Kept(out or results.folder, results.record, results.plate_path)
-        self._source = Source(plate, kept, tuple(channels["names"].index(name) for name in self._names))
+        self._source = Source(plate, kept, tuple(channels.names.index(name) for name in self._names))
         self._look = settle_look(self._source, self.pictured)
         self._fields = self._begin(picture_fields, self.pictured)
 

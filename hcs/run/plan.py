@@ -24,11 +24,12 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.run.cluster import cores
 from hcs.run.large import field_hash
 from hcs.run.no_nuclei import empty_nuclei
-from hcs.store.atomic import read_json
+from hcs.store.atomic import is_litter
 from hcs.store.ledger import read_ledger
 from hcs.store.location import Location, within_reach
 from hcs.store.models import ModelFile
 from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.record import RUN_RECORD, RunRecord
 
 _DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
 _SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
@@ -160,12 +161,12 @@ def identity(
     return plain
 
 
-def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], config: Config) -> None:
+def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Config) -> None:
     """ConfigError where the first finished field's pixels are no longer those that its ledger entry was made from.
 
     Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
     """
-    entry = next((e for e in read_ledger(out, keys) if e.done), None)
+    entry = next((e for e in read_ledger(out, record.keys, record.run_id) if e.done), None)
     if entry is None:
         return
     key = FieldKey.parse(entry.field)
@@ -175,24 +176,24 @@ def check_same_pixels(out: Location, plate: Plate, keys: tuple[FieldKey, ...], c
         )
 
 
-def check_resumable(out: Location, wanted: dict[str, Any]) -> bool:
-    """Whether ``out`` holds this very run already; ConfigError naming the differing keys where it holds another."""
-    record = out / "run.json"
+def check_resumable(out: Location, wanted: dict[str, Any]) -> RunRecord | None:
+    """The record of ``out`` where it holds this very run already; ConfigError naming the differing keys where it holds
+    another, ResultsError where the record is damaged."""
     with within_reach(out):
-        there = record.is_file()
-        strange = not there and out.is_dir() and any(out.iterdir())
+        there = (out / RUN_RECORD).is_file()
+        strange = not there and out.is_dir() and any(not is_litter(path.name) for path in out.iterdir())
     if not there:
         if strange:
             raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")
-        return False
-    found = read_json(record)["identity"]
-    differing = differences(found, wanted)
+        return None
+    record = RunRecord.read(out)
+    differing = differences(record.identity, wanted)
     if differing:
         raise ConfigError(
             f"--out {out} holds another run: {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}; give a "
             "new folder, or the same plate and settings to go on with that run"
         )
-    return True
+    return record
 
 
 def provenance(device: str) -> dict[str, Any]:

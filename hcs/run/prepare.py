@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
@@ -24,13 +25,13 @@ from hcs.run.plan import (
     provenance,
     settle_channels,
 )
-from hcs.store.atomic import read_json, write_json
 from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
+from hcs.store.record import RecordedChannels, RunRecord
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -45,7 +46,7 @@ class Prepared:
     """All fields that the run expects, in plate order."""
     pending: tuple[FieldKey, ...]
     """Those still to do, wells of controls first."""
-    record: dict[str, Any]
+    record: RunRecord
     """``run.json`` as far as it is known."""
     plate_map: PlateMap | None
     notes: tuple[str, ...]
@@ -83,8 +84,9 @@ def prepare(
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
     resumed = check_resumable(out, wanted)
-    if resumed:
-        check_same_pixels(out, plate, keys, config)
+    if resumed is not None:
+        check_same_pixels(out, plate, resumed, config)
+    run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
     job = Job(
         plate=plate,
         out=str(out),
@@ -93,29 +95,31 @@ def prepare(
         model=model,
         device=device,
         labels=config.labels,
+        run_id=run_id,
     )
     check_readouts(keys, channels, plate_map, config.readout)
-    record: dict[str, Any] = {
-        "identity": wanted,
-        "plate_path": plate.path,
-        "labels_path": f"{out}/labels.zarr" if config.labels == "out" else None,
-        "channels": {
-            "names": list(channels.names),
-            "dna": channels.names[channels.dna],
-            "sensor": None if channels.sensor is None else channels.names[channels.sensor],
-            "nuclei": channels.names[channels.nuclei],
-        },
-        "model": plain_model(model),
-        "fields": [str(key) for key in keys],
+    record = RunRecord(
+        run_id=run_id,
+        identity=wanted,
+        plate_path=plate.path,
+        labels_path=f"{out}/labels.zarr" if config.labels == "out" else None,
+        channels=RecordedChannels(
+            names=channels.names,
+            dna=channels.names[channels.dna],
+            sensor=None if channels.sensor is None else channels.names[channels.sensor],
+            nuclei=channels.names[channels.nuclei],
+        ),
+        model=plain_model(model),
+        keys=keys,
+        nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
+        illumination=None if resumed is None else resumed.illumination,
         **provenance(device),
-    }
-    if resumed:
-        found = read_json(out / "run.json")
-        record |= {name: found[name] for name in ("nucleus_diameter", "illumination") if name in found}
+    )
+    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
     return Prepared(
         job=job,
         keys=keys,
-        pending=controls_first(unfinished_fields(out, plate.name, keys) if resumed else keys, plate_map),
+        pending=controls_first(unfinished, plate_map),
         record=record,
         plate_map=plate_map,
         notes=notes,
@@ -131,15 +135,17 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     of it again, because it may have been stopped in between.
     """
     job, out, record = prepared.job, prepared.out, prepared.record
-    light = settle_illumination(prepared.given, job, prepared.keys, known=record.get("illumination"))
-    known = record.get("nucleus_diameter")
+    light = settle_illumination(prepared.given, job, prepared.keys, known=record.illumination)
+    known = record.nucleus_diameter
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
     if job.labels == "plate":
         prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
-    record = record | {"nucleus_diameter": plain_diameter(size)} | ({"illumination": light.plain()} if light else {})
-    write_json(out / "run.json", record)
+    record = replace(
+        record, nucleus_diameter=plain_diameter(size), illumination=light.plain() if light else record.illumination
+    )
+    record.write(out)
     keep_illumination(out, light)
     if prepared.plate_map is not None:
         write_plate_map(out / "platemap.csv", prepared.plate_map)

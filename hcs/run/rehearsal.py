@@ -16,7 +16,7 @@ from hcs.run.finish import finish
 from hcs.run.pictures import Submit
 from hcs.run.prepare import Prepared
 from hcs.store.ledger import LedgerEntry, write_entry
-from hcs.store.parts import read_parts
+from hcs.store.results import open_results
 from hcs.store.table import write_part
 
 _MOST_REPEATED = 2000
@@ -27,7 +27,7 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) 
     """Seconds for the readouts of the whole plate, made of the fields that were processed, repeated with a little
     noise, beside idle workers that ``submit`` gives work; and the number of files that readouts and report make."""
     out = prepared.out
-    nuclei = read_parts(out / "nuclei")
+    nuclei = open_results(out).nuclei(wells=sorted({entry.field.partition("/")[0] for entry in done}))
     tables = {
         entry.field: {
             str(name): nuclei.loc[_rows(nuclei, FieldKey.parse(entry.field)), name].to_numpy()
@@ -41,8 +41,8 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) 
     noise = np.random.default_rng(0)
     for i, key in enumerate(repeated):
         like = done[i % len(done)]
-        write_part(out, prepared.job.plate.name, key, _noisy(tables[like.field], noise))
-        write_entry(out, replace(like, field=str(key)))
+        part = write_part(out, prepared.job.plate.name, key, _noisy(tables[like.field], noise))
+        write_entry(out, replace(like, field=str(key), part_bytes=part.nbytes, part_crc32=part.crc32))
     folder = Path(str(out))
     before = sum(path.is_file() for path in folder.rglob("*"))
     began = time.perf_counter()

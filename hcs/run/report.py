@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hcs.errors import ResultsError
 from hcs.report.cells import measured, scatter_cells
 from hcs.report.conditions import dna_histograms
 from hcs.report.data import page_data
@@ -18,16 +16,12 @@ from hcs.report.html import render_report
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
 from hcs.run.pictures import PicturesAhead, one_thread
 from hcs.store.atomic import cannot_write, write_text
-from hcs.store.parts import stored_columns
+from hcs.store.record import RunRecord
 from hcs.store.results import Results, open_results
-from hcs.store.table import read_frame
 
 if TYPE_CHECKING:
     from hcs.report.cells import Cells
     from hcs.report.conditions import Histograms
-
-READOUT_RECORD = "readout.json"
-"""Settings and notes of the readouts that the tables hold, which need not be the run's."""
 
 
 def write_report(
@@ -50,10 +44,10 @@ def write_report(
     ResultsError where the folder holds no results or the page cannot be written.
     """
     results = open_results(folder)
-    tables = read_tables(folder, results, nuclei)
+    tables = read_tables(results, nuclei)
     record = tables.record
-    readout = readout_record(folder, record)
-    shown = measured(tables.nuclei, exclude_border=bool(readout["settings"].get("exclude_border", True)))
+    settings, notes = last_readouts(results)
+    shown = measured(tables.nuclei, exclude_border=bool(settings.get("exclude_border", True)))
     with one_thread() as aside:
         if ahead is None and pictures:
             ahead = PicturesAhead(results, tables.frame("fields"), aside)
@@ -61,23 +55,25 @@ def write_report(
         histograms = dna_histograms(tables, shown)
         taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None
     data = page_data(tables, histograms=histograms, cells=cells, pictures=taken)
-    provenance = provenance_texts(record, folder) | {"Readout settings": readout["settings"]}
-    page = render_report(tables, data, notes=readout["notes"], provenance=provenance)
+    provenance = provenance_texts(record, folder) | {"Readout settings": settings}
+    page = render_report(tables, data, notes=notes, provenance=provenance)
     write_text(folder / "report.html", page)
     if figures or (folder / "figures").is_dir():
         _write_figures(folder / "figures", tables, histograms, cells)
     return folder / "report.html"
 
 
-def read_tables(folder: Path, results: Results, nuclei: pd.DataFrame | None = None) -> PlateTables:
+def read_tables(results: Results, nuclei: pd.DataFrame | None = None) -> PlateTables:
     """All tables of a results folder that are there, the ``nuclei`` if they are not given; ResultsError where one is
     damaged."""
-    frames = {name: read_frame(folder / f"{name}.parquet") for name in ABSENT if (folder / f"{name}.parquet").exists()}
+    frames = {name: results.table(name) for name in ABSENT if results.has(name)}
     frames.setdefault("fields", results.ledger())
-    dictionary = results.columns() if (folder / "columns.csv").exists() else pd.DataFrame()
-    name = str(results.record["identity"]["plate"]["name"])
     return PlateTables(
-        plate=name, frames=frames, nuclei=_nuclei(folder, results, nuclei), record=results.record, dictionary=dictionary
+        plate=results.record.plate,
+        frames=frames,
+        nuclei=_nuclei(results, nuclei),
+        record=results.record,
+        dictionary=results.columns() if results.readouts() else pd.DataFrame(),
     )
 
 
@@ -88,37 +84,33 @@ def report_columns(stored: Iterable[str]) -> list[str]:
     return [name for name in (*NUCLEUS_COLUMNS, *saturated) if name in known]
 
 
-def _nuclei(folder: Path, results: Results, read: pd.DataFrame | None) -> pd.DataFrame:
+def _nuclei(results: Results, read: pd.DataFrame | None) -> pd.DataFrame:
     """The nuclei with the columns that the report shows, and their phases."""
-    if not (folder / "nuclei").is_dir():
+    if not results.has_nuclei:
         return pd.DataFrame(columns=list(NUCLEUS_COLUMNS))
     wanted = report_columns(results.stored_columns())
     nuclei = results.with_content_n(results.nuclei(columns=wanted) if read is None else read[wanted])
     nuclei["Metadata_Well"] = nuclei["Metadata_Well"].astype(str)
-    phases = _phases(folder, results)
+    phases = _phases(results)
     return nuclei if phases.empty else nuclei.merge(phases, on=list(KEYS), how="left")
 
 
-def _phases(folder: Path, results: Results) -> pd.DataFrame:
+def _phases(results: Results) -> pd.DataFrame:
     """The text columns of phases/ (phase, gate, sensor phase) by nucleus."""
-    if not any((folder / "phases").rglob("*.parquet")):
+    stored = results.phase_columns()
+    if not stored:
         return pd.DataFrame()
-    stored = stored_columns(folder / "phases")
     table = results.phases(columns=[name for name in stored if not name.startswith(("Metadata_Plate", "Probability_"))])
     texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS]
     return table[[*KEYS, *texts]].drop_duplicates(list(KEYS))
 
 
-def readout_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings and notes of the readouts as they were last made; those of the run where the folder does not say."""
-    path = folder / READOUT_RECORD
-    if not path.exists():
-        return {"settings": record["identity"]["config"].get("readout", {}), "notes": []}
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"settings": dict(found["settings"]), "notes": [str(note) for note in found["notes"]]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{path} cannot be read ({error}); `hcs readout {folder}` makes it again") from error
+def last_readouts(results: Results) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Settings and notes of the readouts as they were last made; the run's settings where they never were."""
+    readouts = results.readouts()
+    if readouts is None:
+        return results.record.identity["config"].get("readout", {}), ()
+    return readouts.settings, readouts.notes
 
 
 def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | None, cells: Cells | None) -> None:
@@ -140,20 +132,20 @@ def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | N
         save_figure(figure, folder / f"{name}.svg")
 
 
-def provenance_texts(record: Mapping[str, Any], folder: Path) -> dict[str, object]:
+def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
     """Where the numbers come from, and how to make them again."""
-    channels, model = record["channels"], record["model"]
+    channels, model = record.channels, record.model
     texts: dict[str, object] = {
-        "Command": record["command"],
+        "Command": record.command,
         "This page again": shlex.join(["hcs", "report", str(folder)]),
-        "Plate": record["plate_path"],
+        "Plate": record.plate_path,
         "Model": f"{model['name']}, sha256 {model['sha256']}",
-        "Channels": ", ".join(channels["names"]) + f" (DNA {channels['dna']}, sensor {channels['sensor'] or 'none'})",
-        "Machine": ", ".join(f"{k} {v}" for k, v in record["machine"].items()),
-        "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+        "Channels": ", ".join(channels.names) + f" (DNA {channels.dna}, sensor {channels.sensor or 'none'})",
+        "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
+        "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
     }
-    if "times" in record:
-        texts["Time"] = f"{record['times']['started']}, {record['times']['wall_s']} s"
-    hashes = {k: v for k, v in record["identity"].items() if k.endswith("sha256") and v}
-    config = {name: value for name, value in record["identity"]["config"].items() if name != "readout"}
+    if record.times is not None:
+        texts["Time"] = f"{record.times['started']}, {record.times['wall_s']} s"
+    hashes = {k: v for k, v in record.identity.items() if k.endswith("sha256") and v}
+    config = {name: value for name, value in record.identity["config"].items() if name != "readout"}
     return texts | {"Hashes": hashes, "Configuration of the run": config}

@@ -11,12 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
+from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
-from hcs.run.cluster import Workers, connect, crowding
+from hcs.run.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.run.flow import process_fields
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
-from hcs.store.atomic import write_json
 from hcs.store.ledger import LedgerEntry, read_ledger
 from hcs.store.location import Location
 
@@ -69,23 +69,33 @@ def run_plate(
             for name in _FOR_TABLES:
                 aside.submit(import_module, name)
             with connect(workers) as client:
-                prepared = open_run(prepared, client)
-                prepared = replace(prepared, notes=(*crowding(client), *prepared.notes))
-                _process_all(client, prepared)
+                with scheduler_kept():
+                    prepared = open_run(prepared, client)
+                    prepared = replace(prepared, notes=(*workers.notes(), *crowding(client), *prepared.notes))
+                try:
+                    with scheduler_kept():
+                        _process_all(client, prepared)
+                except WorkersError as lost:
+                    return conclude(replace(prepared, notes=(_sentence(lost), *prepared.notes)), started)
                 return conclude(prepared, started, submit=partial(client.submit, pure=False))
     return conclude(prepared, started)
+
+
+def _sentence(error: WorkersError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None) -> RunSummary:
     """Complete the run's record, and make its tables and report, the pictures of which idle workers make that
     ``submit`` gives work; ``started`` is the time this session began."""
     out = prepared.out
-    entries = read_ledger(out, prepared.keys)
+    entries = read_ledger(out, prepared.keys, prepared.job.run_id)
     pending = frozenset(map(str, prepared.pending))
     done_now = [entry for entry in entries if entry.field in pending]
     times = _times(started, entries, n_fields=len(prepared.pending))
     account = plain_account(done_now, since=started)
-    write_json(out / "run.json", prepared.record | {"times": times, "account": account})
+    prepared.record.with_session(times=times, account=account).write(out)
     remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
     time_line = account_line(done_now, since=started)
     from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait

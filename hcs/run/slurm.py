@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hcs.errors import ConfigError
 from hcs.run.settings import ClusterSettings
+from hcs.store.atomic import cannot_write
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.security import Security
 
 # Only a few fields a worker are with the scheduler at a time. Dask would take that for all there is, work for less than
 # its target of 5 s, and never grow: with a short target every field that waits counts. A job that has nothing to do is
@@ -20,11 +23,14 @@ ADAPTING: dict[str, Any] = {"target_duration": "50ms", "interval": "2s", "wait_c
 
 
 @contextlib.contextmanager
-def slurm(settings: ClusterSettings, *, device: str, environment: Mapping[str, str]) -> Iterator[Client]:
+def slurm(
+    settings: ClusterSettings, *, device: str, environment: Mapping[str, str], security: Security
+) -> Iterator[Client]:
     """A client of a scheduler in this process whose workers are Slurm jobs; the jobs are cancelled at the end.
 
-    ``environment`` is that of every worker. ConfigError where dask-jobqueue or Slurm is missing, a job is refused, or
-    no worker comes within ``wait_s``.
+    ``environment`` is that of every worker. All traffic is encrypted with ``security``, which jobs read from files in
+    the folder of their output: only the user can read them, and they are gone at the end. ConfigError where
+    dask-jobqueue or Slurm is missing, a job is refused, or no worker comes within ``wait_s``.
     """
     from distributed import Client  # noqa: PLC0415
 
@@ -34,7 +40,13 @@ def slurm(settings: ClusterSettings, *, device: str, environment: Mapping[str, s
         raise ConfigError(f"--cluster slurm needs dask-jobqueue ({error}); pip install 'hcs[cluster]'") from error
     if shutil.which("sbatch") is None:
         raise ConfigError("--cluster slurm: no sbatch on the PATH; run the command on a login node of the cluster")
-    with SLURMCluster(**job_options(settings, device=device, environment=environment)) as cluster:
+    options = job_options(settings, device=device, environment=environment)
+    logs = Path(settings.logs).absolute()
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(logs, error) from error
+    with SLURMCluster(**options, security=security, protocol="tls://", shared_temp_directory=str(logs)) as cluster:
         if settings.min_jobs is None:
             cluster.scale(jobs=settings.jobs)
         else:
@@ -68,7 +80,7 @@ def job_options(settings: ClusterSettings, *, device: str, environment: Mapping[
         "job_extra_directives": [*gpus, *settings.directives],
         "job_script_prologue": [*exports, f"export DASK_INTERNAL_INHERIT_CONFIG={inherited}", *settings.prologue],
         "worker_extra_args": ["--no-dashboard"],
-        "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
+        "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         "log_directory": settings.logs,
     }
     if settings.interface is not None:

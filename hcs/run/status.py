@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from hcs.plate.keys import FieldKey
-from hcs.store.ledger import LedgerEntry, read_ledger
+from hcs.store.ledger import LedgerEntry
 from hcs.store.results import Results
+from hcs.store.verify import field_faults
 
 
 def status_lines(results: Results, *, by_field: bool = False) -> Iterator[str]:
-    """A line for every expected well (or field), then one that counts them."""
-    entries = read_ledger(results.folder, results.keys())
+    """A line for every expected well (or field), then one that counts them.
+
+    A field whose part is missing or of another size than was written, or whose entry is damaged, is ``damaged``; what
+    the files hold is not looked at (`hcs.store.verify`).
+    """
+    entries = _with_faults(results)
     groups = (
         [(entry.field, [entry]) for entry in entries]
         if by_field
@@ -29,9 +35,10 @@ def status_lines(results: Results, *, by_field: bool = False) -> Iterator[str]:
 
 
 def combined(entries: list[LedgerEntry]) -> tuple[str, str]:
-    """(status, reason) of a well from its fields: failed if any failed, pending if any is, else ok, or empty."""
-    for status in ("failed", "pending"):
-        hit = [e for e in entries if e.status == status]
+    """(status, reason) of a well from its fields: damaged if any is, failed if any failed, pending if any is, else ok,
+    or empty."""
+    for status in ("damaged", "failed", "pending"):
+        hit = [e for e in entries if (e.status if not e.damaged else "damaged") == status]
         if hit:
             reasons = [f"{e.field}: {e.reason}" for e in hit if e.reason]
             return status, "; ".join(reasons)
@@ -39,5 +46,15 @@ def combined(entries: list[LedgerEntry]) -> tuple[str, str]:
 
 
 def unfinished(results: Results) -> tuple[LedgerEntry, ...]:
-    """Entries of fields without a result: failed or pending."""
-    return tuple(e for e in read_ledger(results.folder, results.keys()) if not e.done)
+    """Entries of fields without a result: failed, pending or damaged."""
+    return tuple(e for e in _with_faults(results) if not e.done)
+
+
+def _with_faults(results: Results) -> tuple[LedgerEntry, ...]:
+    """All entries, those of damaged fields as pending with the reason."""
+    entries = results.entries()
+    faults = {str(fault.field): fault for fault in field_faults(results, entries)}
+    return tuple(
+        replace(entry, status="pending", nuclei=0, reason=str(faults[entry.field])) if entry.field in faults else entry
+        for entry in entries
+    )

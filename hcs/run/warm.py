@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 _IMPORTED = [
     *("torch", "numba", "zarr", "distributed.nanny"),
@@ -41,11 +42,27 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 
 
 def warm_up() -> None:
-    """Start that process, if it is not there; it ends with this one. Takes no time of the caller."""
+    """Start that process, if it is not there; it ends with this one. Takes no time of the caller.
+
+    Ctrl-C goes to all processes of a terminal. Workers are closed by the client, which hears it: they, and the process
+    they come from, are born deaf to it, and stop without tracebacks.
+    """
     if START_METHOD == "forkserver":
         forkserver.set_forkserver_preload(_IMPORTED)
-        with _environment(ENVIRONMENT):
-            forkserver.ensure_running()
+        with _environment({"PYTHONWARNINGS": _quiet_tracker()}):
+            resource_tracker.ensure_running()
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with _environment(ENVIRONMENT):
+                forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+
+
+def _quiet_tracker() -> str:
+    """What the process that clears up after a killed client is told of warnings: semaphores that are left then are what
+    it is for."""
+    return ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning")))
 
 
 @contextlib.contextmanager

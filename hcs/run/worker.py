@@ -12,7 +12,7 @@ from hcs.run.diameter import load_segmenter
 from hcs.run.illumination import read_kept
 from hcs.segment.segmenter import Segmenter
 from hcs.store.illumination import Lights
-from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.ledger import LedgerEntry, finished_entry, write_entry
 from hcs.store.location import location
 from hcs.store.models import ModelFile
 from hcs.store.threads import set_threads
@@ -59,8 +59,11 @@ def lights_of(out: str, sha256: str, channels: tuple[str, ...]) -> Lights:
     return read_kept(location(out), sha256, channels)
 
 
-def enter_failure(out: str, key: FieldKey, reason: str) -> LedgerEntry:
-    """Enter a field as failed."""
-    entry = LedgerEntry(field=str(key), status="failed", reason=reason)
+def enter_failure(out: str, plate: str, key: FieldKey, run: str, reason: str) -> LedgerEntry:
+    """Enter a field as failed; what a worker entered as done stands, and is returned."""
+    done = finished_entry(location(out), plate, key, run)
+    if done is not None:
+        return done
+    entry = LedgerEntry(field=str(key), status="failed", run=run, reason=reason)
     write_entry(location(out), entry)
     return entry

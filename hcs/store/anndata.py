@@ -60,7 +60,7 @@ def make_anndata(results: Results, selection: Selection) -> AnnData:
     data = AnnData(X=matrix, obs=obs, var=_variables(results, features, selection))
     if {CENTER_X, CENTER_Y} <= set(features):
         data.obsm["spatial"] = matrix[:, [features.index(CENTER_X), features.index(CENTER_Y)]]
-    data.uns["hcs"] = {"record": json.dumps(results.record), "table": selection.table}
+    data.uns["hcs"] = {"record": json.dumps(results.record.plain()), "table": selection.table}
     return data
 
 
@@ -90,7 +90,7 @@ def _is_feature(name: str, values: pd.Series) -> bool:
 
 def _observations(results: Results, rest: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     """Keys, flags and texts of the rows, named plate/well/field/object, texts as categories."""
-    if selection.table == "nuclei" and (results.folder / "wells.parquet").exists():
+    if selection.table == "nuclei" and results.has("wells"):
         wells = results.wells()
         mapped = [name for name in wells if str(name).startswith("Metadata_") and name not in rest]
         wells = wells[["Metadata_Well", *mapped]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,13 @@ from typing import Any
 
 from hcs.errors import HcsError, ResultsError
 from hcs.store.location import Location, Url
+
+_LITTER = re.compile(r"(?i)\.ds_store|\._.*|thumbs\.db|desktop\.ini|\.sync.*|\.stfolder|\.nfs.*|\.directory")
+
+
+def is_litter(name: str) -> bool:
+    """Whether desktops, file servers and synchronisers leave files of this name wherever they look."""
+    return _LITTER.fullmatch(name) is not None
 
 
 @contextlib.contextmanager

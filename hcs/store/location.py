@@ -108,13 +108,13 @@ class Url:
         prefix = self.filesystem()._strip_protocol(self.text) + "/"
         return {str(path).removeprefix(prefix): int(info["size"]) for path, info in sorted(found.items())}
 
+    def size(self) -> int:
+        """Bytes of the object."""
+        return int(self._call("size"))
+
     def read_bytes(self) -> bytes:
         """The object's content."""
         return bytes(self._call("cat_file"))
-
-    def read_tail(self, size: int) -> bytes:
-        """The last ``size`` bytes of the object, or all of a smaller one."""
-        return bytes(self._call("tail", size))
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """The object's content as text."""

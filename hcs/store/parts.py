@@ -1,4 +1,8 @@
-"""Reading tables that lie as Parquet parts in folders ``plate=…/well=…``: the nuclei, and the phases of nuclei."""
+"""Reading tables that lie as Parquet parts in folders ``plate=…/well=…``: the nuclei, and the phases of nuclei.
+
+Which parts there are is told by what was entered when they were written, not by what lies in the folder: a copy that a
+synchroniser left is passed over, and a part that is missing or holds other bytes is an error that names it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
@@ -18,6 +24,7 @@ import pyarrow.parquet as pq
 from hcs.errors import ResultsError
 from hcs.plate.keys import WellId
 from hcs.store.location import Location, Url, map_at
+from hcs.store.sealed import Damaged, Written
 from hcs.store.table import no_column
 
 Condition: TypeAlias = tuple[str, str, Any]
@@ -70,170 +77,165 @@ def _conditions(where: Condition | Sequence[Condition]) -> Sequence[Any]:
     return [where] if alone else where
 
 
-def open_parts(folder: Location) -> ds.Dataset:
-    """All parts below ``folder`` (``nuclei/``, ``phases/``) as a pyarrow dataset, which reads what is asked of it.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file of a table: whose well it is, and what it was written as."""
 
-    Beside the columns of the parts it has the partition columns ``plate`` and ``well``: a filter on these leaves whole
-    folders unread. ResultsError where there is no such folder.
-    """
-    if not folder.is_dir():
-        raise _no_table(folder)
-    hive = ds.partitioning(pa.schema([("plate", pa.string()), ("well", pa.string())]), flavor="hive")
-    place, store = _address([folder])
-    return ds.dataset(place[0], filesystem=store, format="parquet", partitioning=hive)
+    path: Location
+    well: str
+    written: Written
 
 
-def read_parts(
-    folder: Location,
-    *,
-    wells: str | Sequence[str] | None = None,
-    columns: str | Sequence[str] | None = None,
-    where: ds.Expression | None = None,
-    computed: Computed = _NONE,
-    threads: bool = True,
-) -> pd.DataFrame:
-    """The rows of all parts below ``folder``, ordered by plate, well, field and object, without partition columns.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one table, in plate order, below ``folder`` (``nuclei/``, ``phases/``).
 
-    ``wells`` (``B03``, ``b3``, or several) lists and reads those wells' folders only; ``columns`` those columns only.
-    ``threads`` reads several columns and parts at once. ResultsError where the folder holds no table, or it lacks a
-    column.
-    """
-    names = [wells] if isinstance(wells, str) else wells
-    wanted = None if names is None else sorted({WellId.parse(name) for name in names})
-    chosen_files = _part_files(folder, wanted)
-    files = chosen_files or _part_files(folder, None)[:1]
-    if not files:
-        raise _no_table(folder)
-    place, store = _address(files)
-    data = ds.dataset(place, filesystem=store, format="parquet")
-    projection = _projection(folder, data.schema.names, columns, computed)
-    if chosen_files and where is None and not projection.keys() & computed.keys():
-        whole = _whole_parts(place, store, list(projection), threads=threads)
-        if whole is not None:
-            return cast(pd.DataFrame, whole.to_pandas())
-    if wanted is not None:
-        chosen = ds.field("Metadata_Well").isin([str(well) for well in wanted])
-        where = chosen if where is None else chosen & where
-    try:
-        table = data.to_table(columns=projection, filter=where, use_threads=threads)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        reason = str(error).partition("\n")[0]
-        if absent := _ABSENT.search(reason):
-            raise no_column(folder, [absent[1]], data.schema.names) from error
-        raise ResultsError(
-            f"{folder} cannot be filtered so ({reason}); columns.csv gives every column's type"
-        ) from error
-    return cast(pd.DataFrame, table.to_pandas())
-
-
-def _whole_parts(places: list[str], store: Any, columns: list[str], *, threads: bool) -> pa.Table | None:
-    """All rows of some columns of parts; None where parts differ in a column's type or lack it, which a dataset
-    settles.
-
-    A dataset takes half as long again for as many small parts.
+    Reading raises ResultsError where there is none, a column is missing, or a part is not what was written; ``remedy``
+    says how it is made again.
     """
 
-    def read(place: str) -> pa.Table:
-        return pq.ParquetFile(place, filesystem=store).read(columns=columns, use_threads=False)
+    folder: Location
+    parts: tuple[Part, ...]
+    remedy: str
+    like: Part | None = None
+    """A part of the same columns, where there may be none in ``parts``."""
 
-    if threads and len(places) > 1:
-        with ThreadPoolExecutor(pa.cpu_count()) as pool:
-            tables = list(pool.map(read, places))
-    else:
-        tables = [read(place) for place in places]
-    if any(table.schema != tables[0].schema for table in tables) or set(tables[0].schema.names) != set(columns):
-        return None
-    return pa.concat_tables(tables).select(columns)
+    @property
+    def wells(self) -> tuple[str, ...]:
+        """The wells that have a part, in plate order."""
+        return tuple(dict.fromkeys(part.well for part in self.parts))
 
+    def of(self, wells: Sequence[str]) -> Parts:
+        """The parts of some wells, such as ``B03``."""
+        chosen = tuple(part for part in self.parts if part.well in wells)
+        return replace(self, parts=chosen, like=self._first())
 
-def read_by_well(
-    folder: Location,
-    *,
-    wells: str | Sequence[str] | None = None,
-    columns: str | Sequence[str] | None = None,
-    where: ds.Expression | None = None,
-    computed: Computed = _NONE,
-    threads: int | None = None,
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each well that has a part and its rows as `read_parts` gives them, in plate order.
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the parts, read from the first."""
+        return tuple(_open(self._content(self._first())).schema_arrow.names)
 
-    ``threads`` wells are read ahead at a time, by default pyarrow's number of cores; no more than these are in memory.
-    """
-    names = [wells] if isinstance(wells, str) else wells
-    wanted = None if names is None else {str(WellId.parse(name)) for name in names}
-    count = threads or pa.cpu_count()
-    with ThreadPoolExecutor(count) as pool:
-        ahead: deque[tuple[str, Future[pd.DataFrame]]] = deque()
-        for well in wells_of_parts(folder):
-            if wanted is not None and well not in wanted:
-                continue
-            ahead.append((well, pool.submit(
-                read_parts, folder, wells=well, columns=columns, where=where, computed=computed, threads=False
-            )))  # fmt: skip
-            if len(ahead) > count:
+    def dataset(self) -> ds.Dataset:
+        """All parts as a pyarrow dataset, which reads what is asked of it; all are checked now.
+
+        Beside the columns of the parts it has the partition columns ``plate`` and ``well``: a filter on these leaves
+        whole folders unread.
+        """
+        hive = ds.partitioning(pa.schema([("plate", pa.string()), ("well", pa.string())]), flavor="hive")
+        base = _address([self.folder])[0][0]
+        return self._checked_dataset(partitioning=hive, partition_base_dir=base)
+
+    def check(self) -> None:
+        """ResultsError where a part is not what was written."""
+        map_at(self.folder, lambda part: self._content(part) and None, self.parts)
+
+    def read(
+        self,
+        columns: str | Sequence[str] | None = None,
+        *,
+        where: ds.Expression | None = None,
+        computed: Computed = _NONE,
+        threads: bool = True,
+    ) -> pd.DataFrame:
+        """The rows of all parts, ordered by plate, well, field and object, without partition columns.
+
+        ``columns`` are those columns only; ``threads`` reads several parts at once.
+        """
+        projection = self._projection(columns, computed)
+        if where is None and not projection.keys() & computed.keys():
+            whole = pa.concat_tables(self._tables(list(projection), threads=threads), promote_options="permissive")
+            return cast(pd.DataFrame, whole.select(list(projection)).to_pandas())
+        return self._filtered(projection, where, threads=threads)
+
+    def by_well(
+        self,
+        columns: str | Sequence[str] | None = None,
+        *,
+        where: ds.Expression | None = None,
+        computed: Computed = _NONE,
+        threads: int | None = None,
+    ) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each well that has a part and its rows as `read` gives them, in plate order.
+
+        ``threads`` wells are read ahead at a time, by default pyarrow's number of cores; no more than these are in
+        memory.
+        """
+        count = threads or pa.cpu_count()
+        with ThreadPoolExecutor(count) as pool:
+            ahead: deque[tuple[str, Future[pd.DataFrame]]] = deque()
+            for well, group in groupby(self.parts, key=lambda part: part.well):
+                parts = replace(self, parts=tuple(group))
+                ahead.append((well, pool.submit(parts.read, columns, where=where, computed=computed, threads=False)))
+                if len(ahead) > count:
+                    ready, frame = ahead.popleft()
+                    yield ready, frame.result()
+            while ahead:
                 ready, frame = ahead.popleft()
                 yield ready, frame.result()
-        while ahead:
-            ready, frame = ahead.popleft()
-            yield ready, frame.result()
+
+    def _first(self) -> Part:
+        first = self.parts[0] if self.parts else self.like
+        if first is None:
+            raise ResultsError(f"{self.folder} holds no table; give the --out folder of a finished `hcs run`")
+        return first
+
+    def _content(self, part: Part) -> bytes:
+        try:
+            return part.written.read(part.path)
+        except Damaged as damage:
+            raise ResultsError(f"{part.path} {damage}; {self.remedy}") from damage
+
+    def _tables(self, columns: list[str], *, threads: bool) -> list[pa.Table]:
+        """Some columns of every part, or no row of one that is like them; a dataset takes half as long again."""
+
+        def read(part: Part) -> pa.Table:
+            return _open(self._content(part)).read(columns=columns, use_threads=False)
+
+        if not self.parts:
+            return [read(self._first()).slice(0, 0)]
+        if threads and len(self.parts) > 1:
+            with ThreadPoolExecutor(pa.cpu_count()) as pool:
+                return list(pool.map(read, self.parts))
+        return [read(part) for part in self.parts]
+
+    def _checked_dataset(self, **options: Any) -> ds.Dataset:
+        self.check()
+        places, store = _address([part.path for part in self.parts or (self._first(),)])
+        return ds.dataset(places, filesystem=store, format="parquet", **options)
+
+    def _filtered(
+        self, projection: dict[str, ds.Expression], where: ds.Expression | None, *, threads: bool
+    ) -> pd.DataFrame:
+        data = self._checked_dataset()
+        if not self.parts:
+            where = ds.scalar(False) if where is None else where & ds.scalar(False)
+        try:
+            table = data.to_table(columns=projection, filter=where, use_threads=threads)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            reason = str(error).partition("\n")[0]
+            if absent := _ABSENT.search(reason):
+                raise no_column(self.folder, [absent[1]], data.schema.names) from error
+            raise ResultsError(
+                f"{self.folder} cannot be filtered so ({reason}); columns.csv gives every column's type"
+            ) from error
+        return cast(pd.DataFrame, table.to_pandas())
+
+    def _projection(self, columns: str | Sequence[str] | None, computed: Computed) -> dict[str, ds.Expression]:
+        """Name → expression of the columns asked for, by default all; ResultsError for one that there is not."""
+        stored = self.columns()
+        names = [*stored, *computed] if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        unknown = [name for name in names if name not in {*stored, *computed}]
+        if unknown:
+            raise no_column(self.folder, unknown, [*stored, *computed])
+        return {name: computed.get(name, ds.field(name)) for name in names}
 
 
-def wells_of_parts(folder: Location) -> tuple[str, ...]:
-    """The wells that have a folder of parts below ``folder``, in plate order."""
-    return tuple(str(well) for well in sorted({_well_of(path) for path in _well_folders(folder)}))
+def in_plate_order(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts ordered by well, then by name."""
+    return tuple(sorted(parts, key=lambda part: (WellId.parse(part.well), part.path.name)))
 
 
-def stored_columns(folder: Location) -> tuple[str, ...]:
-    """The columns of the parts below ``folder``, read from the first; ResultsError where there is none."""
-    files = _part_files(folder, None)[:1]
-    if not files:
-        raise _no_table(folder)
-    place, store = _address(files)
-    return tuple(ds.dataset(place, filesystem=store, format="parquet").schema.names)
-
-
-def _projection(
-    folder: Location, stored: Sequence[str], columns: str | Sequence[str] | None, computed: Computed
-) -> dict[str, ds.Expression]:
-    """Name → expression of the columns asked for, by default all; ResultsError for one that there is not."""
-    names = [*stored, *computed] if columns is None else [columns] if isinstance(columns, str) else list(columns)
-    unknown = [name for name in names if name not in {*stored, *computed}]
-    if unknown:
-        raise no_column(folder, unknown, [*stored, *computed])
-    return {name: computed.get(name, ds.field(name)) for name in names}
-
-
-def _part_files(folder: Location, wells: Sequence[WellId] | None) -> list[Location]:
-    """Every part below ``folder``, of all wells or those given, in plate order."""
-    if wells is None:
-        found = _well_folders(folder)
-    else:
-        found = [path for plate in _plate_folders(folder) for w in wells if (path := plate / f"well={w}").is_dir()]
-    listed = map_at(folder, lambda path: sorted(p for p in path.iterdir() if _is_part(p)), found)
-    return [path for paths in listed for path in paths]
-
-
-def _well_folders(folder: Location) -> list[Location]:
-    """The folders ``plate=…/well=…`` below ``folder``, by plate, then in plate order."""
-    found: list[Location] = []
-    for plate in _plate_folders(folder):
-        found += sorted((path for path in plate.iterdir() if path.name.startswith("well=")), key=_well_of)
-    return found
-
-
-def _plate_folders(folder: Location) -> list[Location]:
-    if not folder.is_dir():
-        raise _no_table(folder)
-    return sorted(path for path in folder.iterdir() if path.name.startswith("plate="))
-
-
-def _well_of(folder: Location) -> WellId:
-    return WellId.parse(folder.name.removeprefix("well="))
-
-
-def _is_part(path: Location) -> bool:
-    """Whether it is a part, and not one that is just being written."""
-    return path.suffix == ".parquet" and not path.name.startswith(".")
+def _open(data: bytes) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.BufferReader(data))
 
 
 def _address(places: list[Location]) -> tuple[list[str], Any]:
@@ -243,7 +245,3 @@ def _address(places: list[Location]) -> tuple[list[str], Any]:
         return [str(place) for place in places], None
     store = first.filesystem()
     return [str(store._strip_protocol(str(place))) for place in places], store
-
-
-def _no_table(folder: Location) -> ResultsError:
-    return ResultsError(f"{folder} holds no table; give the --out folder of a finished `hcs run`")

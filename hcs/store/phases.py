@@ -7,23 +7,30 @@ from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hcs.store.folders import replacing_folder
 from hcs.store.location import Location
+from hcs.store.readout_record import PHASES
+from hcs.store.sealed import Written
+from hcs.store.table import parquet_bytes
 
-FOLDER = "phases"
 
-
-def write_phases(out: Location, plate: str, parts: Iterable[tuple[Sequence[tuple[str, int]], pd.DataFrame]]) -> None:
+def write_phases(
+    out: Location, plate: str, parts: Iterable[tuple[Sequence[tuple[str, int]], pd.DataFrame]]
+) -> dict[str, Written]:
     """Replace ``OUT/phases`` by ``plate=P/well=B03/part.parquet`` of each well; ``parts`` are some wells with their
-    numbers of rows, and the rows of these one well after another."""
-    with replacing_folder(out / FOLDER) as folder:
+    numbers of rows, and the rows of these one well after another. Returns what each part is known by, by its name in
+    ``out``."""
+    files: dict[str, Written] = {}
+    with replacing_folder(out / PHASES) as folder:
         for wells, frame in parts:
             table = pa.Table.from_pandas(frame, preserve_index=False)
             first = 0
             for well, count in wells:
                 path = folder / f"plate={quote(plate, safe='')}" / f"well={well}" / "part.parquet"
                 path.parent.mkdir(parents=True)
-                pq.write_table(table.slice(first, count), path, compression="zstd")
+                data = parquet_bytes(table.slice(first, count))
+                path.write_bytes(data)
+                files[f"{PHASES}/{path.relative_to(folder).as_posix()}"] = Written.of(data)
                 first += count
+    return files

@@ -16,6 +16,7 @@ from hcs.store.labels import read_labels
 from hcs.store.ledger import read_entry
 from hcs.store.location import Location, location
 from hcs.store.plate import find_channel, locate
+from hcs.store.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +37,22 @@ class Pictures:
     """
 
     folder: Location
-    record: dict[str, Any]
+    record: RunRecord
     plate: str
 
     @property
     def labelled(self) -> bool:
         """Whether the run kept labels."""
-        return bool(self.record["identity"]["labels"] != "none")
+        return self.record.labels != "none"
 
     def images(self, key: FieldKey, channels: Sequence[int | str] | None = None) -> FieldImages:
         """Channels, by number or name, of a field; all of them by default. ConfigError for one that there is not."""
-        names = tuple(self.record["channels"]["names"])
+        names = self.record.channels.names
         wanted = range(len(names)) if channels is None else channels
         numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
         root = location(self.plate)
         info, array = open_image(root, self._path(key), key)
-        z = self.record["identity"]["config"]["z"]
-        pixels = read_pixels(array, info, root, key, channels=numbers, z=z)
+        pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z)
         return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
 
     def labels(self, key: FieldKey) -> NDArray[np.uint32]:
@@ -62,11 +62,11 @@ class Pictures:
                 f"{self.folder} was made with `labels: none`; run again with `labels: plate` or `labels: out` in the "
                 "settings, or --labels, to keep labels"
             )
-        entry = read_entry(self.folder, key)
+        entry = read_entry(self.folder, key, self.record.run_id)
         if not entry.done:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
-        if self.record["identity"]["labels"] == "plate":
+        if self.record.labels == "plate":
             self._path(key)
             return read_labels(self.plate, key)
         return read_labels(self.label_store, key)
@@ -75,7 +75,7 @@ class Pictures:
     def label_store(self) -> str:
         """Where labels are that the run did not write into the plate."""
         own = self.folder / "labels.zarr"
-        return str(own if own.is_dir() else self.record.get("labels_path", own))
+        return str(own if own.is_dir() else self.record.labels_path or own)
 
     def _path(self, key: FieldKey) -> str:
         try:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from io import BytesIO, StringIO
 
 import pandas as pd
 import pyarrow as pa
 
-from hcs.errors import PlateError
+from hcs.errors import PlateError, ResultsError
 from hcs.plate.platemap import PlateMap
 from hcs.store.atomic import write_text
 from hcs.store.location import Location, Url, location
+from hcs.store.record import RunRecord
+from hcs.store.sealed import Damaged, content
+
+PLATE_MAP = "platemap.csv"
+"""The plate map's name in a results folder."""
+MAP_REMEDY = "put it back, or run the same command again, which writes it again"
 
 _AS_TEXT = {"well": str, "role": str, "compound": str, "unit": str}
 
@@ -39,6 +46,26 @@ def read_plate_map(path: str | Location) -> PlateMap:
 def write_plate_map(path: str | Location, plate_map: PlateMap) -> None:
     """Write a plate map as CSV, such that `read_plate_map` gives it back; ResultsError where it cannot be written."""
     write_text(location(path), plate_map.frame.to_csv(index=False, lineterminator="\n"))
+
+
+def kept_plate_map(out: Location, record: RunRecord) -> PlateMap | None:
+    """The plate map in the results folder ``out``, None where the run had none; ResultsError where it is not the one
+    that was put there."""
+    if what := plate_map_fault(out, record):
+        raise ResultsError(f"{out / PLATE_MAP} {what}; {MAP_REMEDY}")
+    return None if record.identity.get("plate_map_sha256") is None else read_plate_map(out / PLATE_MAP)
+
+
+def plate_map_fault(out: Location, record: RunRecord) -> str:
+    """What is wrong with the plate map in ``out``, as the end of a sentence; empty where it is the run's."""
+    wanted = record.identity.get("plate_map_sha256")
+    if wanted is None:
+        return ""
+    try:
+        data = content(out / PLATE_MAP)
+    except Damaged as damage:
+        return str(damage)
+    return "" if hashlib.sha256(data).hexdigest() == wanted else "is not the plate map that the run was given"
 
 
 def _read_frame(file: Location) -> pd.DataFrame:

@@ -11,12 +11,14 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from hcs.errors import ResultsError
-from hcs.store.atomic import read_json
+from hcs.plate.keys import FieldKey
 from hcs.store.crops import CENTER, KEYS, Crop, cut, cut_crops, nucleus_key, starts_px
+from hcs.store.ledger import entry_path
 from hcs.store.location import Location, location, within_reach
-from hcs.store.parts import Where, expression, open_parts, read_by_well, read_parts, stored_columns
+from hcs.store.parts import Part, Parts, Where, expression
+from hcs.store.record import RUN_RECORD, RunRecord
 from hcs.store.run_tables import RunTables
-from hcs.store.table import read_frame
+from hcs.store.table import part_path
 
 if TYPE_CHECKING:
     from hcs.store.pictures import Pictures
@@ -51,17 +53,45 @@ class Results(RunTables):
         has no usable peak. ResultsError for a well or a column that there is not.
         """
         computed = self._computed()
-        return read_parts(
-            self.folder / "nuclei",
-            wells=self.known_wells(wells),
-            columns=columns,
-            where=expression(where, computed),
-            computed=computed,
-        )
+        parts = self.parts(self.known_wells(wells))
+        return parts.read(columns, where=expression(where, computed), computed=computed)
 
     def stored_columns(self) -> tuple[str, ...]:
         """The columns of the nucleus table that are on disk, in their order."""
-        return stored_columns(self.folder / "nuclei")
+        return self.parts().columns()
+
+    @property
+    def has_nuclei(self) -> bool:
+        """Whether any field has its part of the nucleus table, be it empty."""
+        return any(entry.done for entry in self.entries())
+
+    def parts(self, wells: Sequence[str] | None = None) -> Parts:
+        """The parts of the nucleus table, of all wells or some, as the ledger has them: whatever else lies there is
+        passed over.
+
+        ResultsError where the entry of a field is damaged, or gone since the readouts were made: what else is there
+        would pass for all.
+        """
+        chosen = [key for key in self.record.keys if wells is None or str(key.well) in wells]
+        parts = self._parts(chosen)
+        like = None if parts else next(iter(self._parts(self.record.keys)), None)
+        return Parts(self.folder / "nuclei", parts, self._again, like)
+
+    @property
+    def _again(self) -> str:
+        return f"`hcs run` into {self.folder} again makes this field, and no other, again"
+
+    def _parts(self, keys: Sequence[FieldKey]) -> tuple[Part, ...]:
+        parts, counted = [], self.counted()
+        for key, entry in zip(keys, self.entries(keys), strict=True):
+            if entry.damaged:
+                raise ResultsError(f"{self.folder}: field {key} cannot be counted: {entry.reason}")
+            if entry.done:
+                parts.append(Part(part_path(self.folder, self.record.plate, key), str(key.well), entry.part))
+            elif entry.status == "pending" and entry.field in counted:
+                path = entry_path(self.folder, key)
+                raise ResultsError(f"{path} is missing, though the readouts have its field; {self._again}")
+        return tuple(parts)
 
     def nuclei_by_well(
         self,
@@ -76,14 +106,8 @@ class Results(RunTables):
         ``threads`` wells are read ahead while one is worked on, by default one for each core that pyarrow uses.
         """
         computed = self._computed()
-        return read_by_well(
-            self.folder / "nuclei",
-            wells=self.known_wells(wells),
-            columns=columns,
-            where=expression(where, computed),
-            computed=computed,
-            threads=threads,
-        )
+        parts = self.parts(self.known_wells(wells))
+        return parts.by_well(columns, where=expression(where, computed), computed=computed, threads=threads)
 
     def aggregate(
         self,
@@ -123,7 +147,7 @@ class Results(RunTables):
         It has the columns on disk (not ``Nuclei_DNA_ContentN``) and the partition columns ``plate`` and ``well``;
         a filter on ``well`` leaves the parts of other wells unread.
         """
-        return open_parts(self.folder / "nuclei")
+        return self.parts().dataset()
 
     def phases(
         self,
@@ -133,13 +157,19 @@ class Results(RunTables):
         where: Where | None = None,
     ) -> pd.DataFrame:
         """One row per nucleus: phase, its probabilities and gate; joins with ``nuclei()`` on the four Metadata keys."""
-        return read_parts(self._phases(), wells=self.known_wells(wells), columns=columns, where=expression(where))
+        return self._phases(wells).read(columns, where=expression(where))
+
+    def phase_columns(self) -> tuple[str, ...]:
+        """The columns of the phase table on disk; none where no phases were told."""
+        readouts = self.readouts()
+        parts = None if readouts is None else readouts.phases(self.folder)
+        return parts.columns() if parts is not None and parts.parts else ()
 
     def phases_by_well(
         self, columns: str | Sequence[str] | None = None, *, wells: str | Sequence[str] | None = None
     ) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each well that has nuclei and their phases, in plate order."""
-        return read_by_well(self._phases(), wells=self.known_wells(wells), columns=columns)
+        return self._phases(wells).by_well(columns)
 
     def labels(self, well: str, field: int = 0) -> NDArray[Any]:
         """Nucleus labels (Y, X), uint32, of one field; the number is Metadata_ObjectNumber, 0 is background.
@@ -195,11 +225,12 @@ class Results(RunTables):
 
         return Pictures(self.folder, self.record, self.plate_path)
 
-    def _phases(self) -> Location:
-        folder = self.folder / "phases"
-        if not folder.is_dir():
+    def _phases(self, wells: str | Sequence[str] | None) -> Parts:
+        readouts, names = self.readouts(), self.known_wells(wells)
+        parts = None if readouts is None else readouts.phases(self.folder)
+        if parts is None or not parts.parts:
             raise self._missing("phases/")
-        return folder
+        return parts if names is None else parts.of(names)
 
     def _computed(self) -> dict[str, ds.Expression]:
         """Columns that are not on disk, as expressions over those that are."""
@@ -212,10 +243,9 @@ class Results(RunTables):
 
     def _two_n(self) -> float:
         """DNA content of the plate's 2N peak; NaN where it is not usable or the readouts were not made yet."""
-        path = self.folder / "plate.parquet"
-        if not path.exists():
+        if not self.has("plate"):
             return float("nan")
-        peak = read_frame(path)[["DNA_TwoN", "DNA_Usable"]].head(1)
+        peak = self.plate()[["DNA_TwoN", "DNA_Usable"]].head(1)
         return float(peak["DNA_TwoN"].iloc[0]) if len(peak) and peak["DNA_Usable"].iloc[0] else float("nan")
 
 
@@ -226,8 +256,8 @@ def open_results(folder: str | Location, *, plate: str | Location | None = None)
     """
     path = location(folder)
     with within_reach(path):
-        found = (path / "run.json").is_file()
+        found = (path / RUN_RECORD).is_file()
     if not found:
-        raise ResultsError(f"{path} holds no run.json; give the --out folder of an `hcs run`")
-    record = read_json(path / "run.json")
-    return Results(path, record, str(plate or record["plate_path"]))
+        raise ResultsError(f"{path} holds no {RUN_RECORD}; give the --out folder of an `hcs run`")
+    record = RunRecord.read(path)
+    return Results(path, record, str(plate or record.plate_path))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from io import StringIO
-from typing import Any
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Self
 
 import pandas as pd
 
 from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.ledger import ledger_frame, read_ledger
+from hcs.store.ledger import LedgerEntry, ledger_frame, read_ledger
 from hcs.store.location import Location
-from hcs.store.table import read_frame
+from hcs.store.readout_record import COLUMNS, ReadoutRecord
+from hcs.store.record import RunRecord
+from hcs.store.table import frame_of
 
 TABLES = (
     *("wells", "compounds", "plate", "fields", "quality", "cycles", "sensor"),
@@ -27,19 +29,18 @@ class RunTables:
     """The folder and record of one run: its readout tables, its fields and wells."""
 
     folder: Location
-    record: dict[str, Any]
+    record: RunRecord
     """``run.json``: configuration, plate, model, versions, machine, times."""
+    seen: tuple[LedgerEntry, ...] | None = field(default=None, kw_only=True)
+    """All entries as they were at one moment, so that what is made of them agrees; None takes them as they are."""
 
     def __repr__(self) -> str:
-        name, wells = self.record["identity"]["plate"]["name"], self.well_names()
-        return (
-            f"<Results {str(self.folder)!r}: plate {name!r}, {len(wells)} wells, {len(self.record['fields'])} fields>"
-        )
+        name, wells = self.record.plate, self.well_names()
+        return f"<Results {str(self.folder)!r}: plate {name!r}, {len(wells)} wells, {len(self.record.keys)} fields>"
 
     def well_names(self) -> tuple[str, ...]:
         """Every well that the run expects, in plate order: ``("A01", "A02", …)``."""
-        names = {str(text).partition("/")[0] for text in self.record["fields"]}
-        return tuple(map(str, sorted(map(WellId.parse, names))))
+        return tuple(map(str, sorted({key.well for key in self.record.keys})))
 
     def wells(self) -> pd.DataFrame:
         """One row per expected well: status, counts, feature means and medians, cell-cycle fractions."""
@@ -95,27 +96,42 @@ class RunTables:
 
     def ledger(self) -> pd.DataFrame:
         """One row per expected field as it is now, also while the run goes on: status, reason, nuclei, seconds."""
-        return ledger_frame(read_ledger(self.folder, self.keys()))
+        return ledger_frame(self.entries())
+
+    def entries(self, keys: Sequence[FieldKey] | None = None) -> tuple[LedgerEntry, ...]:
+        """Entries of all expected fields, or some, as they are now, or were when ``seen``."""
+        wanted = self.record.keys if keys is None else keys
+        if self.seen is None:
+            return read_ledger(self.folder, wanted, self.record.run_id)
+        by_name = {entry.field: entry for entry in self.seen}
+        return tuple(by_name[str(key)] for key in wanted)
+
+    def as_of_now(self) -> Self:
+        """The same results with the ledger as it is now: what is entered later is left out."""
+        return replace(self, seen=self.entries())
+
+    def counted(self) -> frozenset[str]:
+        """Fields that had a result when the readouts were last made, such as ``B03/0``; none where that is not
+        known."""
+        try:
+            readouts = self.readouts()
+        except ResultsError:
+            return frozenset()
+        return frozenset() if readouts is None else frozenset(readouts.done)
 
     def table(self, name: str) -> pd.DataFrame:
         """The readout table ``NAME.parquet`` of the folder, one of TABLES; ResultsError where it is not there."""
         if name not in TABLES:
             raise ResultsError(f"{name!r} is no readout table; there are {', '.join(TABLES)}")
-        path = self.folder / f"{name}.parquet"
-        if not path.is_file():
-            raise self._missing(path.name)
-        return read_frame(path)
+        return frame_of(self._content(f"{name}.parquet"))
 
     def columns(self) -> pd.DataFrame:
         """The column dictionary: table, name, type, unit, definition, source."""
-        path = self.folder / "columns.csv"
-        if not path.is_file():
-            raise self._missing(path.name)
-        return pd.read_csv(StringIO(path.read_text()), keep_default_na=False)
+        return pd.read_csv(BytesIO(self._content(COLUMNS)), keep_default_na=False)
 
     def keys(self) -> tuple[FieldKey, ...]:
         """Every field the run expects."""
-        return tuple(FieldKey.parse(text) for text in self.record["fields"])
+        return self.record.keys
 
     def known_wells(self, wells: str | Sequence[str] | None) -> list[str] | None:
         """Wells as the run names them, None for all; ResultsError for one that it does not have."""
@@ -133,10 +149,26 @@ class RunTables:
         """A field of the run; ResultsError where it has no such well or field."""
         self.known_wells(well)
         key = FieldKey(WellId.parse(well), field)
-        if str(key) not in self.record["fields"]:
+        if key not in self.record.keys:
             numbers = [str(other.field) for other in self.keys() if other.well == key.well]
             raise ResultsError(f"{self.folder} has no field {key}; well {key.well} has {', '.join(numbers)}")
         return key
+
+    def has(self, name: str) -> bool:
+        """Whether the readouts as they were last made have the table ``name``."""
+        readouts = self.readouts()
+        return readouts is not None and f"{name}.parquet" in readouts.files
+
+    def readouts(self) -> ReadoutRecord | None:
+        """Settings, notes and files of the readouts as they were last made; None where they never were."""
+        return ReadoutRecord.read(self.folder, self.record.run_id)
+
+    def _content(self, name: str) -> bytes:
+        """A file of the readouts, as it was written."""
+        readouts = self.readouts()
+        if readouts is None or name not in readouts.files:
+            raise self._missing(name)
+        return readouts.content(self.folder, name)
 
     def _missing(self, name: str) -> ResultsError:
         return ResultsError(f"{self.folder} has no {name}; run `hcs readout {self.folder}` to make it")

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import replacing
-from hcs.store.location import Location, Url
+from hcs.store.location import Location
+from hcs.store.sealed import Written
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FOOTER_BYTES = 2**18
-"""More than the footer of a part, which is all that is fetched of one in a store to see whether it is valid."""
 
 _KEYS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
@@ -32,9 +30,9 @@ def part_path(out: Location, plate: str, key: FieldKey) -> Location:
     return out / "nuclei" / f"plate={quote(plate, safe='')}" / f"well={key.well}" / f"field-{key.field:04d}.parquet"
 
 
-def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]]) -> int:
+def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]]) -> Written:
     """Write one field's nuclei (columns of equal length, possibly 0) as its part; the same input gives the same bytes.
-    Returns how many bytes.
+    Returns what they are known by.
 
     The keys are columns of the file as well as partition folders: readers infer types from folder names, and a plate
     called 007 must stay a text.
@@ -46,9 +44,7 @@ def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDAr
         "Metadata_Site": _array(np.full(rows, key.field, np.int32)),
     }
     table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
-    with replacing(part_path(out, plate, key)) as temporary:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=list(_KEYS))
-        return temporary.stat().st_size
+    return _write(part_path(out, plate, key), table, use_dictionary=list(_KEYS))
 
 
 def _array(values: NDArray[Any]) -> pa.Array:
@@ -65,31 +61,39 @@ def _constant(text: str, rows: int) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(starts), pa.py_buffer(data * rows)])
 
 
-def part_is_valid(out: Location, plate: str, key: FieldKey, rows: int) -> bool:
-    """Whether the field's part is there, readable to its footer, and of ``rows`` nuclei."""
-    path = part_path(out, plate, key)
-    try:
-        source = BytesIO(path.read_tail(_FOOTER_BYTES)) if isinstance(path, Url) else path
-        return bool(pq.read_metadata(source).num_rows == rows)
-    except (OSError, pa.ArrowInvalid):
-        return False
+def write_frame(path: Location, frame: pd.DataFrame) -> Written:
+    """Write a small table (wells, compounds, plate, fields) as Parquet by temporary name and rename; what it is known
+    by."""
+    return _write(path, pa.Table.from_pandas(frame, preserve_index=False))
 
 
-def write_frame(path: Location, frame: pd.DataFrame) -> None:
-    """Write a small table (wells, compounds, plate, fields) as Parquet by temporary name and rename."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+def _write(path: Location, table: pa.Table, **options: Any) -> Written:
+    data = parquet_bytes(table, **options)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        temporary.write_bytes(data)
+    return Written.of(data)
+
+
+def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
+    """A table as the bytes of a Parquet file; the same table gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", **options)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def read_frame(path: Location) -> pd.DataFrame:
-    """A small table; ResultsError where it is missing or damaged."""
+    """A small table by itself; ResultsError where it is missing or damaged."""
+    try:
+        return frame_of(path.read_bytes())
+    except (OSError, pa.ArrowException) as error:
+        raise ResultsError(f"{path} cannot be read ({error}); make it again") from error
+
+
+def frame_of(data: bytes) -> pd.DataFrame:
+    """The small table of a file's bytes."""
     import pandas as pd  # noqa: PLC0415  half a second, which a worker need not spend
 
-    try:
-        return pd.read_parquet(BytesIO(path.read_bytes()) if isinstance(path, Url) else path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ResultsError(f"{path} cannot be read ({error}); run `hcs readout {path.parent}` to make it") from error
+    return pd.read_parquet(BytesIO(data))
 
 
 def no_column(table: object, unknown: Sequence[str], known: Sequence[str]) -> ResultsError:

@@ -110,8 +110,9 @@ def test_what_pods_mount_is_declared(path: Path) -> None:
             volumes = {volume["name"] for volume in pod.get("volumes", ())}
             mounted = {mount["name"] for c in pod["containers"] for mount in c.get("volumeMounts", ())}
             assert mounted == volumes
-            claims = {volume["persistentVolumeClaim"]["claimName"] for volume in pod.get("volumes", ())}
+            claims = {v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
             assert claims <= {claim["metadata"]["name"]}
+            assert {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} == {"hcs-tls"}
 
 
 def pods(node: Any) -> list[dict[str, Any]]:
@@ -134,7 +135,10 @@ def test_the_service_finds_the_scheduler(name: str) -> None:
     (run,) = documents(DEPLOY / "kubernetes" / "run.yaml")
     arguments = pods(run)[0]["containers"][0]["args"]
     address = arguments[arguments.index("--scheduler") + 1]
-    assert address == f"tcp://{cluster['metadata']['name']}-scheduler:{ports['tcp-comm']}"
+    assert arguments[arguments.index("--certificates") + 1] == "/tls"
+    worker = pods(cluster["spec"]["worker"])[0]["containers"][0]
+    assert worker["args"][0] == address
+    assert address == f"tls://{cluster['metadata']['name']}-scheduler:{ports['tcp-comm']}"
 
 
 def test_a_gpu_worker_asks_for_one_gpu() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,19 @@ from hcs.config import ChannelSettings, Config
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.quality import field_quality
 from hcs.measure.quality_columns import quality_values
-from hcs.plate.keys import FieldKey, WellId
+from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
 from hcs.run.simulation import write_simulation
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.atomic import write_json
 from hcs.store.labels import read_labels, write_labels
 from hcs.store.ledger import LedgerEntry, write_entry
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.platemap import write_plate_map
+from hcs.store.record import RecordedChannels, RunRecord
 from hcs.store.table import write_part
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1> \"'`,;\u2028${1}" + "x" * 10_000
+RUN = "0123456789abcdef"
 FAILED = "B06"
 CHANNELS = ("DNA", "CDK2")
 
@@ -52,13 +55,15 @@ def make_results(folder: Path, *, text: str = "") -> Path:
     frame = plate_map(text)
     out.mkdir(exist_ok=True)
     write_plate_map(out / "platemap.csv", PlateMap.from_frame(frame, "test"))
-    write_json(out / "run.json", _record(plate.path, config, [str(entry.key) for entry in plate.fields], text))
+    record = make_record(plate.path, config, tuple(entry.key for entry in plate.fields), text)
+    digest = hashlib.sha256((out / "platemap.csv").read_bytes()).hexdigest()
+    replace(record, identity={**record.identity, "plate_map_sha256": digest}).write(out)
     return out
 
 
 def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
     if str(key.well) == FAILED:
-        write_entry(out, LedgerEntry(field=str(key), status="failed", reason="its chunk 0/0 is damaged <b>"))
+        write_entry(out, LedgerEntry(field=str(key), status="failed", run=RUN, reason="its chunk 0/0 is damaged <b>"))
         return
     plate = open_plate(path)
     image = read_field(plate, key, channels=(0, 1))
@@ -75,7 +80,7 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
         pixel_size_um=0.5,
         confidence=confidence,
     )
-    write_part(out, plate.name, key, table.columns)
+    part = write_part(out, plate.name, key, table.columns)
     quality = quality_values(field_quality(image, labels, channels=CHANNELS, settings=config.measure))
     n = int(labels.max(initial=0))
     write_entry(
@@ -83,6 +88,9 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
         LedgerEntry(
             field=str(key),
             status="ok" if n else "empty",
+            run=RUN,
+            part_bytes=part.nbytes,
+            part_crc32=part.crc32,
             nuclei=n,
             background={name: float(value) for name, value in table.backgrounds.items()},
             quality={name: None if np.isnan(value) else float(value) for name, value in quality.items()},
@@ -90,18 +98,20 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
     )
 
 
-def _record(path: str, config: Config, fields: list[str], text: str) -> dict[str, Any]:
+def make_record(path: str, config: Config, keys: tuple[FieldKey, ...], text: str) -> RunRecord:
+    """The record of the run that `make_results` plays."""
     identity = {"plate": {"name": "plate", "ngff": "0.5"}, "config": config.model_dump(mode="json"), "labels": "plate"}
-    return {
-        "identity": identity | {"wells": [str(WellId.parse(f.split("/")[0])) for f in fields]},
-        "plate_path": path,
-        "channels": {"names": list(CHANNELS), "dna": "DNA", "sensor": "CDK2", "nuclei": "DNA"},
-        "model": {"name": f"truth {text}", "path": "", "sha256": "0" * 64},
-        "fields": fields,
-        "versions": {"hcs": "0"},
-        "machine": {"system": "test"},
-        "command": f"hcs run plate {text}",
-    }
+    return RunRecord(
+        run_id=RUN,
+        identity=identity | {"wells": sorted({str(key.well) for key in keys})},
+        plate_path=path,
+        channels=RecordedChannels(names=CHANNELS, dna="DNA", sensor="CDK2", nuclei="DNA"),
+        model={"name": f"truth {text}", "path": "", "sha256": "0" * 64},
+        keys=keys,
+        versions={"hcs": "0"},
+        machine={"system": "test"},
+        command=f"hcs run plate {text}",
+    )
 
 
 class Page(HTMLParser):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from report_helpers import Page
+from report_helpers import Page, make_record
 
+from hcs.config import Config
 from hcs.errors import ConfigError, ResultsError
 from hcs.plate.keys import WellId, plate_shape
 from hcs.readout.readouts import Readouts, make_readouts
@@ -34,7 +36,7 @@ from hcs.report.summary import answers
 from hcs.report.tables import PlateTables
 from hcs.report.thumbnails import outline_texts
 from hcs.run.report import write_report
-from hcs.store.atomic import write_json
+from hcs.store.results import open_results
 
 PNG = b"\x89PNG"
 HOSTILE = "<script>alert(\"1\")</script><img src=x onerror='y'> $\\frac{ \n\x00 \u202e漢" + "x" * 10_000
@@ -81,7 +83,7 @@ def tables_of(readouts: Readouts, name: str = "P1", **frames: pd.DataFrame) -> P
         plate=name,
         frames=own | readouts.screen.frames() | frames,
         nuclei=pd.DataFrame(),
-        record={},
+        record=make_record("plate.zarr", Config(), (), ""),
         dictionary=pd.DataFrame(),
     )
 
@@ -239,13 +241,15 @@ def test_a_folder_gets_its_page_and_every_figure_twice(results: Path, tmp_path: 
 def test_notes_and_settings_are_those_of_the_last_readouts(results: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     shutil.copytree(results, out, ignore=shutil.ignore_patterns("figures"))
-    write_json(out / "readout.json", {"settings": {"bootstrap": 7}, "notes": ["3 fields were left out <b>."]})
+    before = open_results(out).readouts()
+    assert before is not None
+    replace(before, settings={"bootstrap": 7}, notes=("3 fields were left out <b>.",)).write(out)
     write_report(out, pictures=False)
     page = Page((out / "report.html").read_text(encoding="utf-8"))
     assert "3 fields were left out <b>." in page.text
     assert '"bootstrap": 7' in page.text
     (out / "readout.json").write_text("[]")
-    with pytest.raises(ResultsError, match=r"readout.json cannot be read"):
+    with pytest.raises(ResultsError, match=r"readout.json has no checksum.*`hcs readout .*` makes it again"):
         write_report(out, pictures=False)
 
 

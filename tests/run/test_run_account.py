@@ -140,7 +140,8 @@ def test_a_portion_is_of_one_plate() -> None:
 
 
 def test_a_run_keeps_its_account_and_says_it_in_one_line(finished: Finished) -> None:
-    account = hcs.open_results(finished.out).record["account"]
+    account = hcs.open_results(finished.out).record.account
+    assert account is not None
     assert account["all"]["fields"] == 6
     assert sum(worker["fields"] for worker in account["workers"].values()) == 6
     assert set(account["all"]["stages"]) == set(STAGES) - {"correct", "upload", "download"}

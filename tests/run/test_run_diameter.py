@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hcs.plate.keys import FieldKey, WellId
 from hcs.run.diameter import _spread
 from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
+from hcs.store.record import RunRecord
 
 
 def record(out: Path) -> dict[str, object]:
@@ -44,17 +46,15 @@ def test_a_run_that_goes_on_keeps_the_size_it_began_with(finished: Finished, tmp
 
     out = tmp_path / "results"
     shutil.copytree(finished.out, out)
-    path = out / "run.json"
-    data = json.loads(path.read_text())
-    data["nucleus_diameter"] = {"px": 48.0, "nuclei": 77, "scale": "1/2", "reason": ""}
-    path.write_text(json.dumps(data))
+    size = {"px": 48.0, "nuclei": 77, "scale": "1/2", "reason": ""}
+    replace(RunRecord.read(out), nucleus_diameter=size).write(out)
     entry = next((out / "ledger").rglob("*.json"))
     entry.unlink()
     plate = tmp_path / finished.files.plate.name  # a copy, as labels of another size are written into it
     shutil.copytree(finished.files.plate, plate)
     shown = call_hcs("run", plate, "--out", out, "--plate-map", finished.files.plate_map, "--workers", 1)
     assert shown.code == 0, shown.err
-    assert record(out) == data["nucleus_diameter"]
+    assert record(out) == size
     assert "Nuclei are 48 px across (median of 77); the network sees them at 1/2" in shown.out
 
 

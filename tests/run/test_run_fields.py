@@ -54,7 +54,7 @@ def test_several_fields_at_a_time_are_as_one_by_one(simulated: SimulationFiles, 
     for key in keys:
         worker_fields.process_fields_here(single.job.for_field(key), [key])
     assert table_bytes(tmp_path / "a") == table_bytes(tmp_path / "b")
-    assert tuple(found) == read_ledger(tmp_path / "a", keys)
+    assert tuple(found) == read_ledger(tmp_path / "a", keys, together.job.run_id)
 
 
 def test_an_entry_keeps_the_account_of_its_field(simulated: SimulationFiles, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_field_that_fails_takes_no_other_with_it(plate: SimulationFiles, tmp_p
     run = prepared(plate.plate, tmp_path / "r", "plate")
     found = worker_fields.process_fields_here(run.job.for_fields(run.keys[:3]), run.keys[:3])
     assert [entry.status == "failed" for entry in found if isinstance(entry, LedgerEntry)] == [False, True, False]
-    assert "array A/02/0/0 is missing" in read_ledger(tmp_path / "r", run.keys)[1].reason
+    assert "array A/02/0/0 is missing" in read_ledger(tmp_path / "r", run.keys, run.job.run_id)[1].reason
 
 
 def test_what_a_dead_worker_had_finished_is_not_done_again(simulated: SimulationFiles, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_what_happened_on_the_device_is_in_the_ledger(
     told.pace.remarks.append("the device ran out of memory with 8 tiles at a time; 4 are taken now")
     monkeypatch.setattr(worker_fields, "segmenter_of", lambda *_, **__: told)
     worker_fields.process_fields_here(run.job.for_fields(run.keys[:2]), run.keys[:2])
-    first, second = read_ledger(location(run.job.out), run.keys[:2])
+    first, second = read_ledger(location(run.job.out), run.keys[:2], run.job.run_id)
     assert "8 tiles at a time; 4" in first.reason
     assert first.status == "ok"
     assert second.reason == ""

@@ -35,7 +35,7 @@ def elsewhere(call: Callable[[], Any]) -> Future[Any]:
 
 def taken(finished: Finished, submit: Callable[[Callable[[], Any]], Any], *, remote: bool) -> Pictures:
     results = hcs.open_results(finished.out)
-    tables = read_tables(finished.out, results)
+    tables = read_tables(results)
     ahead = PicturesAhead(results, tables.frame("fields"), submit, out=finished.out if remote else None)
     cells = scatter_cells(tables, measured(tables.nuclei, exclude_border=True), pictured=ahead.pictured)
     assert cells is not None
@@ -59,7 +59,7 @@ def test_pictures_are_the_same_whoever_makes_them(finished: Finished) -> None:
 
 def test_without_its_plate_a_page_has_no_pictures(finished: Finished) -> None:
     results = hcs.open_results(finished.out, plate="/nowhere.zarr")
-    tables = read_tables(finished.out, results)
+    tables = read_tables(results)
     ahead = PicturesAhead(results, tables.frame("fields"), elsewhere)
     assert ahead.taken(tables, None) is None
 

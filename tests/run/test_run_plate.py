@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import hcs as package
 from hcs.plate.keys import FieldKey
 from hcs.run.simulation import SimulationFiles
 from hcs.store.labels import read_labels
+from hcs.store.record import RecordedChannels, record_of
 
 
 def test_the_run_ends_well_and_says_where_things_are(finished: Finished) -> None:
@@ -63,11 +65,13 @@ def test_labels_are_in_the_plate_and_belong_to_the_table(finished: Finished) -> 
 
 def test_the_record_says_how_to_repeat_the_run(finished: Finished) -> None:
     record = package.open_results(finished.out).record
-    assert record["command"].startswith("hcs run ")
-    assert len(record["model"]["sha256"]) == 64
-    assert record["channels"] == {"names": ["DNA", "CDK2"], "dna": "DNA", "sensor": "CDK2", "nuclei": "DNA"}
-    assert {"infer", "read", "measure"} <= set(record["times"]["worker_s_by_stage"])
-    assert record["versions"]["torch"] != "unknown"
+    assert record.command.startswith("hcs run ")
+    assert len(record.model["sha256"]) == 64
+    assert record.channels == RecordedChannels(names=("DNA", "CDK2"), dna="DNA", sensor="CDK2", nuclei="DNA")
+    assert record.times is not None
+    assert {"infer", "read", "measure"} <= set(record.times["worker_s_by_stage"])
+    assert record.versions["torch"] != "unknown"
+    assert record_of(json.loads(json.dumps(record.plain()))) == record
 
 
 def test_dna_content_comes_in_units_of_n(finished: Finished) -> None:

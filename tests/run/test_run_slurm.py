@@ -22,6 +22,8 @@ import pytest
 import yaml
 from run_helpers import Finished, call_hcs, table_bytes
 
+from hcs.run.certificates import write_certificates
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SCRIPT = DEPLOY / "slurm" / "hcs.sbatch"
 
@@ -128,19 +130,24 @@ def test_the_commands_of_the_manifests_run_a_plate(finished: Finished, tmp_path:
     worker = container("cluster.yaml", "spec", "worker")
     run = container("run.yaml", "spec", "template")
     port, http = free_port(), free_port()
-    address = f"tcp://127.0.0.1:{port}"
+    address, tls = f"tls://127.0.0.1:{port}", tmp_path / "tls"
+    write_certificates(tls)
     serve = [*scheduler["command"], *scheduler.get("args", ()), "--port", str(port), "--dashboard-address", f":{http}"]
     work = [*worker["command"], *(word.replace("$(DASK_WORKER_NAME)", "hcs-worker-1") for word in worker["args"])]
     given = {
         "/data/plate.zarr": str(finished.files.plate),
         "/data/map.csv": str(finished.files.plate_map),
         "/data/results": str(tmp_path / "results"),
-        "tcp://hcs-scheduler:8786": address,
+        "tls://hcs-scheduler:8786": address,
+        "/tls": str(tls),
+        "/tls/cert.pem": str(tls / "cert.pem"),
+        "/tls/key.pem": str(tls / "key.pem"),
     }
-    assert {word for word in run["args"] if re.search("/data|tcp:", word)} == set(given)
+    assert {word for word in run["args"] if re.search("/data|/tls|tls:", word)} <= set(given)
+    serve, work = ([given.get(word, word) for word in command] for command in (serve, work))
     with started(serve, tmp_path / "scheduler.log"):
         assert answers(f"http://127.0.0.1:{http}{scheduler['readinessProbe']['httpGet']['path']}") == b"ok"
-        with started(work, tmp_path / "worker.log", DASK_SCHEDULER_ADDRESS=address):
+        with started(work, tmp_path / "worker.log", DASK_SCHEDULER_ADDRESS="tcp://127.0.0.1:1"):
             assert run["command"] == ["hcs", "run"]
             shown = call_hcs("run", *(given.get(word, word) for word in run["args"]), "--labels", "none")
     assert shown.code == 0, shown.err

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
-from hcs.store.atomic import write_json
 from hcs.store.labels import prepare_label_plate, write_labels
 from hcs.store.ledger import LedgerEntry, write_entry
 from hcs.store.plate import open_plate
-from hcs.store.table import write_part
+from hcs.store.readout_record import ReadoutRecord
+from hcs.store.record import RecordedChannels, RunRecord
+from hcs.store.sealed import Written
+from hcs.store.table import write_frame, write_part
 from hcs.store.write import PlateSpec, create_plate, write_field
 
 KEYS = tuple(map(FieldKey.parse, ("A01/0", "A01/1", "B03/0", "C05/0")))
+RUN = "0123456789abcdef"
 DONE = KEYS[:3]
 CENTERS = {1: (20, 30), 2: (2, 75)}
 """Object number → centre (y, x) of the nuclei of every field; the second reaches the upper edge."""
@@ -58,18 +63,33 @@ def make_results(folder: Path, *, labels: str = "plate") -> Path:
             "Nuclei_AreaShape_Area": np.array([49.0, 42.0]),
             "Nuclei_DNA_Content": np.array([1000.0, 2000.0]) + n,
         }
-        write_part(out, "007", key, columns)
-        write_entry(out, LedgerEntry(field=str(key), status="ok", nuclei=2))
+        part = write_part(out, "007", key, columns)
+        entry = LedgerEntry(field=str(key), status="ok", run=RUN, nuclei=2)
+        write_entry(out, replace(entry, part_bytes=part.nbytes, part_crc32=part.crc32))
         if labels != "none":
             write_labels(target, key, labels_of(key), ngff="0.5", pixel_size_um=0.65)
-    write_entry(out, LedgerEntry(field=str(KEYS[3]), status="failed", reason="its chunk is damaged"))
+    write_entry(out, LedgerEntry(field=str(KEYS[3]), status="failed", run=RUN, reason="its chunk is damaged"))
     config = Config().model_dump(mode="json")
-    record = {
-        "identity": {"plate": {"name": "007"}, "config": config, "labels": labels},
-        "plate_path": str(plate),
-        "labels_path": target,
-        "channels": {"names": ["DNA", "GFP"], "dna": "DNA", "sensor": None, "nuclei": "DNA"},
-        "fields": [str(key) for key in KEYS],
-    }
-    write_json(out / "run.json", record)
+    RunRecord(
+        run_id=RUN,
+        identity={"plate": {"name": "007"}, "config": config, "labels": labels},
+        plate_path=str(plate),
+        labels_path=target,
+        channels=RecordedChannels(names=("DNA", "GFP"), dna="DNA", sensor=None, nuclei="DNA"),
+        model={"name": "none", "sha256": "0" * 64},
+        keys=KEYS,
+        versions={},
+        machine={},
+        command="hcs run",
+    ).write(out)
     return out
+
+
+def give_tables(out: Path, **frames: pd.DataFrame) -> None:
+    """Write readout tables into a results folder, and the record of them."""
+    files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
+    if (out / "columns.csv").exists():
+        files["columns.csv"] = Written.of((out / "columns.csv").read_bytes())
+    before = ReadoutRecord.read(out, RUN)
+    files = (dict(before.files) if before else {}) | files
+    ReadoutRecord(run=RUN, settings={}, notes=(), done=tuple(map(str, DONE)), files=files).write(out)

@@ -10,14 +10,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from results_helpers import make_results
+from results_helpers import give_tables, make_results
 
 import hcs
 from hcs.cli import commands
 from hcs.errors import ConfigError, ResultsError
 from hcs.store import export
 from hcs.store.export import Selection, export_parquet, harmless
-from hcs.store.table import write_frame
 
 COMPOUNDS = ["=HYPERLINK(1)", 'µ-conotoxin, "GIIIA"\nlot 2', ""]
 
@@ -38,11 +37,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "Fraction_4N": [0.25, np.nan, np.nan],
         }
     )
-    write_frame(out / "wells.parquet", wells)
-    write_frame(out / "hits.parquet", pd.DataFrame({"Compound": ["a"], "Hit": [True]}))
     dictionary = [("nuclei", "Nuclei_AreaShape_Area", "px"), ("wells", "Count_Nuclei", "nuclei")]
     columns = pd.DataFrame(dictionary, columns=["table", "name", "unit"]).assign(definition="what it is", source="")
     columns.to_csv(out / "columns.csv", index=False)
+    give_tables(out, wells=wells, hits=pd.DataFrame({"Compound": ["a"], "Hit": [True]}))
     return out
 
 

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
-from results_helpers import KEYS, image_of, labels_of, make_results
+from results_helpers import KEYS, give_tables, image_of, labels_of, make_results
 
 import hcs
 from hcs.errors import ConfigError, FieldError, ResultsError
 from hcs.store.crops import cut
 from hcs.store.results import Results
-from hcs.store.table import write_frame
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_what_there_is_not_gets_a_sentence(results: Results, options: dict[str, 
 def test_dna_content_in_units_of_n_is_computed_and_can_be_a_condition(folder: Path, tmp_path: Path) -> None:
     results = hcs.open_results(make_results(tmp_path))
     assert results.nuclei()["Nuclei_DNA_ContentN"].isna().all()
-    write_frame(tmp_path / "results" / "plate.parquet", pd.DataFrame({"DNA_TwoN": [1000.0], "DNA_Usable": [True]}))
+    give_tables(results.folder, plate=pd.DataFrame({"DNA_TwoN": [1000.0], "DNA_Usable": [True]}))
     nuclei = results.nuclei(columns=["Nuclei_DNA_ContentN"], where=("Nuclei_DNA_ContentN", ">", 3.0))
     assert list(nuclei["Nuclei_DNA_ContentN"]) == [4.0, 4.002, 4.004]
 

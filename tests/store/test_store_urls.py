@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.dataset as ds
 import pytest
 
 from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
@@ -21,13 +22,14 @@ from hcs.store.atomic import read_json, write_json
 from hcs.store.field import missing_chunks
 from hcs.store.folders import replacing_folder
 from hcs.store.labels import prepare_label_plate, read_labels, write_labels
-from hcs.store.ledger import LedgerEntry, is_finished, read_entry, read_ledger, unfinished_fields, write_entry
+from hcs.store.ledger import LedgerEntry, finished_entry, read_entry, read_ledger, unfinished_fields, write_entry
 from hcs.store.location import Url, location, missing_package
 from hcs.store.mirror import local_copy
-from hcs.store.parts import read_parts
+from hcs.store.parts import Part, Parts
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.platemap import read_plate_map
-from hcs.store.table import part_is_valid, read_frame, write_frame, write_part
+from hcs.store.sealed import Damaged, Written
+from hcs.store.table import part_path, read_frame, write_frame, write_part
 
 A01 = FieldKey.parse("A01/0")
 B03 = FieldKey.parse("B03/1")
@@ -190,24 +192,30 @@ def test_labels_go_into_a_plate_in_a_store(small_plate: object, remote_plate: Ur
 
 def test_ledger_and_table_in_a_store(bucket: Url) -> None:
     columns = {"Metadata_ObjectNumber": np.arange(1, 4), "Nuclei_AreaShape_Area": np.array([3.0, 4.0, 5.0])}
+    written: dict[FieldKey, Written] = {}
     for out in (bucket, location(f"{bucket}-2")):
         for key in (B03, A01):
-            write_part(out, "p 1/2", key, columns)
-    write_entry(bucket, LedgerEntry(field="A01/0", status="ok", nuclei=3))
-    assert part_is_valid(bucket, "p 1/2", A01, 3)
-    assert not part_is_valid(bucket, "p 1/2", A01, 4)
-    assert is_finished(bucket, "p 1/2", A01)
-    assert unfinished_fields(bucket, "p 1/2", [B03, A01]) == (B03,)
-    assert [entry.status for entry in read_ledger(bucket, [A01, B03])] == ["ok", "pending"]
+            written[key] = write_part(out, "p 1/2", key, columns)
+    kept = {"part_bytes": written[A01].nbytes, "part_crc32": written[A01].crc32}
+    write_entry(bucket, LedgerEntry(field="A01/0", status="ok", run="r", nuclei=3, **kept))
+    assert finished_entry(bucket, "p 1/2", A01, "r") is not None
+    assert finished_entry(bucket, "p 1/2", A01, "another") is None
+    assert unfinished_fields(bucket, "p 1/2", [B03, A01], "r") == (B03,)
+    assert [entry.status for entry in read_ledger(bucket, [A01, B03], "r")] == ["ok", "pending"]
     (bucket / "ledger" / "B03_0001.json").write_bytes(b"{")
-    assert "damaged" in read_entry(bucket, B03).reason
-    table = read_parts(bucket / "nuclei")
+    assert "is no JSON" in read_entry(bucket, B03, "r").reason
+    listed = [Part(part_path(bucket, "p 1/2", key), str(key.well), written[key]) for key in (A01, B03)]
+    parts = Parts(bucket / "nuclei", tuple(listed), "make it again")
+    table = parts.read()
     assert list(table["Metadata_Well"]) == ["A01"] * 3 + ["B03"] * 3
-    assert list(read_parts(bucket / "nuclei", wells=["B3"], columns=["Nuclei_AreaShape_Area"]).iloc[:, 0]) == [
-        3.0,
-        4.0,
-        5.0,
-    ]
+    assert list(parts.of(["B03"]).read(["Nuclei_AreaShape_Area"]).iloc[:, 0]) == [3.0, 4.0, 5.0]
+    assert parts.dataset().to_table(filter=ds.field("well") == "B03").num_rows == 3
+    written[A01].glance(listed[0].path)
+    listed[0].path.write_bytes(b"cut")
+    with pytest.raises(Damaged, match="has 3 bytes"):
+        written[A01].glance(listed[0].path)
+    with pytest.raises(ResultsError, match="has 3 bytes"):
+        parts.read()
     write_frame(bucket / "wells.parquet", table)
     pd.testing.assert_frame_equal(read_frame(bucket / "wells.parquet"), table)
 

@@ -1,0 +1,29 @@
+"""`hcs certificates`: the key of a standing cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hcs.cli.common import FOLDER
+
+
+@click.command(short_help="Make the key with which scheduler, workers and runs of a standing cluster talk.")
+@click.argument("folder", type=FOLDER)
+def certificates(folder: Path) -> int:
+    """Make FOLDER with cert.pem and key.pem, which only you can read.
+
+    Whoever has them can run programs on the cluster. A scheduler and workers that are started with them, and `hcs run
+    --scheduler tls://… --certificates FOLDER`, talk to nobody else.
+    """
+    from hcs.run.certificates import CERTIFICATE, KEY, YEARS, write_certificates
+
+    write_certificates(folder)
+    cert, key = folder / CERTIFICATE, folder / KEY
+    with_them = f"--tls-ca-file {cert} --tls-cert {cert} --tls-key {key}"
+    click.echo(f"{cert} and {key} are good for {YEARS} years.\n")
+    click.echo(f"  dask scheduler --protocol tls {with_them}")
+    click.echo(f"  dask worker tls://HOST:8786 --nworkers 16 --nthreads 1 --memory-limit 0 {with_them}")
+    click.echo(f"  hcs run PLATE --out RESULTS --scheduler tls://HOST:8786 --certificates {folder}")
+    return 0
