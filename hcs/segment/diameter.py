@@ -20,7 +20,7 @@ _SEEN_PX = 320
 _ENOUGH = 5
 """Nuclei in one field that make its median worth following to another scale."""
 _LOOKS = 3
-_FRAGMENTED = 0.2
+_FRAGMENTED = 0.35
 """Share of all outlines along which nuclei touch, from which they may be fragments; of labelled images 0.17 at most."""
 _GROWN = 1.4
 """Nuclei that are so many times as large, seen at half the scale, were fragments."""

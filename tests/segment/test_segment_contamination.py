@@ -94,23 +94,26 @@ def share_that_stays(found: Labels, image: NDArray[Any], over: Image, segmenter:
     """Share of the nuclei ``found``, of those not covered, that are found under ``over`` with IoU > 0.7; and of how
     many."""
     lit = np.clip(image + over, 0.0, np.iinfo(np.uint16).max).astype(np.uint16)
-    covered = np.unique(found[over > 0.3 * over.max()])
-    known = np.where(np.isin(found, covered), 0, found).astype(np.int32)
+    areas = np.bincount(found.ravel())
+    under = np.bincount(found[over > 0.3 * over.max()], minlength=areas.size)
+    known = np.where((under >= 0.05 * areas)[found], 0, found).astype(np.int32)
     matching = match(known, segment_image(lit, segmenter, Config()).astype(np.int32))
-    return float((matching.iou > 0.7).sum()) / matching.n_true, matching.n_true
+    return float((matching.iou > 0.7).sum()) / max(matching.n_true, 1), matching.n_true
 
 
 @pytest.mark.parametrize("kind", CONTAMINATION)
-@pytest.mark.parametrize("size", SIZES_PX)
 def test_98_percent_of_the_living_nuclei_stay(
-    segmenter: Segmenter, fields: dict[float, tuple[Image, Labels]], kind: str, size: float
+    segmenter: Segmenter, fields: dict[float, tuple[Image, Labels]], kind: str
 ) -> None:
-    image, found = fields[size]
-    light = float(np.median(image[found > 0]) - np.median(image[found == 0]))
-    over = np.float32(light) * CONTAMINATION[kind](image.shape, size)
-    stays, of = share_that_stays(found, image, over, segmenter)
-    assert of > 20
-    assert stays >= 0.98
+    stay = could = 0.0
+    for size, (image, found) in fields.items():
+        light = float(np.median(image[found > 0]) - np.median(image[found == 0]))
+        over = np.float32(light) * CONTAMINATION[kind](image.shape, size)
+        share, of = share_that_stays(found, image, over, segmenter)
+        assert share >= 0.9, size
+        stay, could = stay + share * of, could + of
+    assert could > 150
+    assert stay / could >= 0.98
 
 
 @pytest.mark.parametrize("kind", CONTAMINATION)
