@@ -39,8 +39,7 @@ def contaminated(crop: Sample, rng: np.random.Generator) -> Sample:
     diameter = float(np.clip(np.median(sizes), 8.0, 64.0)) if sizes.size else _USUAL_PX
     fold = float(np.exp(rng.uniform(np.log(3.0), np.log(60.0))))
     bodies, dead = _dead_cells(light.shape, rng, diameter)
-    added = bodies + _debris(light.shape, rng, diameter)
-    added = cv2.GaussianBlur(added, (0, 0), float(rng.uniform(0.5, 2.0)))
+    added = _blurred(bodies + _debris(light.shape, rng, diameter), float(rng.uniform(0.5, 2.0)))
     added = np.asarray(added + _halo(added, rng, diameter), np.float32) * np.float32(fold * level)
     full = level * max(fold * float(rng.uniform(0.3, 1.2)), 2.5)
     light = np.minimum(light + added, np.float32(full))
@@ -60,10 +59,10 @@ def textured(crop: Sample, rng: np.random.Generator) -> Sample:
     sizes = diameters_px(crop.labels)
     diameter = float(np.median(sizes)) if sizes.size else _USUAL_PX
     spots = rng.standard_normal(light.shape, dtype=np.float32)
-    spots = cv2.GaussianBlur(spots, (0, 0), diameter * float(rng.uniform(0.04, 0.15)))
+    spots = _blurred(spots, diameter * float(rng.uniform(0.04, 0.15)))
     spots *= np.float32(rng.uniform(0.15, 0.5)) / max(float(spots.std()), 1e-6)
     factor = np.where(crop.labels > 0, np.clip(np.exp(spots), 0.25, 4.0), np.float32(1.0))
-    return replace(crop, image=compressed(light * cv2.GaussianBlur(factor, (0, 0), 0.7)))
+    return replace(crop, image=compressed(light * _blurred(factor.astype(np.float32), 0.7)))
 
 
 def linear(image: Image) -> Image:
@@ -74,6 +73,10 @@ def linear(image: Image) -> Image:
 def compressed(light: Image) -> Image:
     """The inverse of `linear`."""
     return np.asarray(np.arcsinh(light * np.float32(COMPRESSION)) / np.arcsinh(COMPRESSION), np.float32)
+
+
+def _blurred(image: Image, sd_px: float) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sd_px), np.float32)
 
 
 def _dead_cells(shape: tuple[int, ...], rng: np.random.Generator, diameter: float) -> tuple[Image, NDArray[np.int32]]:
@@ -110,7 +113,7 @@ def _debris(shape: tuple[int, ...], rng: np.random.Generator, diameter: float) -
         corners = rng.uniform(0.0, shape[0], 2) + rng.normal(0.0, 0.8 * diameter, (12, 2))
         smear = np.zeros(shape, np.float32)
         cv2.fillConvexPoly(smear, cv2.convexHull(corners.astype(np.int32)), float(rng.uniform(0.05, 0.5)))
-        debris = np.maximum(debris, cv2.GaussianBlur(smear, (0, 0), float(rng.uniform(0.5, 6.0))))
+        debris = np.maximum(debris, _blurred(smear, float(rng.uniform(0.5, 6.0))))
     return debris
 
 
@@ -126,12 +129,12 @@ def _disc(shape: tuple[int, ...], rng: np.random.Generator, y: float, x: float, 
 def _halo(bodies: Image, rng: np.random.Generator, diameter: float) -> Image:
     """Light around bright bodies (Y, X), from half a nucleus' width to several."""
     coarse = cv2.resize(bodies, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA)
-    halo = np.zeros_like(coarse)
+    halo = np.zeros(coarse.shape, np.float32)
     for width in (0.4, 1.2, 3.0):
         if rng.random() < 0.6:
             share = np.float32(np.exp(rng.uniform(np.log(0.01), np.log(0.2))))
             spread = diameter * width * float(rng.uniform(0.7, 1.4)) / _COARSE
-            halo += share * cv2.GaussianBlur(coarse, (0, 0), spread)
+            halo += share * _blurred(coarse, spread)
     size = (bodies.shape[1], bodies.shape[0])
     return np.asarray(cv2.resize(halo, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
