@@ -37,7 +37,6 @@ from hcs.run.diameter import load_segmenter
 from hcs.run.fields import process_fields_here
 from hcs.run.prepare import prepare
 from hcs.segment.predict import tune_cpu
-from hcs.store.labels import prepare_label_plate
 from hcs.store.ledger import LedgerEntry
 from hcs.store.models import find_model
 from hcs.store.plate import open_field, open_plate
@@ -127,7 +126,8 @@ def processor_run(plate: Path, out: Path) -> Run:
     shutil.rmtree(out, ignore_errors=True)
     config = Config(labels="out")
     prepared = prepare(plate, out, config, plate_map_path=None, wells=None, device="cpu")
-    prepare_label_plate(str(out / "labels.zarr"), prepared.job.plate)
+    if prepared.job.labels is not None:
+        prepared.job.labels.prepare(prepared.job.plate)
     began, entries = time.process_time(), []
     patches = (mock.patch(f"hcs.{module}.perf_counter", time.process_time) for module in ("clock", "store.meter"))
     with next(patches), next(patches):

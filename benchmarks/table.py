@@ -97,10 +97,11 @@ def make_results(out: Path, *, nuclei: int, wells: int, fields: int) -> None:
 def _record(keys: list[FieldKey], plate_map_sha256: str) -> RunRecord:
     """The record of a run without labels, on a plate that is not there."""
     config = Config(labels="none").model_dump(mode="json")
-    identity = {"plate": {"name": "large"}, "config": config, "labels": "none", "model_sha256": ""}
+    identity = {"plate": {"name": "large"}, "config": config, "model_sha256": ""}
     return RunRecord(
         run_id=RUN,
-        identity=identity | {"plate_map_sha256": plate_map_sha256},
+        identity=identity,
+        plate_map={"source": "platemap.csv", "sha256": plate_map_sha256},
         plate_path="large.zarr",
         channels=RecordedChannels(names=CHANNELS, dna=DNA, sensor=SENSOR, nuclei=DNA),
         model={"name": "none", "path": "", "sha256": ""},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,8 +46,17 @@ class Config(BaseModel):
     every field magnified to that size; labels and measurements are at full resolution all the same."""
     labels: LabelsTarget = "plate"
     """Where nucleus labels go: into the plate, into the output folder (plate read-only), or nowhere."""
+    labels_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "nuclei"
+    """Name of the labels in each field's list; of letters, digits, ``_``, ``.`` and ``-``."""
     z: Literal["refuse", "max"] = "refuse"
     """What to do with more than one z plane: refuse the field, or take the maximum projection."""
+    acquisition: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
+    """Take the images of this acquisition alone (the number that wells' metadata give, 0 without one); ``all`` takes
+    every image as a field of its own. Without it, a plate whose wells have several acquisitions is refused."""
+    images: str | None = None
+    """Take the images of these names in their wells alone: names and wildcards with commas between, such as ``*_mip``;
+    ``*`` takes every image as a field of its own. Without it, a plate whose wells list several versions of one field,
+    as their names tell, is refused."""
     illumination: str = "none"
     """Uneven light of each channel: ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
     every field before anything is found or measured; or the path of an .npz with flat_<channel> and
@@ -83,10 +93,25 @@ def parse_config(data: object, *, source: str) -> Config:
         data = {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source} holds a {type(data).__name__}, not settings; write `key: value` lines")
+    for key, text in _texts(data):
+        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ConfigError(f"{source}: {key} = {ascii(text)[:80]} holds a character that no name has; correct it")
     try:
         return Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{source}: " + "; ".join(explain(e) for e in error.errors())) from error
+
+
+def _texts(data: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """All texts of plain data, with their dotted keys."""
+    if isinstance(data, str):
+        yield key, data
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            yield from _texts(value, f"{key}.{name}".strip("."))
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _texts(value, key)
 
 
 def explain(error: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import sys
 
 import click
@@ -21,6 +22,8 @@ def main() -> None:
     """Entry point of ``hcs``: exit 0 when all is fine, 1 when wells failed, 2 on bad input or usage."""
     # A process that ends would look for cycles in all that it ever imported, half a second after a run.
     atexit.register(gc.freeze)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text at all
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(commands.main(standalone_mode=False))
     except click.exceptions.Abort:
@@ -31,6 +34,10 @@ def main() -> None:
         sys.exit(EXIT_BAD_INPUT)
     except HcsError as error:
         click.echo(f"hcs: {error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:  # a name of 300 characters, a folder without permission, an input that went away
+        what = f" {str(error.filename)[:200]}" if error.filename else ""
+        click.echo(f"hcs:{what} cannot be used ({error.strerror or error}); check the path and your access", err=True)
         sys.exit(EXIT_BAD_INPUT)
 
 

@@ -31,6 +31,20 @@ def PLACE(value: str) -> Location:
     return place
 
 
+class Acquisition(click.ParamType[int | str]):
+    """The number of an acquisition, or ``all``."""
+
+    name = "NUMBER|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or ``all``."""
+        if value == "all" or isinstance(value, int):
+            return str(value) if value == "all" else int(value)
+        if str(value).isdecimal():
+            return int(value)
+        return self.fail(f"{value!r} is no number of an acquisition; give a number, or all", param, ctx)
+
+
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
@@ -69,17 +83,22 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--plate-map",
-            help="CSV or Parquet: well, role, compound, dose, unit. For many plates also a folder, or a name with "
-            "{plate}.",
+            help="CSV, Excel (FILE.xlsx#SHEET) or Parquet: well, role, compound, dose, unit. For many plates also a "
+            "folder, or a name with {plate}.",
         ),
         click.option("--dna", help="DNA channel, name or 0-based index."),
         click.option("--sensor", help="Sensor channel, name or 0-based index."),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
+        click.option("--acquisition", type=Acquisition(), help="Images of this acquisition alone, or all."),
+        click.option(
+            "--images", help="Images of these names in their wells alone: names and wildcards, such as *_mip."
+        ),
         click.option(
             "--labels",
             type=click.Choice(["plate", "out", "none"]),
             help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
         ),
+        click.option("--labels-name", help="Name of the labels in each field.  [default: nuclei]"),
     ]
     return _with(options, command)
 
@@ -117,7 +136,7 @@ def exit_code(unfinished: tuple[LedgerEntry, ...]) -> int:
         return 0
     click.echo(f"\n{len(unfinished)} field(s) without a result:", err=True)
     for entry in unfinished[:20]:
-        click.echo(f"  {entry.field}  {entry.status}: {entry.reason}", err=True)
+        click.echo(f"  {entry.field}  {entry.status}{': ' if entry.reason else ''}{entry.reason}", err=True)
     if len(unfinished) > 20:
         click.echo(f"  … and {len(unfinished) - 20} more; `hcs status` lists all", err=True)
     return EXIT_FAILED_WELLS

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--table",
-    help="nuclei, phases, wells, compounds, doses, hits, scores, assay, attribution, discriminant, cycles, sensor, "
-    "plate, fields or quality.",
+    help="nuclei, phases, wells, compounds, doses, hits, toxicity, scores, assay, attribution, discriminant, cycles, "
+    "sensor, dead, plate, fields or quality.",
 )
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
 @click.option("--columns", help="Only these columns, with commas between them, such as Metadata_Well,Count_Nuclei.")
 def export(
     results: Location,
@@ -39,6 +40,7 @@ def export(
     table: str | None,
     wells: str | None,
     columns: str | None,
+    overwrite: bool,
 ) -> int:
     """Write a table of RESULTS, a results folder of `hcs run`, as one file.
 
@@ -49,6 +51,7 @@ def export(
     """
     from hcs.errors import ConfigError
     from hcs.store.anndata import export_anndata
+    from hcs.store.atomic import check_free
     from hcs.store.export import SHEET_ROWS, Selection, export_csv, export_parquet
     from hcs.store.results import open_results
 
@@ -62,6 +65,9 @@ def export(
     )
     if not any(path for path, _, _ in ways):
         raise ConfigError("nothing to export; say --csv FILE, --parquet FILE or --anndata FILE")
+    for path, option in ((csv_path, "--csv"), (parquet_path, "--parquet"), (anndata_path, "--anndata")):
+        if path is not None:
+            check_free(path, option=option, overwrite=overwrite and not path.is_dir())
     for path, write, usual in ways:
         if path is not None:
             selection = Selection(table=table or usual, wells=chosen_wells, columns=chosen_columns)

@@ -15,6 +15,7 @@ from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, config_options, conf
 @click.argument("labels", type=FOLDER)
 @config_options
 @click.option("--method", type=click.Choice(["otsu", "advanced"]), help="A classical method instead of a model.")
+@click.option("--overwrite-labels", is_flag=True, help="Replace label images that hcs did not write.")
 def segment(
     images: Path,
     labels: Path,
@@ -23,6 +24,7 @@ def segment(
     diameter_px: float | None,
     device: str,
     method: str | None,
+    overwrite_labels: bool,
 ) -> int:
     """Find nuclei in every 2-D .png/.tif of IMAGES; write label images of the same names to LABELS.
 
@@ -32,7 +34,9 @@ def segment(
     from hcs.run.folder import segment_folder
 
     config = configuration(config_path, model=model, diameter_px=diameter_px)
-    summary = segment_folder(images, labels, config, device=device, method=method, say=click.echo)
+    summary = segment_folder(
+        images, labels, config, device=device, method=method, overwrite=overwrite_labels, say=click.echo
+    )
     total = sum(summary.nuclei.values())
     click.echo(f"{total:,} nuclei in {len(summary.nuclei)} images; {len(summary.failed)} failed")
     return EXIT_FAILED_WELLS if summary.failed else 0
@@ -64,7 +68,7 @@ def evaluate(
     """Score label images of one or more PREDICTIONS folders against those of TRUTH.
 
     Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
-    bootstrap intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
+    Student's intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
     """
     from hcs.evaluate.settings import EvaluateSettings
     from hcs.report.evaluation_text import console_scores

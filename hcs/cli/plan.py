@@ -24,8 +24,11 @@ def plan(
     dna: str | None,
     sensor: str | None,
     wells: str | None,
+    acquisition: int | str | None,
+    images: str | None,
     workers: int | None,
     labels: str | None,
+    labels_name: str | None,
 ) -> int:
     """Say what `hcs run PLATE…` will take: time, memory, bytes and files; and what is odd about the plates.
 
@@ -42,7 +45,17 @@ def plan(
     from hcs.run.probe import plan_plate, process_age_s
 
     launch_s = process_age_s()
-    config = configuration(config_path, model=model, diameter_px=diameter_px, dna=dna, sensor=sensor, labels=labels)
+    config = configuration(
+        config_path,
+        model=model,
+        diameter_px=diameter_px,
+        dna=dna,
+        sensor=sensor,
+        labels=labels,
+        acquisition=acquisition,
+        images=images,
+        labels_name=labels_name,
+    )
     seconds = 0.0
     runs = find_plates(plates, Path())
     for run in runs:

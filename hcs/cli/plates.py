@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from hcs.cli.common import FILE, FOLDER, exit_code, where
+from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, exit_code, where
 
 if TYPE_CHECKING:
     from hcs.store.nodes import Ngff
@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 @click.option("--size", default=512, show_default=True, help="Side of a field, px.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same plate.")
 @click.option("--nucleus-diameter", default=24.0, show_default=True, help="Diameter of a G1 nucleus, px.")
+@click.option(
+    "--dead-brightness",
+    nargs=2,
+    type=float,
+    metavar="LOW HIGH",
+    help="Make the cells that a compound killed this many times as bright as living ones, with halo and fragments.",
+)
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
-def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus_diameter: float, ngff: Ngff) -> int:
+def simulate(
+    plate: Path,
+    wells: int,
+    fields: int,
+    size: int,
+    seed: int,
+    nucleus_diameter: float,
+    dead_brightness: tuple[float, float] | None,
+    ngff: Ngff,
+) -> int:
     """Write a synthetic two-channel plate with known truth to PLATE.
 
     Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
@@ -31,7 +47,12 @@ def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus
     from hcs.simulate.settings import SimulationSettings
 
     settings = SimulationSettings(
-        wells=wells, fields=fields, size_px=size, seed=seed, nucleus_diameter_px=nucleus_diameter
+        wells=wells,
+        fields=fields,
+        size_px=size,
+        seed=seed,
+        nucleus_diameter_px=nucleus_diameter,
+        dead_brightness=dead_brightness,
     )
     written = write_simulation(plate, settings, ngff=ngff)
     click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
@@ -42,8 +63,13 @@ def simulate(plate: Path, wells: int, fields: int, size: int, seed: int, nucleus
 @click.argument("source", type=FOLDER)
 @click.argument("plate", type=click.Path(path_type=Path))
 @click.option("--layout", type=click.Choice(["bbbc013"]), help="A known layout of folder and file names.")
-@click.option("--pattern", help="Regular expression with groups well (or row, column), optionally field, channel.")
-@click.option("--channels", help="Channel names, in the sorted order of the channel group.")
+@click.option("--pattern", help="Regular expression with groups well (or row, column), optionally field, channel, z.")
+@click.option(
+    "--channels", help="Channel names: FILE=NAME for each, or NAMEs in the sorted order of the channel group."
+)
+@click.option("--z", help="Several z planes: max (maximum projection), keep, or the one plane to take, such as 03.")
+@click.option("--skip-incomplete", is_flag=True, help="Leave out fields that lack a file or have a damaged one.")
+@click.option("--plate-format", type=int, help="Wells of the plate, where the group well is a running number.")
 @click.option("--pixel-size-um", type=float, help="Pixel size, µm.")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
@@ -53,6 +79,9 @@ def convert(
     layout: Literal["bbbc013"] | None,
     pattern: str | None,
     channels: str | None,
+    z: str | None,
+    skip_incomplete: bool,
+    plate_format: int | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
     ngff: Ngff,
@@ -60,23 +89,30 @@ def convert(
     """Turn SOURCE, a folder of TIFF or PNG files, into the OME-Zarr plate PLATE.
 
     For instance: --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)_w(?P<channel>\\d)\\.tif$'
+
+    What was understood is shown first: which files are which channel, field and plane. Exit code 1 where fields were
+    left out.
     """
     from hcs.run.conversion import convert_and_check
 
     names = tuple(name.strip() for name in channels.split(",")) if channels else None
-    lines = convert_and_check(
+    done = convert_and_check(
         source,
         plate,
         layout=layout,
         pattern=pattern,
         channels=names,
+        z=z,
+        skip_incomplete=skip_incomplete,
+        plate_format=plate_format,
         pixel_size_um=pixel_size_um,
         ngff=ngff,
         plate_map_path=plate_map,
+        say=click.echo,
     )
-    for line in lines:
+    for line in done.lines:
         click.echo(line)
-    return 0
+    return EXIT_FAILED_WELLS if done.left_out else 0
 
 
 @click.command(short_help="Simulate a small plate, process it, compare with the truth.")

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 @click.command(short_help="Write the report page of one or more results folders.")
 @click.argument("results", type=PLACE, nargs=-1, required=True)
 @click.option("--out", type=FILE, help="Page of the overview over several RESULTS.  [default: overview.html]")
+@click.option("--overwrite", is_flag=True, help="Replace the overview's page if it exists already.")
 @click.option("--no-pictures", is_flag=True, help="Leave out the pictures of wells and nuclei, and read no image.")
-def report(results: tuple[Location, ...], out: Path | None, no_pictures: bool) -> int:
+def report(results: tuple[Location, ...], out: Path | None, overwrite: bool, no_pictures: bool) -> int:
     """Write RESULTS/report.html, one page that needs nothing else, and its charts to RESULTS/figures/.
 
     With several RESULTS, each gets its page, and an overview shows trends over all of them. For instance: hcs report
     plate1 plate2 plate3 --out overview.html
     """
     from hcs.run.overview import report_results
+    from hcs.store.atomic import check_free
 
     if out is not None and len(results) == 1:
         raise click.BadParameter("the overview needs two or more RESULTS; leave --out away", param_hint="--out")
+    if len(results) > 1:
+        check_free(out or Path("overview.html"), option="--out", overwrite=overwrite)
     report_results(results, out or Path("overview.html"), pictures=not no_pictures, say=click.echo)
     return 0

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+@click.option("--overwrite-labels", is_flag=True, help="Replace labels that another run, or anybody else, has written.")
 def run(
     plates: tuple[str, ...],
     out: Location,
@@ -47,14 +48,18 @@ def run(
     dna: str | None,
     sensor: str | None,
     wells: str | None,
+    acquisition: int | str | None,
+    images: str | None,
     workers: int | None,
     scheduler: str | None,
     certificates: Path | None,
     unencrypted: bool,
     cluster: str | None,
     labels: str | None,
+    labels_name: str | None,
     illumination: str | None,
     exclude_flagged: bool,
+    overwrite_labels: bool,
 ) -> int:
     """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
 
@@ -78,6 +83,9 @@ def run(
         dna=dna,
         sensor=sensor,
         labels=labels,
+        acquisition=acquisition,
+        images=images,
+        labels_name=labels_name,
         illumination=illumination,
         exclude_flagged=exclude_flagged or None,
     )
@@ -91,7 +99,15 @@ def run(
         jobs=config.cluster,
     )
     if is_many(plates):
-        return _run_many(find_plates(plates, out), out, config, plate_map=plate_map, wells=wells, workers=who)
+        return _run_many(
+            find_plates(plates, out),
+            out,
+            config,
+            plate_map=plate_map,
+            wells=wells,
+            workers=who,
+            overwrite_labels=overwrite_labels,
+        )
     summary = run_plate(
         plates[0],
         out,
@@ -99,6 +115,8 @@ def run(
         plate_map_path=location(plate_map) if plate_map else None,
         wells=wells,
         workers=who,
+        say=click.echo,
+        overwrite_labels=overwrite_labels,
     )
     from hcs.report.text import console_summary
 
@@ -117,11 +135,21 @@ def _run_many(
     plate_map: str | None,
     wells: str | None,
     workers: Workers,
+    overwrite_labels: bool,
 ) -> int:
     """Run the plates and count how they ended; 1 where any failed or has failed fields."""
     from hcs.run.many import run_many
 
-    run_many(runs, out, config, plate_map=plate_map, wells=wells, workers=workers, say=click.echo)
+    run_many(
+        runs,
+        out,
+        config,
+        plate_map=plate_map,
+        wells=wells,
+        workers=workers,
+        overwrite_labels=overwrite_labels,
+        say=click.echo,
+    )
     bad = [run for run in runs if run.status != "ok"]
     click.echo(f"\n{len(runs)} plates, {len(runs) - len(bad)} ok; {out}/plates.csv lists them")
     for run in bad:
@@ -132,15 +160,22 @@ def _run_many(
 @click.command(short_help="Make the readouts again, without touching images.")
 @click.argument("results", type=PLACE)
 @click.option("--config", "config_path", type=FILE, help="Settings whose `readout` section replaces the run's own.")
+@click.option("--plate-map", help="A plate map in place of the run's own, such as a corrected one.")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
-def readout(results: Location, config_path: Path | None, exclude_flagged: bool) -> int:
+def readout(results: Location, config_path: Path | None, plate_map: str | None, exclude_flagged: bool) -> int:
     """Make the readouts of RESULTS again from its nucleus table, without touching images."""
     from hcs.report.text import console_summary
     from hcs.run.finish import finish
+    from hcs.run.new_map import read_new_map
     from hcs.store.config import read_config
+    from hcs.store.location import location
 
     settings = read_config(config_path).readout if config_path is not None else None
-    click.echo(console_summary(finish(results, settings, exclude_flagged=exclude_flagged)))
+    new = read_new_map(results, location(plate_map)) if plate_map else None
+    for line in new.lines if new else ():
+        click.echo(line)
+    readouts = finish(results, settings, exclude_flagged=exclude_flagged, new_map=new)
+    click.echo(console_summary(readouts))
     click.echo(f"\n{where(results)}")
     return 0
 

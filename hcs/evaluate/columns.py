@@ -122,7 +122,7 @@ def table_columns(evaluation: Evaluation) -> dict[str, tuple[Column, ...]]:
 
 
 def _interval(confidence: float) -> dict[str, Column]:
-    text = f"percentile bootstrap over images, {confidence:.0%}; NaN for a single image"
+    text = f"Student's t over images by the jackknife, {confidence:.0%}; NaN for a single image"
     return {name: _number(name, f"{name.lower()} end of the interval: {text}") for name in ("Low", "High")}
 
 

@@ -1,4 +1,4 @@
-"""Every score as a ratio of sums over images, so that one bootstrap serves all."""
+"""Every score as a ratio of sums over images, so that one jackknife serves all."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Score:
     denominator: Floats
 
     def value(self, weights: Floats | None = None) -> Floats:
-        """The score with ``weights`` (resamples, images), by default once each image: (resamples,); NaN for 0/0."""
+        """The score with ``weights`` (sets, images), by default once each image: (sets,); NaN for 0/0."""
         chosen = np.ones((1, len(self.numerator))) if weights is None else weights
         above, below = chosen @ self.numerator, chosen @ self.denominator
         ratio = np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)

@@ -10,7 +10,7 @@ from hcs.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSettings:
-    """Thresholds of the named errors, classes of size and value, bootstrap; impossible values raise ConfigError."""
+    """Thresholds of the named errors, classes of size and value, intervals; impossible values raise ConfigError."""
 
     error_iou: float = 0.7
     """A nucleus without a partner above this IoU is an error (Caicedo et al. 2019 count missed nuclei at 0.7)."""
@@ -23,12 +23,8 @@ class EvaluateSettings:
     """Quantiles of the true areas that part the size classes where no bounds are given."""
     value_bounds: tuple[float, float] | None = None
     """Values that part low | medium | high nuclei. Default: terciles of the true nuclei's values."""
-    bootstrap: int = 2000
-    """Resamples of the images for an interval."""
     confidence: float = 0.95
     """Coverage aimed at by the intervals, between 0 and 1."""
-    seed: int = 0
-    """Seed of the bootstrap; the same labels and seed give the same intervals."""
 
     def __post_init__(self) -> None:
         for name, good, rule in self._rules():
@@ -42,9 +38,7 @@ class EvaluateSettings:
             ("size_bounds", _ascending(self.size_bounds, 3), "be three areas in ascending order"),
             ("size_quantiles", _ascending((0.0, *self.size_quantiles, 1.0), 5), "be three that ascend between 0 and 1"),
             ("value_bounds", _ascending(self.value_bounds, 2), "be two values in ascending order"),
-            ("bootstrap", self.bootstrap >= 100, "be at least 100"),
             ("confidence", 0 < self.confidence < 1, "lie between 0 and 1"),
-            ("seed", self.seed >= 0, "be 0 or more"),
         )
 
 

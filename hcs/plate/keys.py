@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from hcs.errors import ConfigError, PlateError
 
 _WELL = re.compile(r"^\s*([A-Za-z]{1,2})\s*0*([1-9][0-9]?)\s*$")
+_OF_FOUR_ROWS = re.compile(r"^\s*([A-H])([a-d])\s*0*([1-9][0-9]?)\s*$")
+"""1536 wells as four rows for each of a 96-well plate's: Aa … Hd, columns 1 … 48."""
+_OF_SIXTEEN = re.compile(r"^\s*([A-Ha-h])0*([1-9]|1[0-2])[._]?([a-d])([1-4])\s*$")
+"""1536 wells as sixteen for each of a 96-well plate's: A01.a1 … H12.d4 (CellVoyager; fractal-tasks-core #715)."""
+_NUMBER = re.compile(r"^\s*\d{1,2}\s*$")
 _FORMATS = ((8, 12), (16, 24), (32, 48))
+PLATE_FORMATS = {6: (2, 3), 12: (3, 4), 24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24), 1536: (32, 48)}
+"""Rows and columns of a plate by its number of wells."""
+_MOST_ROWS, _MOST_COLUMNS = 52, 99
 
 
 def row_index(letters: str) -> int:
@@ -36,11 +45,45 @@ class WellId:
 
     @classmethod
     def parse(cls, text: str) -> WellId:
-        """Read ``B3``, ``B03``, ``b03``, ``AF48``; anything else is a PlateError naming it."""
-        match = _WELL.match(str(text))
+        """Read ``B3``, ``B03``, ``b03``, ``AF48``, and the other names of 1536 wells: ``Hd48``, ``H12.d4``.
+
+        Anything else is a PlateError naming it.
+        """
+        name = str(text)
+        if match := _OF_FOUR_ROWS.match(name):
+            return cls(row=4 * row_index(match[1]) + ord(match[2]) - ord("a"), column=int(match[3]) - 1)
+        if match := _OF_SIXTEEN.match(name):
+            row = 4 * row_index(match[1]) + ord(match[3]) - ord("a")
+            return cls(row=row, column=4 * (int(match[2]) - 1) + int(match[4]) - 1)
+        match = _WELL.match(name)
         if match is None:
             raise PlateError(f"{text!r} is not a well name; write row letters and a column number, such as B03")
         return cls(row=row_index(match[1]), column=int(match[2]) - 1)
+
+    @classmethod
+    def of(cls, row: str, column: str) -> WellId:
+        """The well of a row and a column as files name them: ``B`` and ``03``, or numbers from 1, ``02`` and ``03``.
+
+        PlateError for anything else.
+        """
+        if not _NUMBER.match(row):
+            return cls.parse(f"{row.strip()}{column.strip()}")
+        if not _NUMBER.match(column) or not 1 <= int(row) <= _MOST_ROWS or not 1 <= int(column) <= _MOST_COLUMNS:
+            raise PlateError(f"row {row!r} and column {column!r} are no well; rows and columns count from 1")
+        return cls(row=int(row) - 1, column=int(column) - 1)
+
+    @classmethod
+    def numbered(cls, text: str, wells: int) -> WellId:
+        """The well of a running number, counted from 1 along row A, then B, on a plate of so many ``wells``.
+
+        PlateError for a number that the plate does not have, ConfigError for a plate that there is not.
+        """
+        if wells not in PLATE_FORMATS:
+            raise ConfigError(f"there is no plate of {wells} wells; there are {', '.join(map(str, PLATE_FORMATS))}")
+        if not text.isdecimal() or not 1 <= int(text) <= wells:
+            raise PlateError(f"{text!r} is no well of a plate of {wells}; wells count from 1 to {wells}")
+        row, column = divmod(int(text) - 1, PLATE_FORMATS[wells][1])
+        return cls(row, column)
 
     @property
     def row_name(self) -> str:
@@ -54,6 +97,23 @@ class WellId:
 
     def __str__(self) -> str:
         return self.row_name + self.column_name
+
+
+def parse_wells(names: Sequence[str]) -> tuple[tuple[WellId, ...], str]:
+    """The wells that names of one plate mean, in their order, and a sentence on names of another style than ``B03``.
+
+    ``Aa1`` is the first of row A's four rows of 1536 wells; on a plate that also has rows of one letter, ``Aa`` is AA,
+    the row after Z. PlateError, naming it, where a name is no well's.
+    """
+    doubled = {name for name in names if _OF_FOUR_ROWS.match(name)}
+    single = any(re.match(r"^\s*[A-Za-z]\s*\d+\s*$", name) for name in names)
+    wells = tuple(WellId.parse(name.upper() if single and name in doubled else name) for name in names)
+    styled = [
+        f"{name} is {well}"
+        for name, well in zip(names, wells, strict=True)
+        if (name in doubled and not single) or _OF_SIXTEEN.match(name)
+    ]
+    return wells, f"Wells are called by row and column of the 1536: {styled[0]}, {styled[-1]}." if styled else ""
 
 
 def plate_shape(wells: list[WellId]) -> tuple[int, int]:
@@ -94,12 +154,19 @@ def select_wells(wells: tuple[WellId, ...], patterns: str | None) -> tuple[WellI
         return wells
     chosen: set[WellId] = set()
     for pattern in (part.strip() for part in patterns.split(",")):
-        exact = WellId.parse(pattern) if _WELL.match(pattern) else None
+        exact = _exact(pattern)
         hits = [w for w in wells if (w == exact if exact else fnmatchcase(str(w), pattern.upper()))]
         if not hits:
             raise ConfigError(f"--wells {pattern!r} names no well of this plate; it has {_summary(wells)}")
         chosen.update(hits)
     return tuple(w for w in wells if w in chosen)
+
+
+def _exact(pattern: str) -> WellId | None:
+    try:
+        return WellId.parse(pattern)
+    except PlateError:
+        return None
 
 
 def _summary(wells: tuple[WellId, ...]) -> str:

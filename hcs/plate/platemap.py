@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from hcs.errors import PlateError
-from hcs.plate.keys import WellId
+from hcs.plate.doses import named, one_unit, pooled, read_doses, spellings
+from hcs.plate.headers import NAMES, meaning, places
+from hcs.plate.keys import WellId, row_name
+from hcs.plate.roles import ROLES, role_of
+from hcs.plate.sheet import Table, to_table
 
-ROLES = ("negative", "positive", "sample", "empty")
-"""What a well can be on a plate map."""
-
-_REQUIRED = ("well", "role")
 _COLUMNS = ("well", "role", "compound", "dose", "unit")
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,14})")
+_DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,14})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +30,60 @@ class PlateMap:
     """
 
     frame: pd.DataFrame
+    understood: tuple[str, ...] = ()
+    """What each column was taken for, and how many wells, compounds and doses there are."""
+    notes: tuple[str, ...] = ()
+    """What was not plain: passed over, brought to one unit, taken as one."""
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, source: str) -> PlateMap:
-        """Check and normalise a table with ``well`` and ``role``, and optionally ``compound``, ``dose``, ``unit``.
+        """The plate map in a table with a row a well; see ``from_table``. Values are taken as the texts that they are
+        written as, NaN as empty."""
+        header = tuple(str(name).strip() for name in frame.columns)
+        columns = [
+            [str(value).strip() if pd.notna(value) else "" for value in frame.iloc[:, k]] for k in range(len(header))
+        ]
+        rows = [(i, tuple(column[i - 1] for column in columns)) for i in range(1, len(frame) + 1)]
+        return cls.from_table(Table(header=header, rows=tuple(rows)), source)
 
-        Column names and roles may be in any case, wells written ``B3``, ``B03`` or ``b03``. Raises PlateError, naming
-        ``source``, for missing columns, no rows, a well that is none or given twice, an unknown role, a dose that is
+    @classmethod
+    def from_cells(cls, cells: Sequence[Sequence[str]], source: str, *, semicolons: bool = False) -> PlateMap:
+        """The plate map in a sheet of text cells: a list of wells below a header, or blocks of the plate's shape; see
+        `hcs.plate.sheet.to_table`. ``semicolons`` says that these separate the cells."""
+        return cls.from_table(to_table(cells, source), source, semicolons=semicolons)
+
+    @classmethod
+    def from_table(cls, table: Table, source: str, *, semicolons: bool = False) -> PlateMap:
+        """Check and normalise texts with a well (or row and column), and optionally role, compound, dose and unit.
+
+        Columns may have other usual names (`hcs.plate.headers.NAMES`), roles other words, wells any spelling; units are
+        brought to one spelling, doses of one compound to one unit, and those that differ by less than 1 % to one. Each
+        of that is said in ``understood`` and ``notes``. Without a role column every well is a sample. Raises
+        PlateError, naming ``source``, for no wells, a well that is none or given twice, an unknown role, a dose that is
         no number.
         """
-        table = _with_known_names(frame, source)
-        if table.empty:
+        columns = _columns(table, source)
+        if not table.rows:
             raise PlateError(f"plate map {source} lists no wells; write one row a well, with well and role")
-        wells = _wells(table["well"], source)
-        known = {
-            "well": [str(well) for well in wells],
-            "role": _roles(table["role"], wells, source),
-            "compound": _texts(table, "compound"),
-            "dose": _doses(table, wells, source),
-            "unit": _texts(table, "unit"),
+        wells = _wells(table, columns, source)
+        texts = {what: [row[columns[what][0]] for _, row in table.rows] for what in _COLUMNS if what in columns}
+        roles, role_notes = _roles(texts.get("role"), table, wells, columns, source)
+        compounds, compound_notes = spellings(texts.get("compound", [""] * len(wells)))
+        doses = read_doses(
+            texts.get("dose"), texts.get("unit"), columns.get("dose", (0, ""))[1], wells, source, semicolons=semicolons
+        )
+        doses = pooled(one_unit(doses, compounds), compounds)
+        known: dict[str, object] = {"well": [str(well) for well in wells], "role": roles, "compound": compounds}
+        known |= {"dose": np.array(doses.values, dtype=np.float64), "unit": list(doses.units)}
+        used = {columns[what][0] for what in columns}
+        further = {
+            name: _typed([row[k] for _, row in table.rows]) for k, name in enumerate(table.header) if k not in used
         }
-        further = table.drop(columns=list(_COLUMNS), errors="ignore").reset_index(drop=True)
+        frame = pd.DataFrame(known | _renamed(further))
         order = sorted(range(len(wells)), key=lambda i: wells[i])
-        result = pd.concat([pd.DataFrame(known), further], axis=1).iloc[order].reset_index(drop=True)
-        return cls(result)
+        frame = frame.iloc[order].reset_index(drop=True)
+        notes = (*table.notes, *_passed_over(table, columns), *role_notes, *compound_notes, *doses.notes)
+        return cls(frame, _understood(frame, table, columns), notes)
 
     @property
     def wells(self) -> tuple[WellId, ...]:
@@ -63,62 +96,159 @@ class PlateMap:
         return tuple(sorted(on_map - on_plate)), tuple(sorted(on_plate - on_map))
 
 
-def _with_known_names(frame: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The table with the known columns in lower case; PlateError where a required one is missing or one is doubled."""
-    names = [str(name).strip() for name in frame.columns]
-    names = [name.lower() if name.lower() in _COLUMNS else name for name in names]
-    missing = [name for name in _REQUIRED if name not in names]
-    if missing:
-        found = ", ".join(names) or "none"
-        raise PlateError(f"plate map {source} has no column {' and no column '.join(missing)}; its columns are {found}")
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise PlateError(f"plate map {source} has column {doubled[0]!r} twice; rename or remove one")
-    return frame.set_axis(names, axis="columns")
+def _columns(table: Table, source: str) -> dict[str, tuple[int, str]]:
+    """Places of the columns by meaning; PlateError where wells have none or a meaning has two columns of one name."""
+    found = places(table.header)
+    if "well" not in found and not {"row", "column"} <= found.keys():
+        listed = ", ".join(filter(None, table.header)) or "none"
+        missing = "no column well" + ("" if "role" in found else " and no column role")
+        raise PlateError(
+            f"plate map {source} has {missing}; its columns are {listed}: rename the one that names wells to well"
+        )
+    if "well" in found:
+        found = {what: place for what, place in found.items() if what not in ("row", "column")}
+    ranks: dict[tuple[str, int], str] = {}
+    for name in table.header:
+        what = meaning(name)
+        if what is None or what.what not in found:
+            continue
+        if (what.what, what.rank) in ranks and what.rank == meaning(table.header[found[what.what][0]]).rank:  # type: ignore[union-attr]
+            raise PlateError(f"plate map {source} has column {what.what!r} twice; rename or remove one")
+        ranks[what.what, what.rank] = name
+    return found
 
 
-def _wells(column: pd.Series, source: str) -> list[WellId]:
+def _wells(table: Table, columns: dict[str, tuple[int, str]], source: str) -> list[WellId]:
     wells: list[WellId] = []
-    for row, name in enumerate(column, start=1):
+    seen: dict[WellId, int] = {}
+    doubled: dict[WellId, list[int]] = {}
+    for row, cells in table.rows:
         try:
-            wells.append(WellId.parse(name))
+            well = WellId.parse(_well_name(cells, columns))
         except PlateError as error:
             raise PlateError(f"plate map {source}, row {row}: {error}") from error
-    doubled = sorted({well for well in wells if wells.count(well) > 1})
+        if well in seen:
+            doubled.setdefault(well, [seen[well]]).append(row)
+        seen[well] = row
+        wells.append(well)
     if doubled:
-        names = ", ".join(map(str, doubled))
-        raise PlateError(f"plate map {source} gives well {names} more than once; keep one row a well")
+        names = ", ".join(f"{well}" for well in sorted(doubled)[:8]) + (" and others" if len(doubled) > 8 else "")
+        first = min(doubled)
+        where = " and ".join(map(str, doubled[first]))
+        raise PlateError(
+            f"plate map {source} gives well {names} more than once ({first} in rows {where}); keep one row a well, and "
+            "one file a plate"
+        )
     return wells
 
 
-def _roles(column: pd.Series, wells: list[WellId], source: str) -> list[str]:
-    roles = [str(role).strip().lower() if pd.notna(role) else "" for role in column]
-    for well, role in zip(wells, roles, strict=True):
-        if role not in ROLES:
-            raise PlateError(f"plate map {source}: well {well} has role {role!r}; a role is one of {', '.join(ROLES)}")
-    return roles
+def _well_name(cells: tuple[str, ...], columns: dict[str, tuple[int, str]]) -> str:
+    """The well of a row; a row given as a number is the row's, from 1."""
+    if "well" in columns:
+        return cells[columns["well"][0]].strip("\"'")
+    row, column = (cells[columns[what][0]].strip("\"' ") for what in ("row", "column"))
+    row, column = (re.sub(r"\.0$", "", text) for text in (row, column))
+    if row.isascii() and row.isdigit():
+        if int(row) == 0:
+            raise PlateError("row 0: rows are counted from 1, or named A, B, C …")
+        row = row_name(int(row) - 1)
+    return row + column
 
 
-def _texts(table: pd.DataFrame, name: str) -> list[str]:
-    """A column as text, empty where a cell or the whole column is missing."""
-    if name not in table:
-        return [""] * len(table)
-    return [str(value).strip() if pd.notna(value) else "" for value in table[name]]
-
-
-def _doses(table: pd.DataFrame, wells: list[WellId], source: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Doses as float64; an empty cell is NaN."""
-    doses = np.full(len(table), np.nan)
-    for i, text in enumerate(_texts(table, "dose")):
-        if not text:
-            continue
-        try:
-            doses[i] = float(text)
-        except ValueError as error:
+def _roles(
+    texts: list[str] | None,
+    table: Table,
+    wells: list[WellId],
+    columns: dict[str, tuple[int, str]],
+    source: str,
+) -> tuple[list[str], list[str]]:
+    """Roles, and what is to be said of them."""
+    if texts is None:
+        _look_for_roles(table, columns, source)
+        return ["sample"] * len(wells), [
+            f"no column role: every well counts as a sample, and nothing can be compared; add a column role "
+            f"({', '.join(ROLES)}), `hcs readout --plate-map` then takes the new map without touching images"
+        ]
+    roles: list[str] = []
+    words: dict[str, str] = {}
+    for text, well in zip(texts, wells, strict=True):
+        role = role_of(text)
+        if role is None:
             raise PlateError(
-                f"plate map {source}: well {wells[i]} has dose {text!r}, which is no number; "
-                "write the number alone and its unit in the column unit"
-            ) from error
-        if not 0 <= doses[i] < np.inf:
-            raise PlateError(f"plate map {source}: well {wells[i]} has dose {text}; a dose is 0 or more")
-    return doses
+                f"plate map {source}: well {well} has role {text!r}; a role is one of {', '.join(ROLES)}: write "
+                "negative for the wells that others are compared with, empty for those that are not used"
+            )
+        if text.casefold() != role:
+            words[text] = role
+        roles.append(role)
+    read = ", ".join(f"{text!r} as {role}" for text, role in words.items())
+    return roles, [f"role {read}"] if words else []
+
+
+def _look_for_roles(table: Table, columns: dict[str, tuple[int, str]], source: str) -> None:
+    """PlateError where a column that is not understood holds nothing but roles."""
+    used = {place for place, _ in columns.values()}
+    for k, name in enumerate(table.header):
+        cells = {row[k] for _, row in table.rows if row[k]}
+        if k not in used and len(cells) > 1 and all(role_of(cell) for cell in cells):
+            raise PlateError(f"plate map {source} has no column role, but {name!r} holds roles; rename it to role")
+
+
+def _typed(texts: list[str]) -> object:
+    """A further column: numbers where every cell is a plain one (``007`` and ``1E2`` are none), else texts."""
+    if texts and all(_INTEGER.fullmatch(text) for text in texts):
+        return np.array([int(text) for text in texts], dtype=np.int64)
+    if any(texts) and all(_DECIMAL.fullmatch(text) for text in texts):
+        return np.array([float(text) for text in texts])
+    return [text or np.nan for text in texts]
+
+
+def _renamed(further: dict[str, object]) -> dict[str, object]:
+    """Further columns whose name is one of the known ones' (a second name of a compound called ``unit``), out of their
+    way."""
+    return {f"{name}_as_given" if name in _COLUMNS else name: values for name, values in further.items()}
+
+
+def _passed_over(table: Table, columns: dict[str, tuple[int, str]]) -> list[str]:
+    """Columns that mean what another, better named one is taken for."""
+    notes = []
+    for k, name in enumerate(table.header):
+        found = meaning(name)
+        if found is None or found.what not in columns or k == columns[found.what][0]:
+            continue
+        if found.what in NAMES:
+            notes.append(f"{name!r} is carried as it is: {found.what} is {table.header[columns[found.what][0]]!r}")
+    return notes
+
+
+def _understood(frame: pd.DataFrame, table: Table, columns: dict[str, tuple[int, str]]) -> tuple[str, ...]:
+    taken = [
+        f"{what} from {table.header[at]!r}{f' in {unit}' if unit else ''}" if table.header[at] != what else what
+        for what, (at, unit) in sorted(columns.items(), key=lambda item: list(NAMES).index(item[0]))
+    ]
+    used = {at for at, _ in columns.values()}
+    carried = [name for k, name in enumerate(table.header) if k not in used]
+    counts = frame["role"].value_counts()
+    wells = ", ".join(f"{counts[role]} {role}" for role in ROLES if role in counts)
+    lines = [
+        f"columns: {', '.join(taken)}{f'; carried as they are: {named(carried)}' if carried else ''}",
+        f"{len(frame)} well{'s' if len(frame) > 1 else ''}: {wells}",
+    ]
+    compounds = [name for name in dict.fromkeys(frame["compound"]) if name]
+    if compounds:
+        lines.append(f"{len(compounds)} compound{'s' if len(compounds) > 1 else ''}: {named(compounds)}")
+    return (*lines, *_doses_line(frame))
+
+
+def _doses_line(frame: pd.DataFrame) -> list[str]:
+    dosed = frame[frame["dose"] > 0]
+    parts = []
+    for unit, rows in dosed.groupby("unit", sort=False):
+        low, high = rows["dose"].min(), rows["dose"].max()
+        span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        parts.append(
+            f"{rows['dose'].nunique()} doses, {span} {unit}".strip()
+            if low != high
+            else f"one dose, {span} {unit}".strip()
+        )
+    return ["; ".join(parts)] if parts else []

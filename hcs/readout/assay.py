@@ -42,7 +42,7 @@ def assay_quality(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFram
 
     The empty group, all controls of the plate, comes last. Fractions have a second row on the logit scale, ratios one
     on the log scale. Ranks count from 1 in each group; rows without Z' have the last ranks. Columns are those of
-    ``ASSAY_COLUMNS``; intervals resample wells (see ``separate``). On a plate without controls all is NaN, with the
+    ``ASSAY_COLUMNS``; for the intervals see ``separate``. On a plate without controls all is NaN, with the
     reason.
     """
     grouped = with_group(wells).reset_index(drop=True)
@@ -103,9 +103,8 @@ def _further(
     """The statistics without interval; NaN wherever Z' is."""
     strength = settings.control_strength
     columns: dict[str, object] = {
-        "SSMD_Class": extra.ssmd_class(separation.ssmd.value, strength),
+        "SSMD_Class": extra.ssmd_class(separation.ssmd.low, separation.ssmd.high, strength),
         "Reason": separation.reason,
-        "Note": separation.note,
     }
     if not np.isfinite(separation.zprime.value):
         return columns

@@ -76,17 +76,18 @@ def variation(values: Floats) -> float:
     return float(values.std(ddof=1)) / mean if mean > 0 else _NAN
 
 
-def ssmd_class(ssmd: float, strength: ControlStrength) -> str:
-    """excellent, good, inferior or poor, by |SSMD|, for a positive control of this strength.
+def ssmd_class(low: float, high: float, strength: ControlStrength) -> str:
+    """excellent, good, inferior or poor, by the interval of SSMD, for a positive control of this strength.
 
-    The limits are those of Zhang et al., J. Biomol. Screen. 13, 363 (2008): 2, 1, 0.5 for a moderate control; 3, 2,
-    1 for a strong, 5, 3, 2 for a very strong, 7, 5, 3 for an extremely strong one. Empty for NaN. The sign is left
-    out: which way a control goes is known from its mean.
+    What counts is the end nearer to 0; an interval that holds 0 is poor. The limits are those of Zhang et al., J.
+    Biomol. Screen. 13, 363 (2008): 2, 1, 0.5 for a moderate control; 3, 2, 1 for a strong, 5, 3, 2 for a very strong,
+    7, 5, 3 for an extremely strong one. Empty for NaN. The sign is left out: which way a control goes is known from
+    its mean.
     """
-    if not np.isfinite(ssmd):
+    if not (np.isfinite(low) and np.isfinite(high)):
         return ""
     excellent, good, inferior = _SSMD_CLASSES[strength]
-    size = abs(ssmd)
+    size = max(low, -high, 0.0)
     if size >= excellent:
         return "excellent"
     return "good" if size >= good else "inferior" if size >= inferior else "poor"

@@ -13,7 +13,12 @@ ZHANG = "Zhang, Chung & Oldenburg, J. Biomol. Screen. 4, 67 (1999)"
 SSMD = "Zhang, Genomics 89, 552 (2007)"
 _DJF = "after Dean & Jett, J. Cell Biol. 60, 523 (1974); Fox, Cytometry 1, 71 (1980)"
 MAP = "plate map"
-_INTERVAL = "percentile bootstrap over wells, each side resampled by itself; approximate below 8 wells a side"
+_INTERVAL = (
+    "generalised confidence interval for Gaussian wells of any two spreads, Weerahandi, J. Am. Stat. Assoc. 88, 899 "
+    "(1993); holds the true value in 93 to 97 % of plates from 3 wells a side on"
+)
+MAD = "with medians and 1.4826 x median absolute deviations x their small-sample factors"
+CROUX = "Zhang 1999; Croux & Rousseeuw, Computational Statistics 1, 411 (1992)"
 
 
 def text_column(name: str, definition: str, source: str = "") -> Column:
@@ -59,10 +64,20 @@ _LOCATION = (
 )
 _STATISTICS = (
     *with_interval("ZPrime", "1 - 3 (SD + SD of negatives) / |mean - mean of negatives|, over wells", ZHANG),
-    *with_interval("RobustZPrime", "Z' with medians and 1.4826 x median absolute deviations", ZHANG),
+    *with_interval("RobustZPrime", f"Z' {MAD}", CROUX),
     *with_interval("SSMD", "(mean - mean of negatives) / sqrt(variance + variance of negatives)", SSMD),
     text_column("Reason", "why statistics are NaN; empty where all are numbers"),
-    text_column("Note", "how many resamples the intervals leave out, as they had no spread"),
+    count_column("Count_Nuclei", "nuclei", "measured nuclei of the condition's wells that have a value"),
+    count_column("Count_NegativeNuclei", "nuclei", "measured nuclei of these negative wells"),
+    number_column("Nuclei_PerWell", "median over the condition's wells of their measured nuclei", unit="nuclei"),
+    number_column("Nuclei_PerNegativeWell", "median over the negative wells of theirs", unit="nuclei"),
+    text_column(
+        "Verdict",
+        "by the lower end of ZPrime: excellent from 0.5, marginal above 0, else uncertain; overlap where ZPrime is not "
+        "above 0; withheld for the Verdict_Reason; empty without a ZPrime",
+        ZHANG,
+    ),
+    text_column("Verdict_Reason", "why the verdict is withheld: fewer than min_nuclei measured nuclei a well"),
 )
 COMPOUND_COLUMNS: tuple[Column, ...] = (
     text_column("Metadata_Plate", "name of the plate"),
@@ -110,6 +125,17 @@ _WELL_COLUMNS: tuple[Column, ...] = (
     count_column("Fields_Expected", "fields", "fields of the well on the plate"),
     count_column("Fields_Ok", "fields", "fields that were processed, with or without nuclei"),
     count_column("Count_Nuclei", "nuclei", "all nuclei of the well"),
+    number_column(
+        "Count_Dead",
+        "nuclei of the well that are dead cells, by the limits in dead; NaN where these are not known",
+        unit="nuclei",
+    ),
+    number_column("Fraction_Dead", "Count_Dead / Count_Nuclei; NaN without nuclei"),
+    number_column(
+        "Count_LivingPerField",
+        "(Count_Nuclei - Count_Dead) / Fields_Ok: what toxicity is told by; all nuclei where dead ones cannot be told",
+        unit="nuclei a field",
+    ),
     count_column("Count_Duplicates", "nuclei", "nuclei left out because another field shows them too; see duplicates"),
     count_column("Count_Nuclei_Measured", "nuclei", "nuclei that means, medians and fractions are made of"),
     number_column("Fraction_SubG1", _FRACTION.format("below G1: fragments, dying cells"), _DJF),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, as_table
 from hcs.readout.dna import DnaPeak
-from hcs.readout.groups import TESTED, absence, conditions, control_groups, of_group, with_group
+from hcs.readout.groups import TESTED, absence, conditions, control_groups, of_group, values_of, with_group
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.verdict import nuclei_behind, too_few_nuclei, word_of
 from hcs.readout.zprime import Separation, WellSample, separate, undefined, well_sample
 
 
 @dataclass(frozen=True, slots=True)
 class _Negatives:
-    """Negative wells of each group, resampled once per readout and group."""
+    """Negative wells of each group, made a sample once per readout and group."""
 
     wells: pd.DataFrame
     settings: ReadoutSettings
@@ -24,9 +27,13 @@ class _Negatives:
     def of(self, readout: str, group: str) -> WellSample:
         """The negatives of ``group``; of the whole plate where ``group`` is empty."""
         if (readout, group) not in self.cache:
-            chosen = of_group(self.wells, group)
-            self.cache[readout, group] = well_sample(chosen[readout], name="negative", settings=self.settings, stream=0)
+            values = self.rows(group)[readout]
+            self.cache[readout, group] = well_sample(values, name="negative", settings=self.settings, stream=0)
         return self.cache[readout, group]
+
+    def rows(self, group: str) -> pd.DataFrame:
+        """The negative wells of ``group``, or all."""
+        return of_group(self.wells, group)
 
 
 def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
@@ -39,7 +46,7 @@ def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.Da
     grouped = with_group(wells)
     negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
     tested = grouped[grouped["Metadata_Role"].isin(TESTED)]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for readout in settings.readouts:
         absent = absence(wells, readout)
         for key, members in conditions(tested):
@@ -57,9 +64,10 @@ def summarise_compounds(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.Da
                     "Group": group,
                     "Reference": _negatives_of(str(group)),
                     **_compared(sample, reference, absent, settings),
+                    **_judged(readout, members, negatives.rows(str(group)), settings),
                 }
             )
-    return as_table(rows, COMPOUND_COLUMNS)
+    return as_table([row | _verdict(row) for row in rows], COMPOUND_COLUMNS)
 
 
 def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSettings) -> pd.DataFrame:
@@ -72,7 +80,7 @@ def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSetting
     positives = grouped[grouped["Metadata_Role"] == "positive"]
     negatives = _Negatives(grouped[grouped["Metadata_Role"] == "negative"], settings)
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for readout in settings.readouts:
         absent = absence(wells, readout)
         for group in control_groups(grouped):
@@ -86,10 +94,11 @@ def summarise_plate(wells: pd.DataFrame, peak: DnaPeak, settings: ReadoutSetting
                     "Group": group,
                     "Reference": f"positives against {_negatives_of(group)}",
                     **_compared(sample, reference, absent, settings),
+                    **_judged(readout, members, negatives.rows(group), settings),
                     **_peak_columns(peak),
                 }
             )
-    return as_table(rows, PLATE_COLUMNS)
+    return as_table([row | _verdict(row) for row in rows], PLATE_COLUMNS)
 
 
 def _negatives_of(group: str) -> str:
@@ -130,7 +139,26 @@ def _statistics(separation: Separation) -> dict[str, float | str]:
         ("SSMD", separation.ssmd),
     ):
         columns |= {name: statistic.value, f"{name}_Low": statistic.low, f"{name}_High": statistic.high}
-    return columns | {"Reason": separation.reason, "Note": separation.note}
+    return columns | {"Reason": separation.reason}
+
+
+def _judged(
+    readout: str, members: pd.DataFrame, negatives: pd.DataFrame, settings: ReadoutSettings
+) -> dict[str, float | int | str]:
+    """How many nuclei stand behind a row, and why they are too few for a verdict."""
+    own = nuclei_behind(members, values_of(members, readout))
+    other = nuclei_behind(negatives, values_of(negatives, readout))
+    return {
+        "Count_Nuclei": own.total,
+        "Count_NegativeNuclei": other.total,
+        "Nuclei_PerWell": own.median,
+        "Nuclei_PerNegativeWell": other.median,
+        "Verdict_Reason": too_few_nuclei(readout, own, other, settings),
+    }
+
+
+def _verdict(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"Verdict": word_of(row["ZPrime"], row["ZPrime_Low"], row["Verdict_Reason"])}
 
 
 def _peak_columns(peak: DnaPeak) -> dict[str, float | int | bool | str]:

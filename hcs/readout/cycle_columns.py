@@ -30,13 +30,25 @@ CYCLE_COLUMNS: tuple[Column, ...] = (
         "Model", "watson: two Gaussian peaks, S as found between them; djf: Dean-Jett-Fox", f"{_WATSON}; {_DJF}"
     ),
     *(number_column(f"Fraction_{name}", f"fraction of the single nuclei {_MEANINGS[name]}") for name in PHASES),
+    *(
+        number_column(
+            f"Margin_{name}",
+            f"half-width of what the fit leaves open about Fraction_{name}: chance and model (95 %), and S cells under "
+            "the peaks, which no histogram shows; NaN for watson",
+        )
+        for name in PHASES
+    ),
+    number_column("Wave", "fraction of the single nuclei that stand together in S, as a block holds or lets go"),
+    number_column("Wave_N", "DNA content at which they stand; NaN without", unit="N"),
     number_column("TwoN", "DNA content of the well's G1 peak; away from 2 where its stain differs", unit="N"),
     number_column(
         "CV_G1", "coefficient of variation of the G1 peak; for the plate with its wells moved onto one another"
     ),
     number_column("Ratio_G2G1", "DNA content of the G2M peak over that of the G1 peak"),
     number_column(
-        "Misfit", "largest distance between the cumulative histograms of nuclei and model (Kolmogorov-Smirnov)"
+        "Misfit",
+        "largest distance between the cumulative histograms of nuclei and model (Kolmogorov-Smirnov), from where G1 "
+        "begins to where G2M ends",
     ),
     count_column("Count_Nuclei", "nuclei", "single nuclei off the border that the fit is made of"),
     count_column("Count_Gated", "nuclei", "doublets and debris left out"),
@@ -53,7 +65,8 @@ PHASE_COLUMNS: tuple[Column, ...] = (
         "",
         f"one of {', '.join(GATES)}. debris: DNA content below cycle.debris_n or area below cycle.debris_area of the "
         "typical 2N nucleus; doublet: content of at least cycle.doublet_n, area of at least cycle.doublet_area typical "
-        "nuclei, and solidity cycle.doublet_spread robust standard deviations below theirs; border: not measured",
+        "nuclei, and solidity cycle.doublet_spread robust standard deviations below theirs; border: not measured; "
+        "dead: a dead cell that is left out, by the limits in dead",
         "hcs",
     ),
     Column(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hcs.readout.cycles import PlateCycle
+from hcs.readout.deanjett import CycleFit
 
 _MOST_NAMED = 5
+_WAVE = 0.1  # of the nuclei, from which cells that stand together are worth a note
 _CLIPPED = 0.002  # of the nuclei with saturated pixels, from which a refused stain is also called clipped
 
 
@@ -24,6 +26,7 @@ def cycle_notes(cycle: PlateCycle) -> tuple[str, ...]:
         notes.append(f"Cell-cycle fractions are NaN, the fit of the plate is refused: {cycle.plate.deanjett}.")
     else:
         notes.extend(_refusals(cycle))
+        notes.extend(_waves(cycle))
     sensor = cycle.sensor
     if sensor is not None and np.isnan(sensor.mixture):
         notes.append(f"CDK2-high is told by the fixed threshold {sensor.fixed:g}, as {sensor.reason}.")
@@ -43,6 +46,21 @@ def _refusals(cycle: PlateCycle) -> list[str]:
     if others:
         notes.append(f"No cell-cycle fractions in {_named(others)}: Cycle_Reason of the well table says why.")
     return notes
+
+
+def _waves(cycle: PlateCycle) -> list[str]:
+    """Wells in which cells stand together in S."""
+    wells = [
+        well
+        for well, fits in zip(cycle.wells, cycle.fits, strict=True)
+        if isinstance(fits.deanjett, CycleFit) and fits.deanjett.model.wave * fits.deanjett.weights[2] > _WAVE
+    ]
+    if not wells:
+        return []
+    return [
+        f"Cells stand together in S in {_named(wells)}, as a block holds them or lets them go; Wave_N of cycles says "
+        "where."
+    ]
 
 
 def _named(wells: list[str]) -> str:

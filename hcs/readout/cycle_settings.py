@@ -17,8 +17,11 @@ class CycleSettings:
 
     Chance alone moves a fraction of 30 nuclei by 9 points.
     """
-    max_misfit: float = 0.12
+    max_misfit: float = 0.06
     """Largest distance between the cumulative histograms of nuclei and fitted model, beyond what chance explains."""
+    max_uncertainty: float = 0.05
+    """Largest standard deviation of a fraction, beyond chance, and largest fraction of S under one peak, with which a
+    fit is accepted whose S is not spread as on the plate."""
     debris_n: float = 0.4
     """Objects of less DNA, in units of N, are debris."""
     debris_area: float = 0.15
@@ -48,6 +51,7 @@ class CycleSettings:
         return (
             ("min_nuclei", self.min_nuclei >= 20, "be at least 20, as fewer say nothing of a fraction"),
             ("max_misfit", 0 < self.max_misfit <= 1, "be above 0 and at most 1"),
+            ("max_uncertainty", 0 < self.max_uncertainty <= 1, "be above 0 and at most 1"),
             ("debris_n", 0 <= self.debris_n < 2, "be 0 or more and below 2"),
             ("debris_area", 0 <= self.debris_area < 1, "be 0 or more and below 1"),
             ("doublet_n", self.doublet_n >= 2, "be at least 2"),

@@ -14,7 +14,7 @@ from hcs.readout.cdk2 import CDK2_FRACTIONS, CDK2_PHASES, cdk2_fractions, cdk2_p
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, SENSOR_COLUMNS
 from hcs.readout.cycles import PlateCycle
 from hcs.readout.deanjett import CycleFit
-from hcs.readout.fits import CycleFits
+from hcs.readout.fits import CycleFits, margins, place_of_wave
 from hcs.readout.gates import GATES, SINGLE
 from hcs.readout.nuclei import Codes
 from hcs.readout.phases import PHASES, Floats
@@ -40,7 +40,12 @@ def _fit_rows(plate: str, well: str, fits: CycleFits) -> Iterator[dict[str, Any]
         weights = fit.weights if isinstance(fit, CycleFit) else np.full(len(PHASES), np.nan)
         row: dict[str, Any] = {"Metadata_Plate": plate, "Metadata_Well": well, "Model": model}
         row |= {f"Fraction_{phase}": float(weight) for phase, weight in zip(PHASES, weights, strict=True)}
+        half = margins(fit) if isinstance(fit, CycleFit) else np.full(len(PHASES), np.nan)
+        row |= {f"Margin_{phase}": float(width) for phase, width in zip(PHASES, half, strict=True)}
+        waves = isinstance(fit, CycleFit) and fit.model.wave > 0
         row |= {
+            "Wave": float(fit.model.wave * fit.weights[2]) if isinstance(fit, CycleFit) else np.nan,
+            "Wave_N": place_of_wave(fit) if isinstance(fit, CycleFit) and waves else np.nan,
             "TwoN": fit.model.two_n if isinstance(fit, CycleFit) else np.nan,
             "CV_G1": fit.model.cv if isinstance(fit, CycleFit) else np.nan,
             "Ratio_G2G1": fit.model.four_n_ratio if isinstance(fit, CycleFit) else np.nan,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from hcs.readout.cdk2 import SensorGate, find_sensor_gate
-from hcs.readout.deanjett import CycleFit
+from hcs.readout.deanjett import CycleFit, Prior, fit_cycle
 from hcs.readout.dna import DnaPeak
 from hcs.readout.fits import CycleFits, fit_plate, fit_well, refused
 from hcs.readout.gates import DEBRIS, DOUBLET, SINGLE, gate, learn_limits
@@ -20,6 +20,7 @@ from hcs.readout.nuclei import (
     SOLIDITY,
     Codes,
     Rows,
+    dead_rows,
     measured_rows,
     numbers,
     rows_of_wells,
@@ -27,10 +28,15 @@ from hcs.readout.nuclei import (
     source_rows,
     well_codes,
 )
-from hcs.readout.phases import PHASES, Floats, bin_of
+from hcs.readout.phases import PHASES, Floats, bin_content, bin_of
 from hcs.readout.settings import ReadoutSettings
 
 _NO_PEAK = "no usable 2N peak"
+_PAIRED: Floats = np.array([0.15, 0.06])  # G1 and G2M of a well that has both peaks
+_USUAL_RATIOS = (1.87, 2.1)  # of 4N to 2N
+_SURE_RATIOS = (1.92, 2.05)  # at which no other wells are asked
+_FEWEST_PAIRED = 3  # such wells
+_STANDING = 0.045  # logarithm, by which they must differ from the plate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +86,10 @@ def find_cycle(
 
     Limits of the gates, the plate's model and the sensor's threshold come from the nuclei that the 2N ``peak`` was
     found in, usually the negative controls; each well is then fitted by itself, with the plate's model as its prior.
-    Without a usable peak every fit is refused for that reason. ``dna`` names the DNA channel, to watch its saturation.
-    Only the few columns needed are read. Raises ResultsError for nuclei of a well not among ``wells``.
+    The peak is no longer usable where the other wells agree that it is not 2N, as where the negative controls
+    themselves are held in S. Without a usable peak every fit is refused for that reason. ``dna`` names the DNA channel,
+    to watch its saturation. Only the few columns needed are read. Raises ResultsError for nuclei of a well not among
+    ``wells``.
     """
     well = well_codes(nuclei["Metadata_Well"], wells)
     content_n = peak.content_n(numbers(nuclei, DNA_CONTENT))
@@ -89,13 +97,19 @@ def find_cycle(
     source_wells, source = source_rows(nuclei, plate_map, settings)
     area, solidity = numbers(nuclei, AREA), numbers(nuclei, SOLIDITY)
     limits = learn_limits(content_n[source], area[source], solidity[source], settings.cycle)
-    codes = gate(content_n, area, solidity, ~measured_rows(nuclei, settings), limits)
+    dead = dead_rows(nuclei, settings)
+    codes = gate(content_n, area, solidity, ~measured_rows(nuclei, settings), limits, dead=dead)
     singles = rows_of_wells(well, codes == SINGLE, len(wells))
     left_out = (codes == DOUBLET) | (codes == DEBRIS)
     plate = _of_plate(
         content_n, [rows[source[rows]] for rows in singles], int((source & left_out).sum()), peak, settings
     )
     gated = np.bincount(well[left_out], minlength=len(wells))
+    standing = _standing(plate, [content_n[rows] for rows in singles if not source[rows].any()], settings)
+    if standing:
+        return find_cycle(
+            nuclei, wells, plate_map, settings, peak=replace(peak, usable=False, reason=standing), dna=dna
+        )
     fits = _of_wells(content_n, singles, gated, plate, settings, clipped=saturated_rows(nuclei, dna))
     sensor = None
     if SENSOR_RATIO in nuclei:
@@ -147,5 +161,45 @@ def _of_wells(
         content = content_n[rows]
         saturated = float(clipped[rows].mean()) if clipped is not None and rows.size else float("nan")
         finite = content[np.isfinite(content)]
-        fits.append(fit_well(finite, plate.deanjett.model, settings, gated=int(n), saturated=saturated))
+        fits.append(
+            fit_well(
+                finite,
+                plate.deanjett.model,
+                settings,
+                gated=int(n),
+                saturated=saturated,
+                spread=plate.spread,
+                peak_gain=plate.peak_gain,
+            )
+        )
     return fits
+
+
+def _standing(plate: CycleFits, others: list[Floats], settings: ReadoutSettings) -> str:
+    """Why the 2N peak of a plate is none: the wells it was found in do not show two peaks at the usual ratio, and the
+    ``others`` (contents by well) that do agree on another place, so that the cells stand together in S; empty
+    otherwise."""
+    fit = plate.deanjett
+    if isinstance(fit, str) or _paired(fit, _SURE_RATIOS):
+        return ""
+    fits = [
+        fit_cycle(bin_content(content), Prior.of_plate(cv=fit.model.cv))
+        for content in others
+        if content.size >= settings.min_nuclei_peak
+    ]
+    places = [float(np.log(other.model.two_n / 2)) for other in fits if _paired(other, _USUAL_RATIOS)]
+    if len(places) < _FEWEST_PAIRED:
+        return ""
+    away = float(np.median(places))
+    if abs(away) <= max(2 * plate.spread, _STANDING):
+        return ""
+    return (
+        f"the highest peak of the cells that it was looked for in lies {abs(np.expm1(-away)):.0%} "
+        f"{'below' if away > 0 else 'above'} the 2N peak of {len(places)} other wells, which have 2N and 4N: these "
+        "cells stand together in S, or are stained otherwise; name other negative controls"
+    )
+
+
+def _paired(fit: CycleFit, ratios: tuple[float, float]) -> bool:
+    """Whether a fit has both peaks, at a ratio within ``ratios``."""
+    return bool((fit.weights[[1, 3]] > _PAIRED).all()) and ratios[0] < fit.model.four_n_ratio < ratios[1]

@@ -19,8 +19,9 @@ def dose_curves(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
 
     Sample and positive wells of the compound make the curve (see ``fit_curve``), and, with ``doses.anchor``, the
     negative wells of the group as dose 0. Wells at the same dose count as replicates. No curve, with the reason, for
-    too few doses or wells, no effect beyond chance, too little explained, and an EC50 outside the doses, of which the
-    reason then gives the bound.
+    too few doses or wells, no effect beyond chance, too little explained, and an EC50 outside the doses or one whose
+    interval is open, of which the reason then gives the bound: a curve that does not level off within the doses fits
+    EC50s of any size above, and the best of them is several times too low.
     """
     grouped = with_group(wells)
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
@@ -107,11 +108,20 @@ def _refused(curve: Curve, settings: ReadoutSettings) -> str:
 
 
 def _outside(curve: Curve, doses: Floats, unit: str) -> str:
-    """Why there is an effect but no EC50; empty where the EC50 lies within the doses."""
-    if curve.log_ec50 > np.log10(doses[-1]):
-        return f"EC50 > {doses[-1]:g} {unit}, the highest dose: the effect does not level off".replace("  ", " ")
-    if curve.log_ec50 < np.log10(doses[0]):
-        return f"EC50 < {doses[0]:g} {unit}, the lowest dose: the effect is there already".replace("  ", " ")
+    """Why there is an effect but no EC50; empty where the doses enclose the EC50 and its interval is closed."""
+    top, bottom = f"{doses[-1]:g} {unit}".strip(), f"{doses[0]:g} {unit}".strip()
+    low, high = (f"{10.0**end:.3g} {unit}".strip() for end in (curve.low, curve.high))
+    flat, early = "the effect does not level off", "the effect is there already"
+    if curve.log_ec50 > np.log10(doses[-1]) or curve.low > np.log10(doses[-1]):
+        return f"EC50 > {top}, the highest dose: {flat}"
+    if curve.log_ec50 < np.log10(doses[0]) or curve.high < np.log10(doses[0]):
+        return f"EC50 < {bottom}, the lowest dose: {early}"
+    if np.isposinf(curve.high) and np.isneginf(curve.low):
+        return f"EC50 open on both sides: neither end of the effect lies between {bottom} and {top}"
+    if np.isposinf(curve.high):
+        return f"EC50 open above, > {low}: {flat} up to {top}, the highest dose"
+    if np.isneginf(curve.low):
+        return f"EC50 open below, < {high}: {early} at {bottom}, the lowest dose"
     return ""
 
 
@@ -139,12 +149,10 @@ def _fitted(curve: Curve, window: float, settings: ReadoutSettings) -> dict[str,
 
 
 def _note(curve: Curve) -> str:
-    """What to know of the intervals; empty where they are closed and made of the wells."""
-    opened = [name for name, value in (("below", curve.low), ("above", curve.high)) if not np.isfinite(value)]
-    notes = [f"the interval of the EC50 is open {' and '.join(opened)}"] if opened else []
-    if curve.lacks_fit:
-        notes.append(
-            f"doses scatter about the curve more than their replicates explain (p = {curve.p_lack:.1g}), so the "
-            "intervals are made of the doses' means"
-        )
-    return "; ".join(notes)
+    """What to know of the intervals; empty where they are made of the wells."""
+    if not curve.lacks_fit:
+        return ""
+    return (
+        f"doses scatter about the curve more than their replicates explain (p = {curve.p_lack:.1g}), so the intervals "
+        "are made of the doses' means"
+    )

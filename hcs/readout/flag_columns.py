@@ -12,7 +12,8 @@ _OWN = "as the measure"
 FLAGS = text_column(
     "Flags",
     "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
-    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; empty for nothing",
+    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; "
+    "same_pixels or same_nuclei where it shows what another field shows; empty for nothing",
     "thresholds in quality.parquet",
 )
 _FIELD_COLUMNS: tuple[Column, ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -81,13 +81,20 @@ class Flagging:
     notes: tuple[str, ...]
 
 
-def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str | None = None) -> Flagging:
+def flag_fields(
+    fields: pd.DataFrame,
+    settings: ReadoutSettings,
+    *,
+    nuclear: str | None = None,
+    further: Sequence[tuple[str, bool]] = (),
+) -> Flagging:
     """Flag the fields of one plate (rows, with Status, Count_Nuclei and Quality_ columns) that look unlike the rest.
 
     A threshold lies ``flag_mads`` robust standard deviations (1.4826 · MAD) from the median over the fields with
     nuclei, and never nearer than a floor of its own. A measure that fewer than ``flag_min_fields`` of them have raises
     no flag, and a note says so. Fields that are not done have no flags. ``nuclear`` is the ending of the columns of
-    the channel that nuclei are found in; without it every channel is taken for such.
+    the channel that nuclei are found in; without it every channel is taken for such. ``further`` has a flag for every
+    field, empty for none, found by other means, and whether it excludes.
     """
     channels = [str(c).removeprefix("Quality_Focus_") for c in fields.columns if str(c).startswith("Quality_Focus_")]
     rules = [(rule, rule.measure, rule.flag) for rule in _FIELD_RULES] + [
@@ -102,13 +109,16 @@ def flag_fields(fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str
     rows = []
     for rule, column, flag in rules:
         row, hit = _apply(rule, fields[column].to_numpy(dtype=np.float64), learn=learn, done=done, settings=settings)
-        rows.append({"Measure": column, "Flag": flag, **row})
         hit &= _matters(rule, fields, column, learn)
-        row["Count_Flagged"] = int(hit.sum())
+        rows.append({"Measure": column, "Flag": flag, **row, "Count_Flagged": int(hit.sum())})
         for i in np.flatnonzero(hit):
             found[i].append(flag)
             if rule.excludes:
                 excluding[i].append(flag)
+    for (flag, excludes), named, leading_out in zip(further, found, excluding, strict=bool(further)):
+        if flag:
+            named.append(flag)
+            leading_out.extend([flag] if excludes else [])
     flags = _joined(found, fields)
     return Flagging(
         flags, _joined(excluding, fields), pd.DataFrame(rows), _notes(fields, flags, int(learn.sum()), settings)
@@ -163,7 +173,7 @@ def _apply(
         "Low": float(unit(low)),
         "High": float(unit(high)),
         "Count_Fields": len(known),
-        "Count_Flagged": int(hit.sum()),
+        "Count_Flagged": 0,
         "Excludes": rule.excludes,
         "Reason": reason,
     }, hit
@@ -207,14 +217,19 @@ class Flagged:
 
 
 def apply_flags(
-    nuclei: pd.DataFrame, fields: pd.DataFrame, settings: ReadoutSettings, *, nuclear: str | None = None
+    nuclei: pd.DataFrame,
+    fields: pd.DataFrame,
+    settings: ReadoutSettings,
+    *,
+    nuclear: str | None = None,
+    further: Sequence[tuple[str, bool]] = (),
 ) -> Flagged:
     """Flag the fields of a plate and, where ``exclude_flagged`` is set, leave out those whose flags say so.
 
-    A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear`` as in
-    ``flag_fields``.
+    A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear`` and ``further`` as
+    in ``flag_fields``.
     """
-    found = flag_fields(fields, settings, nuclear=nuclear)
+    found = flag_fields(fields, settings, nuclear=nuclear, further=further)
     flagged = fields.assign(Flags=found.flags)
     if not settings.exclude_flagged:
         return Flagged(nuclei, flagged, flagged, found.thresholds, found.notes)
@@ -243,7 +258,7 @@ def _places(table: pd.DataFrame, fields: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _notes(fields: pd.DataFrame, flags: pd.Series, n: int, settings: ReadoutSettings) -> tuple[str, ...]:
-    if n < settings.flag_min_fields:
+    if n < settings.flag_min_fields and not (flags != "").any():
         return (
             f"No field is flagged: {n} fields have nuclei, and thresholds are learned from at least "
             f"{settings.flag_min_fields}.",

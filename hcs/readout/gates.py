@@ -10,8 +10,8 @@ import numpy.typing as npt
 from hcs.readout.cycle_settings import CycleSettings
 from hcs.readout.phases import Floats
 
-GATES = ("single", "doublet", "debris", "border")
-SINGLE, DOUBLET, DEBRIS, BORDER = range(len(GATES))
+GATES = ("single", "doublet", "debris", "border", "dead")
+SINGLE, DOUBLET, DEBRIS, BORDER, DEAD_CELL = range(len(GATES))
 _MAD_SD = 1.4826
 _HALF_WIDTH_N = 0.3  # around 2 N: nuclei that the usual area and solidity are learned from
 _FEWEST = 20  # nuclei that the limits can be learned from
@@ -59,14 +59,20 @@ def learn_limits(content_n: Floats, area_px: Floats, solidity: Floats, settings:
 
 
 def gate(
-    content_n: Floats, area_px: Floats, solidity: Floats, border: npt.NDArray[np.bool_], limits: GateLimits
+    content_n: Floats,
+    area_px: Floats,
+    solidity: Floats,
+    border: npt.NDArray[np.bool_],
+    limits: GateLimits,
+    *,
+    dead: npt.NDArray[np.bool_] | None = None,
 ) -> Codes:
     """Code (n,) of each object, a place in GATES; NaN in a measurement gates nothing.
 
     Debris: content below ``debris_n`` or area below ``debris_px``. Doublet: content of at least ``doublet_n`` (two G1
     nuclei have 4), area of at least ``doublet_px``, and an outline less solid than ``doublet_solidity``, as the notch
     between two nuclei makes it; a round nucleus of any content stays single. Border: cut by the field's border,
-    whatever else it is.
+    whatever else it is. Dead: flagged as a dead cell and left out for that, also at the border.
     """
     codes = np.full(len(content_n), SINGLE, np.int8)
     with np.errstate(invalid="ignore"):
@@ -74,4 +80,6 @@ def gate(
         codes[rich & (area_px >= limits.doublet_px) & (solidity < limits.doublet_solidity)] = DOUBLET
         codes[(content_n < limits.debris_n) | (area_px < limits.debris_px)] = DEBRIS
     codes[border] = BORDER
+    if dead is not None:
+        codes[dead] = DEAD_CELL
     return codes

@@ -15,8 +15,12 @@ GROUP = "Metadata_Group"
 TESTED = ("sample", "positive")
 _KEYS = ("Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit", "Group")
 _NO_READOUTS = ("Metadata_", "Fields_")
+_TWINS = {"Fraction_G2M": "Fraction_4N"}
+"""Columns that are another one under its name in the literature: that one stands for both."""
 _CYCLE = ("Fraction_4N", "Fraction_CDK2_", "DNA_ContentN", *(f"Fraction_{phase}" for phase in PHASES))
 _NO_PEAK = "no usable 2N peak"
+_TECHNICAL = ("Background", "Confidence", "_Flag_", "Saturated", "Count_Duplicates")
+"""Parts of the names of columns that tell of the lamp, the camera and the network: causes of a Z', no readouts."""
 _PLACES = ("_Center_", "_BoundingBox", "_Orientation", "_ObjectNumber")
 
 
@@ -46,14 +50,17 @@ def references(grouped: pd.DataFrame, group: str) -> tuple[pd.DataFrame, pd.Data
 
 
 def numeric_readouts(wells: pd.DataFrame) -> list[str]:
-    """Numeric columns of a well table that say something of cells: not metadata, field counts, flags or places."""
+    """Numeric columns of a well table that say something of cells: not metadata, field counts, flags, places, nor what
+    tells of the imaging (background, confidence, saturation), by which a plate must not be called good; of two that are
+    one, one."""
     return [
         str(name)
         for name in wells.columns
         if pd.api.types.is_numeric_dtype(wells[name])
         and not pd.api.types.is_bool_dtype(wells[name])
         and not str(name).startswith(_NO_READOUTS)
-        and not any(place in str(name) for place in _PLACES)
+        and not any(part in str(name) for part in (*_PLACES, *_TECHNICAL))
+        and _TWINS.get(str(name)) not in wells
     ]
 
 

@@ -29,7 +29,10 @@ DOSE_COLUMNS: tuple[Column, ...] = (
     text_column("Compound", "compound", MAP),
     text_column("Group", "group of the wells; empty where the map names none", MAP),
     number_column(
-        "EC50", "dose of half the effect; an IC50 where Direction is falling", "4-parameter logistic", "see Unit"
+        "EC50",
+        "dose of half the effect; an IC50 where Direction is falling. NaN where its interval is open: see Reason",
+        "4-parameter logistic",
+        "see Unit",
     ),
     number_column("EC50_Low", "lower end of the interval of EC50; 0 where it is open", _PROFILE, "see Unit"),
     number_column("EC50_High", "upper end of the interval of EC50; infinite where it is open", _PROFILE, "see Unit"),
@@ -58,12 +61,20 @@ DOSE_COLUMNS: tuple[Column, ...] = (
     number_column("MinDose", "lowest dose above 0", MAP, "see Unit"),
     number_column("MaxDose", "highest dose", MAP, "see Unit"),
     text_column("Reason", "why there is no EC50; empty where there is one"),
-    text_column(
-        "Note", "which end of the interval of EC50 is open; whether doses scatter more than replicates explain"
-    ),
+    text_column("Note", "whether doses scatter more than replicates explain"),
 )
 _CORRECTION = "after the plate effect named in Correction is taken out; as before where that is none"
-_RZ = "(value - median of negatives) / (1.4826 x MAD of negatives)"
+_RZ = "(value - median of negatives) / (1.4826 x MAD of negatives x its small-sample factor)"
+_REFERENCE = text_column(
+    "Reference",
+    "wells without an effect that scores after correction and p-values are measured against: samples (most do nothing) "
+    "or negatives; see hits.reference",
+)
+_EFRON = "empirical null, Efron, J. Am. Stat. Assoc. 99, 96 (2004)"
+_CHANCE = (
+    "against samples: predictive distribution of Student's t whose centre, scale and tails the samples tell; against "
+    "negatives: two-sided t test, pooled variance, or what the samples' own noise says where that is more"
+)
 _BH = "Benjamini & Hochberg, J. R. Stat. Soc. B 57, 289 (1995)"
 SCORE_COLUMNS: tuple[Column, ...] = (
     _PLATE,
@@ -85,24 +96,26 @@ SCORE_COLUMNS: tuple[Column, ...] = (
         "%",
     ),
     number_column("RobustZ", _RZ, "Malo et al. 2006"),
-    text_column("Correction", "plate effect taken out: none, bscore or edge"),
+    text_column("Correction", "plate effect taken out: none, bscore, edge or both"),
     number_column("Corrected", f"value {_CORRECTION}", unit=_UNIT),
-    number_column("RobustZ_Corrected", f"RobustZ {_CORRECTION}"),
+    _REFERENCE,
+    number_column(
+        "RobustZ_Corrected", f"(value - median) / (1.4826 x MAD) of the reference, {_CORRECTION}", "Malo et al. 2006"
+    ),
     number_column(
         "BScore",
-        "residual of the median polish of rows and columns / (1.4826 x MAD of the samples' residuals); NaN unless "
-        "Correction is bscore",
+        "residual of rows and columns (median polish; with both, lines and Huber's regression) "
+        "/ (1.4826 x MAD of the samples' residuals); NaN unless "
+        "Correction is bscore or both",
         "Brideau et al., J. Biomol. Screen. 8, 634 (2003)",
     ),
-    number_column(
-        "PValue", "two-sided t test of the one corrected value against the negatives, n - 1 degrees of freedom"
-    ),
+    number_column("PValue", f"how likely a well without an effect lies as far out; {_CHANCE}", _EFRON),
     number_column("QValue", "PValue adjusted over all sample wells of the readout", _BH),
     Column(
         "Hit", "bool", "", "|RobustZ_Corrected| at least hits.robust_z and QValue at most hits.fdr; samples only", "hcs"
     ),
     text_column("Reason", "why scores are NaN"),
-    text_column("Correction_Reason", "why no plate effect was taken out though one was asked for"),
+    text_column("Correction_Reason", "why no plate effect was taken out though one was asked or looked for"),
 )
 HIT_COLUMNS: tuple[Column, ...] = (
     _PLATE,
@@ -114,17 +127,17 @@ HIT_COLUMNS: tuple[Column, ...] = (
     text_column("Group", "group of the wells; empty where the map names none", MAP),
     count_column("Count_Wells", "wells", "wells of the condition that have a value"),
     count_column("Count_NegativeWells", "wells", "negative wells compared with"),
-    text_column("Correction", "plate effect taken out: none, bscore or edge"),
+    text_column("Correction", "plate effect taken out: none, bscore, edge or both"),
+    _REFERENCE,
     number_column("RobustZ", "median over the wells of RobustZ_Corrected"),
     number_column(
-        "SSMD", "(mean - mean of negatives) / sqrt(sum of variances), corrected values; 2 or more wells", SSMD
+        "SSMD", "(mean - centre of the reference) / sqrt(sum of variances), corrected values; 2 or more wells", SSMD
     ),
     number_column("PercentEffect", "mean over the wells, before correction", unit="%"),
     number_column(
         "PValue",
-        "two-sided t test, pooled variance, of the condition's corrected wells against the negatives; equal variance "
-        "holds for a compound without effect, which is what is tested",
-        "Student",
+        f"how likely wells without an effect lie as far out as the condition's on average; {_CHANCE}",
+        _EFRON,
     ),
     number_column("QValue", "PValue adjusted over all sample conditions of the readout", _BH),
     Column("Hit", "bool", "", "effect (hits.by) at least its limit and QValue at most hits.fdr; samples only", "hcs"),

@@ -45,9 +45,15 @@ class HitSettings:
     """Least SSMD of a hit, up or down; 2 is where Zhang 2009 calls an effect strong."""
     fdr: float = 0.05
     """Share of false discoveries aimed at (Benjamini-Hochberg) among the hits of a readout."""
-    correction: Literal["none", "bscore", "edge"] = "none"
-    """Effect of the position taken out of the wells: none, rows and columns by median polish (B-score), or edge, row
-    and column as straight lines. Scores before and after stand side by side, hits are called on the scores after."""
+    reference: Literal["auto", "samples", "negatives"] = "auto"
+    """What wells without an effect are known by: most of the sample wells, or the negative wells. auto: the samples
+    where at least 20 conditions are there to learn from and most compounds come at one or two doses, as in a screen,
+    where most do nothing; the negatives, widened by the samples' own noise, on plates of dose series."""
+    correction: Literal["auto", "none", "bscore", "edge", "both"] = "auto"
+    """Effect of the position taken out of the wells: none, rows and columns by median polish (bscore), edge, row and
+    column as straight lines (edge), or both, these lines and then every row and column by Huber's regression. auto:
+    both where the sample wells show an effect of their rows, columns or edge, else none. Scores before and after stand
+    side by side, hits are called on the scores after."""
 
     def __post_init__(self) -> None:
         for name, good, rule in (

@@ -1,15 +1,19 @@
-"""Which compounds do something, at which dose: replicate wells of a condition against the negatives."""
+"""Which compounds do something, at which dose: replicate wells of a condition against wells without an effect."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from hcs.readout.chance import false_discovery, t_test
+from hcs.readout.chance import false_discovery
 from hcs.readout.columns import as_table
 from hcs.readout.groups import TESTED, Floats, conditions, of_group
 from hcs.readout.hit_columns import HIT_COLUMNS
 from hcs.readout.hit_settings import HitSettings
+from hcs.readout.null import Null, learn_null
+from hcs.readout.reference import Reference, reference_of
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.zprime import ssmd
 
@@ -18,16 +22,17 @@ def find_hits(scores: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
     """Hit table: one row per readout, compound, dose, role and group of a score table, of columns ``HIT_COLUMNS``.
 
     A hit is a sample whose effect (``hits.by``: median robust z, or SSMD) reaches its limit, up or down, and whose
-    q-value is at most ``hits.fdr``. Positive wells have the numbers but are never hits and do not count in q-values.
-    SSMD needs two wells.
+    q-value is at most ``hits.fdr``. Conditions are measured against each other or against the negatives, as their wells
+    are (see ``basis_of``). Positive wells have the numbers but are never hits and do not count in q-values. SSMD needs
+    two wells.
     """
     rows: list[dict[str, object]] = []
     for readout, table in scores.groupby("Readout", sort=False):
-        negatives = table[table["Metadata_Role"] == "negative"]
+        references = {group: _Conditions.of(table, str(group), settings) for group in table["Group"].unique()}
         found = [
             {"Metadata_Plate": members["Metadata_Plate"].iloc[0], "Readout": readout}
             | _named(key)
-            | _row(members, of_group(negatives, str(key[4])), settings)
+            | _row(members, references[str(key[4])], settings)
             for key, members in conditions(table[table["Metadata_Role"].isin(TESTED)])
         ]
         sample = np.array([row["Role"] == "sample" for row in found], dtype=bool)
@@ -37,22 +42,68 @@ def find_hits(scores: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
     return as_table(rows, HIT_COLUMNS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """What the conditions of a group are measured against: as its ``wells``, and, where these are the samples, the
+    ``null`` distribution of sqrt(k) x the mean of k wells, less the wells' centre."""
+
+    wells: Reference
+    null: Null | None
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, group: str, settings: ReadoutSettings) -> _Conditions:
+        """From the score table of one readout."""
+        members = of_group(table, group)
+        members = members[np.isfinite(members["Corrected"])]
+        samples = members[members["Metadata_Role"] == "sample"]
+        negative = _known(members.loc[members["Metadata_Role"] == "negative", "Corrected"])
+        wells = reference_of(samples, negative, settings.hits)
+        if wells.basis == "negatives":
+            return cls(wells, None)
+        found = [_known(rows["Corrected"]) for _, rows in conditions(samples)]
+        null = learn_null(np.array([_far(values, wells.centre) for values in found]))
+        return cls(wells, null or wells.null)
+
+    def p_of(self, values: Floats) -> float:
+        """Two-sided p-value of the wells (k,) of a condition."""
+        if self.null is None:
+            return self.wells.p_of(values)
+        return float(self.null.p_values(np.array([_far(values, self.wells.centre)]))[0])
+
+    def ssmd_of(self, values: Floats) -> float:
+        """SSMD against the reference; NaN for a single well."""
+        if values.size < 2:
+            return float("nan")
+        negative = self.wells.negative
+        middle, spread = negative.mean(), negative.std(ddof=1)
+        if self.wells.basis == "samples":
+            middle, spread = self.wells.centre, self.wells.spread
+        located = [np.array([v]) for v in (values.mean(), values.std(ddof=1), middle, spread)]
+        return float(ssmd(*located).item())
+
+
+def _far(values: Floats, centre: float) -> float:
+    """How far the mean of wells (k,) lies from a centre, on the scale of single wells."""
+    return float(np.sqrt(values.size) * (values.mean() - centre))
+
+
 def _named(key: tuple[object, ...]) -> dict[str, object]:
     return dict(zip(("Role", "Compound", "Dose", "Unit", "Group"), key, strict=True))
 
 
-def _row(members: pd.DataFrame, negatives: pd.DataFrame, settings: ReadoutSettings) -> dict[str, object]:
-    values, reference = _known(members["Corrected"]), _known(negatives["Corrected"])
-    enough = reference.size >= settings.min_wells and values.size > 0
+def _row(members: pd.DataFrame, reference: _Conditions, settings: ReadoutSettings) -> dict[str, object]:
+    values, negatives = _known(members["Corrected"]), reference.wells.negative
+    enough = negatives.size >= settings.min_wells and values.size > 0
     z, effect = _known(members["RobustZ_Corrected"]), _known(members["PercentEffect"])
     return {
         "Count_Wells": values.size,
-        "Count_NegativeWells": reference.size,
+        "Count_NegativeWells": negatives.size,
         "Correction": members["Correction"].iloc[0],
+        "Reference": reference.wells.basis,
         "RobustZ": float(np.median(z)) if z.size else float("nan"),
-        "SSMD": _ssmd(values, reference) if enough else float("nan"),
+        "SSMD": reference.ssmd_of(values) if enough else float("nan"),
         "PercentEffect": float(effect.mean()) if effect.size else float("nan"),
-        "PValue": t_test(values, reference) if enough else float("nan"),
+        "PValue": reference.p_of(values) if enough else float("nan"),
         "Reason": _reason(members, values),
     }
 
@@ -67,13 +118,6 @@ def _known(column: pd.Series) -> Floats:
     values = column.to_numpy(dtype=np.float64)
     known: Floats = values[np.isfinite(values)]
     return known
-
-
-def _ssmd(values: Floats, negative: Floats) -> float:
-    if values.size < 2:
-        return float("nan")
-    located = [np.array([v]) for v in (values.mean(), values.std(ddof=1), negative.mean(), negative.std(ddof=1))]
-    return float(ssmd(*located).item())
 
 
 def _decided(row: dict[str, object], q: float, settings: HitSettings) -> dict[str, object]:

@@ -14,16 +14,26 @@ SENSOR_RATIO = "Nuclei_Sensor_Ratio"
 TOUCHES_BORDER = "Nuclei_Flag_TouchesBorder"
 AREA = "Nuclei_AreaShape_Area"
 SOLIDITY = "Nuclei_AreaShape_Solidity"
+DEAD = "Nuclei_Flag_Dead"
 
 Rows = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
 
 
 def measured_rows(nuclei: pd.DataFrame, settings: ReadoutSettings) -> Rows:
-    """Whether statistics are made of each nucleus (n,): all, or those that do not touch the field's border."""
-    if not settings.exclude_border or TOUCHES_BORDER not in nuclei:
-        return np.ones(len(nuclei), bool)
-    return ~nuclei[TOUCHES_BORDER].to_numpy(dtype=bool)
+    """Whether statistics are made of each nucleus (n,): all, or those that do not touch the field's border and, where
+    dead cells are flagged and left out, are alive."""
+    keep = ~dead_rows(nuclei, settings)
+    if settings.exclude_border and TOUCHES_BORDER in nuclei:
+        keep &= ~nuclei[TOUCHES_BORDER].to_numpy(dtype=bool)
+    return keep
+
+
+def dead_rows(nuclei: pd.DataFrame, settings: ReadoutSettings) -> Rows:
+    """Whether each nucleus (n,) is flagged as a dead cell and left out for that."""
+    if not settings.dead.exclude or DEAD not in nuclei:
+        return np.zeros(len(nuclei), bool)
+    return nuclei[DEAD].to_numpy(dtype=bool, copy=True)
 
 
 def source_rows(nuclei: pd.DataFrame, plate_map: pd.DataFrame | None, settings: ReadoutSettings) -> tuple[str, Rows]:
@@ -70,7 +80,13 @@ def numbers(nuclei: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
 
 def saturated_rows(nuclei: pd.DataFrame, channel: str | None) -> Rows | None:
     """Whether each nucleus (n,) has saturated pixels in a channel; None where that was not recorded."""
+    pixels = saturated_pixels(nuclei, channel)
+    return None if pixels is None else pixels > 0
+
+
+def saturated_pixels(nuclei: pd.DataFrame, channel: str | None) -> npt.NDArray[np.float64] | None:
+    """Number (n,) of each nucleus' saturated pixels in a channel; None where that was not recorded."""
     if channel is None:
         return None
     column = f"Nuclei_Flag_SaturatedPixels_{''.join(c for c in channel if c.isalnum())}"
-    return nuclei[column].to_numpy() > 0 if column in nuclei else None
+    return numbers(nuclei, column) if column in nuclei else None

@@ -29,11 +29,24 @@ class PhaseModel:
     """Shares of the early, middle and late part of S; they add up to 1."""
     below_shape: Thirds = EVEN
     """The same for sub-G1, from none of the DNA to nearly that of G1."""
+    wave: float = 0.0
+    """Share of the S cells that stand together: the synchronous S of Fox."""
+    wave_place: float = 0.5
+    """Where they stand in S, 0 at 2N and 1 at 4N."""
+    wave_width: float = 0.0
+    """Standard deviation of their place in S."""
 
     def shapes(self) -> Floats:
         """Probability (5, B) of each EDGES_N bin in each phase of PHASES."""
-        parts = basis(cv=self.cv, four_n_ratio=self.four_n_ratio, two_n=self.two_n)
-        return phases_of(parts, np.asarray(self.below_shape), np.asarray(self.s_shape))
+        parts = basis(
+            cv=self.cv,
+            four_n_ratio=self.four_n_ratio,
+            two_n=self.two_n,
+            wave_place=self.wave_place,
+            wave_width=self.wave_width,
+        )
+        in_s = np.append((1 - self.wave) * np.asarray(self.s_shape), self.wave)
+        return phases_of(parts, np.asarray(self.below_shape), in_s)
 
 
 def bin_content(content_n: npt.ArrayLike) -> Floats:
@@ -54,24 +67,25 @@ def components(*, cv: float, four_n_ratio: float, two_n: float = 2.0) -> Floats:
 
 
 def phases_of(parts: Floats, below_shape: Floats, s_shape: Floats) -> Floats:
-    """Parts of ``basis`` (9, B), the thirds put together, as phases (5, B)."""
-    return np.concatenate([[below_shape @ parts[:3]], parts[3:4], [s_shape @ parts[4:7]], parts[7:]])
+    """Parts of ``basis`` (10, B) as phases (5, B), by the shares (3,) of sub-G1's parts and (4,) of those of S."""
+    return np.concatenate([[below_shape @ parts[:3]], parts[3:4], [s_shape @ parts[4:8]], parts[8:]])
 
 
-def basis(*, cv: float, four_n_ratio: float, two_n: float) -> Floats:
-    """Probability (9, B) of each EDGES_N bin in low, middle and high sub-G1, G1, early, middle and late S, G2M, and
-    above 4N.
+def basis(*, cv: float, four_n_ratio: float, two_n: float, wave_place: float = 0.5, wave_width: float = 0.0) -> Floats:
+    """Probability (10, B) of each EDGES_N bin in low, middle and high sub-G1, G1, early, middle and late S, the wave in
+    S, G2M, and above 4N.
 
     After Dean & Jett 1974 and Fox 1980: G1 is a Gaussian at ``two_n`` (in units of N), G2M one at ``four_n_ratio``
     times that, both of coefficient of variation ``cv``. S is a polynomial of degree 2 between the two, broadened by the
-    same CV; its three parts are the Bernstein polynomials, of which every mixture is positive. Sub-G1 (fragments, dying
+    same CV; its three parts are the Bernstein polynomials, of which every mixture is positive; the wave, cells that a
+    block holds or has let go together, is a Gaussian in S (Fox), broadened likewise. Sub-G1 (fragments, dying
     cells) is such a polynomial from 0 to two standard deviations below G1, above-4N is uniform from two standard
     deviations above G2M to the last edge.
     """
     # Compiled functions take half a second to import, which a plate without DNA saves.
     from hcs.readout.model_parts import model_parts  # noqa: PLC0415
 
-    return np.maximum(model_parts(EDGES_N, cv, four_n_ratio, two_n), _FLOOR)
+    return np.maximum(model_parts(EDGES_N, cv, four_n_ratio, two_n, (float(wave_place), float(wave_width))), _FLOOR)
 
 
 def fit_weights(counts: Floats, shapes: Floats, *, start: Floats | None = None, steps: int = 500) -> Floats:

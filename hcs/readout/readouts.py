@@ -12,12 +12,14 @@ from hcs.readout.caicedo import CAICEDO, caicedo_fractions
 from hcs.readout.compounds import summarise_compounds, summarise_plate
 from hcs.readout.cycle_notes import cycle_notes
 from hcs.readout.cycles import PlateCycle, find_cycle
+from hcs.readout.dead import count_dead, dead_notes, dead_table, flag_dead, learn_living
 from hcs.readout.dna import DnaPeak
 from hcs.readout.features import ByWell
 from hcs.readout.nuclei import SENSOR_RATIO, source_rows
 from hcs.readout.phases import Floats, bin_content
 from hcs.readout.screen import ScreenTables, screen_notes, screen_tables
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity import find_toxicity, toxicity_notes, with_warning
 from hcs.readout.wells import expected_wells, plate_peak, summarise_wells
 
 _WIDE_CV = 0.12  # from here on simulated S fractions are off by more than 3 points
@@ -27,6 +29,7 @@ _WIDE_CV = 0.12  # from here on simulated S fractions are off by more than 3 poi
 class Readouts:
     """Everything read out of one plate.
 
+    ``dead`` is one row on dead cells, ``toxicity`` one a condition; columns DEAD_COLUMNS and TOXICITY_COLUMNS.
     ``histogram`` (B,) counts the nuclei that the 2N peak was found in, over phases.EDGES_N in units of N (all
     0 without a usable peak); ``notes`` are sentences for the reader, such as why something is NaN.
     """
@@ -40,6 +43,8 @@ class Readouts:
     notes: tuple[str, ...]
     cycle: PlateCycle
     screen: ScreenTables
+    dead: pd.DataFrame
+    toxicity: pd.DataFrame
 
 
 def make_readouts(
@@ -60,17 +65,31 @@ def make_readouts(
     ``quality`` is the field table with Quality_ columns, in which causes of a low Z' are looked for.
     Raises ConfigError for a readout that is no numeric well column, naming close matches.
     """
+    living = learn_living(nuclei, plate_map, settings)
+    nuclei = flag_dead(nuclei, living, dna=dna)
+    if tables is not None:
+        tables = ((well, flag_dead(rows, living, dna=dna)) for well, rows in tables)
     peak = plate_peak(nuclei, plate_map, settings, dna=dna)
     cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
+    peak = cycle.peak
     wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
+    wells = count_dead(nuclei, wells, living)
     wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
     _check_readouts(wells, settings)
-    screen = screen_tables(wells, settings, quality=quality)
-    compounds = summarise_compounds(wells, settings)
+    toxicity = find_toxicity(wells, settings)
+    screen = screen_tables(wells, settings, quality=quality, toxicity=toxicity)
+    compounds = with_warning(summarise_compounds(wells, settings), toxicity)
     plate_table = summarise_plate(wells, peak, settings)
     histogram = bin_content(cycle.content_n[source_rows(nuclei, plate_map, settings)[1]])
-    notes = (*_notes(nuclei, wells, plate_table, peak, plate_map), *cycle_notes(cycle), *screen_notes(screen))
-    return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes, cycle, screen)
+    dead = dead_table(living, wells, settings)
+    notes = (
+        *_notes(nuclei, wells, plate_table, peak, plate_map),
+        *dead_notes(dead, wells),
+        *toxicity_notes(toxicity),
+        *cycle_notes(cycle),
+        *screen_notes(screen, settings),
+    )
+    return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes, cycle, screen, dead, toxicity)
 
 
 def _check_readouts(wells: pd.DataFrame, settings: ReadoutSettings) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hcs.readout.chance import false_discovery, t_test
+from hcs.readout.chance import false_discovery
 from hcs.readout.columns import as_table
 from hcs.readout.groups import Floats, absence, values_of, with_group
 from hcs.readout.hit_columns import SCORE_COLUMNS
 from hcs.readout.plate_effects import Corrected, correct
+from hcs.readout.reference import reference_of
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.zprime import MAD_TO_SD
+from hcs.readout.spread import robust_sd
 
 _CARRIED = (
     "Metadata_Plate",
@@ -42,9 +43,8 @@ class Scale:
         if not n.size:
             return cls(0, *(float("nan"),) * 4)
         median = float(np.median(n))
-        mad = MAD_TO_SD * float(np.median(np.abs(n - median)))
         mean = float(n.mean())
-        return cls(n.size, mean, median, mad, float(p.mean()) - mean if p.size else float("nan"))
+        return cls(n.size, mean, median, robust_sd(n), float(p.mean()) - mean if p.size else float("nan"))
 
     def robust_z(self, values: Floats) -> Floats:
         """(value - median) / (1.4826 MAD); NaN where the negatives have no spread."""
@@ -63,8 +63,9 @@ def score_wells(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
     """Score table: one row per configured readout and well, in the wells' order, of columns ``SCORE_COLUMNS``.
 
     A well is compared with the controls of its group, or with all of the plate where the map names no group for it.
-    Hits are called on the values after correction, among sample wells alone, whose p-values also make up the q-values.
-    Fewer than ``min_wells`` negatives give NaN with the reason.
+    Hits are called on the values after correction, among sample wells alone, whose p-values also make up the q-values,
+    against the samples or the negatives (see ``basis_of``). Fewer than ``min_wells`` negatives give NaN with the
+    reason.
     """
     grouped = with_group(wells).reset_index(drop=True)
     parts = [_scored(grouped, readout, settings) for readout in settings.readouts]
@@ -74,13 +75,12 @@ def score_wells(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
 
 def _scored(grouped: pd.DataFrame, readout: str, settings: ReadoutSettings) -> pd.DataFrame:
     corrected = correct(grouped, readout, settings.hits)
-    method = "none" if corrected.reason else settings.hits.correction
     table = grouped[[*_CARRIED, "Group"]].assign(
         Readout=readout,
         Value=values_of(grouped, readout),
         Corrected=corrected.values,
         BScore=corrected.polished,
-        Correction=method,
+        Correction=corrected.method,
         Correction_Reason=corrected.reason,
         **_by_group(grouped, readout, corrected, settings),
     )
@@ -100,13 +100,13 @@ def _by_group(
     columns = {name: np.full(len(grouped), np.nan) for name in names}
     absent = absence(grouped, readout)
     reasons = np.array([absent] * len(grouped), dtype=object)
+    basis = np.array(["negatives"] * len(grouped), dtype=object)
     role, groups = grouped["Metadata_Role"].to_numpy(), grouped["Group"].to_numpy()
     for group in sorted(set(groups)):
         here = groups == group
         inside = here if group else np.ones(len(grouped), bool)
         positive, negative = inside & (role == "positive"), inside & (role == "negative")
         before = Scale.of(value[negative], value[positive])
-        after = Scale.of(corrected.values[negative], corrected.values[positive])
         columns["Count_NegativeWells"][here] = before.n
         if absent:
             continue
@@ -116,15 +116,13 @@ def _by_group(
         columns["PercentOfControl"][here] = before.percent_of_control(value[here])
         columns["PercentEffect"][here] = before.percent_effect(value[here])
         columns["RobustZ"][here] = before.robust_z(value[here])
-        columns["RobustZ_Corrected"][here] = after.robust_z(corrected.values[here])
-        columns["PValue"][here] = _single_tests(corrected.values[here], corrected.values[negative])
-        if not before.mad > 0:
+        known = np.isfinite(corrected.values)
+        samples = grouped.assign(Corrected=corrected.values)[inside & (role == "sample") & known]
+        reference = reference_of(samples, corrected.values[negative & known], settings.hits)
+        basis[here] = reference.basis
+        columns["RobustZ_Corrected"][here] = reference.robust_z(corrected.values[here])
+        columns["PValue"][here] = reference.p_values(corrected.values[here])
+        if not before.mad > 0 and reference.basis == "negatives":
             reasons[here] = "half of the negative wells are alike (MAD 0)"
         reasons[here & ~np.isfinite(value)] = "no value"
-    return columns | {"Reason": list(reasons)}
-
-
-def _single_tests(values: Floats, negative: Floats) -> Floats:
-    """p-values (n,) of single wells against the negatives (m,)."""
-    known = negative[np.isfinite(negative)]
-    return np.array([t_test(values[[i]], known) if np.isfinite(v) else np.nan for i, v in enumerate(values)])
+    return columns | {"Reference": list(basis), "Reason": list(reasons)}

@@ -10,20 +10,23 @@ from hcs.measure.columns import Column
 from hcs.readout.assay import assay_quality
 from hcs.readout.assay_columns import ASSAY_COLUMNS, ATTRIBUTION_COLUMNS, DISCRIMINANT_COLUMNS
 from hcs.readout.attribution import attribute
+from hcs.readout.checks import sample_notes
 from hcs.readout.discriminant import discriminate
 from hcs.readout.doses import dose_curves
 from hcs.readout.hit_columns import DOSE_COLUMNS, HIT_COLUMNS, SCORE_COLUMNS
 from hcs.readout.hits import find_hits
 from hcs.readout.scores import score_wells
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity import with_warning
+from hcs.readout.toxicity_columns import WARNING_COLUMN
 
 SCREEN_COLUMNS: dict[str, tuple[Column, ...]] = {
     "assay": ASSAY_COLUMNS,
     "attribution": ATTRIBUTION_COLUMNS,
     "discriminant": DISCRIMINANT_COLUMNS,
-    "doses": DOSE_COLUMNS,
+    "doses": (*DOSE_COLUMNS, WARNING_COLUMN),
     "scores": SCORE_COLUMNS,
-    "hits": HIT_COLUMNS,
+    "hits": (*HIT_COLUMNS, WARNING_COLUMN),
 }
 """Column dictionary of each table of ``ScreenTables``."""
 
@@ -45,23 +48,35 @@ class ScreenTables:
 
 
 def screen_tables(
-    wells: pd.DataFrame, settings: ReadoutSettings, *, quality: pd.DataFrame | None = None
+    wells: pd.DataFrame,
+    settings: ReadoutSettings,
+    *,
+    quality: pd.DataFrame | None = None,
+    toxicity: pd.DataFrame | None = None,
 ) -> ScreenTables:
-    """All tables of one plate's wells; ``quality`` is the field table with Quality_ columns, if there is one."""
+    """All tables of one plate's wells; ``quality`` is the field table with Quality_ columns, if there is one, and
+    ``toxicity`` the toxicity table, by which hits and curves carry a warning."""
     scores = score_wells(wells, settings)
     return ScreenTables(
         assay=assay_quality(wells, settings),
         attribution=attribute(wells, settings, quality=quality),
         discriminant=discriminate(wells, settings),
-        doses=dose_curves(wells, settings),
+        doses=with_warning(dose_curves(wells, settings), toxicity),
         scores=scores,
-        hits=find_hits(scores, settings),
+        hits=with_warning(find_hits(scores, settings), toxicity),
     )
 
 
-def screen_notes(tables: ScreenTables) -> tuple[str, ...]:
-    """Sentences for the reader: plate effects that were asked for and could not be taken out."""
+def screen_notes(tables: ScreenTables, settings: ReadoutSettings) -> tuple[str, ...]:
+    """Sentences for the reader: plate effects that were asked for and could not be taken out, and where samples differ
+    from negatives in place or spread."""
     refused = tables.scores[["Readout", "Correction_Reason"]].drop_duplicates()
-    return tuple(
-        f"{readout}: no plate effect was taken out ({why})." for readout, why in refused.itertuples(index=False) if why
+    asked = settings.hits.correction != "auto"
+    return (
+        *(
+            f"{readout}: no plate effect was taken out ({why})."
+            for readout, why in refused.itertuples(index=False)
+            if why and asked
+        ),
+        *sample_notes(tables.scores),
     )

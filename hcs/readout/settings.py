@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hcs.errors import ConfigError
 from hcs.readout.cycle_settings import CycleSettings
 from hcs.readout.hit_settings import ControlStrength, DoseSettings, HitSettings
+from hcs.readout.toxicity_settings import DeadSettings, ToxicitySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,18 +22,25 @@ class ReadoutSettings:
     """Leave nuclei that touch the field's border out of means, medians, fractions and the DNA peak."""
     min_wells: int = 3
     """Wells with a value that each side of a comparison needs; with fewer, NaN with a reason."""
-    bootstrap: int = 2000
-    """Resamples of a bootstrap interval."""
+    draws: int = 4000
+    """Draws that the intervals of Z', robust Z' and SSMD are made of."""
+    min_nuclei: int = 10
+    """Measured nuclei a well, in the median over a side's wells, below which a Z' has no verdict: the mean of one or
+    two nuclei is no readout of a well. Not asked of counts, which are few where a control kills."""
     confidence: float = 0.95
     """Coverage aimed at by the intervals, between 0 and 1."""
     seed: int = 0
-    """Seed of the bootstrap; the same table and seed give the same intervals."""
+    """Seed of the draws; the same table and seed give the same intervals."""
     control_strength: ControlStrength = "strong"
     """How strong an effect the positive control is known to have; SSMD is classed by it."""
     doses: DoseSettings = field(default_factory=DoseSettings)
     """When a dose curve is fitted."""
     hits: HitSettings = field(default_factory=HitSettings)
     """What makes a hit, and which plate effect is taken out before."""
+    dead: DeadSettings = field(default_factory=DeadSettings)
+    """Which nuclei are dead cells, and whether they are left out."""
+    toxicity: ToxicitySettings = field(default_factory=ToxicitySettings)
+    """From which loss of living nuclei a dose is toxic."""
     min_nuclei_peak: int = 200
     """Nuclei needed to look for the 2N peak; 200 put about 100 in G1, so its position is known to CV/10."""
     max_peak_cv: float = 0.15
@@ -71,7 +79,8 @@ class ReadoutSettings:
             ),
             ("sensor_threshold", self.sensor_threshold > 0, "be above 0"),
             ("min_wells", self.min_wells >= 2, "be at least 2, as one well has no spread"),
-            ("bootstrap", self.bootstrap >= 100, "be at least 100"),
+            ("draws", self.draws >= 100, "be at least 100"),
+            ("min_nuclei", self.min_nuclei >= 1, "be at least 1"),
             ("confidence", 0 < self.confidence < 1, "lie between 0 and 1"),
             ("seed", self.seed >= 0, "be 0 or more"),
             ("min_nuclei_peak", self.min_nuclei_peak >= 50, "be at least 50"),

@@ -40,7 +40,10 @@ def fit_watson(counts: Floats, expected: PhaseModel, *, ratios: tuple[float, flo
     if weights is None:
         return f"no gap between the peaks to see S in (CV {cv:.2f})"
     return CycleFit(
-        model=model, weights=weights, n=round(float(counts.sum())), misfit=distance(counts, weights @ model.shapes())
+        model=model,
+        weights=weights,
+        n=round(float(counts.sum())),
+        misfit=distance(counts, weights @ model.shapes(), model),
     )
 
 

@@ -147,11 +147,11 @@ def _frame_data(frame: pd.DataFrame, wells: pd.Index[str]) -> dict[str, object]:
 
 
 def measured(nuclei: pd.DataFrame, *, exclude_border: bool) -> pd.DataFrame:
-    """The nuclei that the well table's means are made of: not at a field's border, where these are left out, and in no
-    field that was left out for its flags, of which no nucleus has a gate."""
+    """The nuclei that the well table's means are made of: not at a field's border, where these are left out, no dead
+    cells, where these are, and in no field that was left out for its flags, of which no nucleus has a gate."""
     keep = np.ones(len(nuclei), bool)
     if exclude_border and "Nuclei_Flag_TouchesBorder" in nuclei:
         keep &= ~nuclei["Nuclei_Flag_TouchesBorder"].to_numpy(dtype=bool)
     if "Gate" in nuclei and nuclei["Gate"].notna().any():
-        keep &= nuclei["Gate"].notna().to_numpy()
+        keep &= nuclei["Gate"].notna().to_numpy() & (nuclei["Gate"] != "dead").to_numpy()
     return nuclei[keep]

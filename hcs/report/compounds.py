@@ -21,7 +21,8 @@ class CompoundRow:
     compound: str
     group: str
     works: bool | None
-    """Called as a hit where hits were called, else a dose with Z′ above 0; None where neither can be told."""
+    """Called as a hit where hits were called, else a dose whose Z′ is above 0 by its lower end; None where neither can
+    be told."""
     first_dose: float
     """Lowest dose at which it works; NaN for none."""
     half_dose: float
@@ -36,6 +37,8 @@ class CompoundRow:
     """Z′ at ``best_dose`` with its interval."""
     effect: str
     reason: str
+    toxic: str | None
+    """Lowest toxic dose; empty where it is not toxic, None where that cannot be told."""
 
 
 def compound_rows(tables: PlateTables) -> list[CompoundRow]:
@@ -68,27 +71,21 @@ def _compound_row(tables: PlateTables, members: pd.DataFrame) -> CompoundRow:
         zprime=(float(best["ZPrime"]), float(best["ZPrime_Low"]), float(best["ZPrime_High"])),
         effect=_effect(best),
         reason=str(first["Reason"]),
+        toxic=toxic_from(tables, compound, group),
     )
 
 
-def losing_nuclei(tables: PlateTables) -> list[str]:
-    """Compounds of which a dose has at most half the negatives' nuclei a well (medians over wells), in words."""
-    wells = tables.frame("wells")
-    if wells.empty or not {"Metadata_Role", "Metadata_Compound", "Metadata_Dose", "Metadata_Unit"} <= set(
-        wells.columns
-    ):
-        return []
-    done = wells[wells["Status"].isin(["ok", "empty"])]
-    usual = float(done.loc[done["Metadata_Role"] == "negative", "Count_Nuclei"].median())
-    treated = done[done["Metadata_Role"].isin(["sample", "positive"]) & (done["Metadata_Compound"] != "")]
-    counts = treated.groupby(["Metadata_Compound", "Metadata_Unit", "Metadata_Dose"])["Count_Nuclei"]
-    medians = counts.median().reset_index()
-    low = medians[medians["Count_Nuclei"] <= usual / 2]
-    return [
-        f"{short(compound, 40)} from {number(own['Metadata_Dose'].min())} {short(unit, 12)} "
-        f"({own['Count_Nuclei'].min():.0f} against {usual:.0f})"
-        for (compound, unit), own in low.groupby(["Metadata_Compound", "Metadata_Unit"])
-    ]
+def toxic_from(tables: PlateTables, compound: str, group: str) -> str | None:
+    """From which dose a compound is toxic, in words; empty where it is at none, None where that cannot be told."""
+    table = tables.frame("toxicity")
+    if table.empty:
+        return None
+    own = table[(table["Compound"] == compound) & (table["Group"] == group) & (table["Reason"] == "")]
+    called = own[own["Toxic"].astype(bool)].sort_values("Dose", kind="stable")
+    if called.empty:
+        return "" if len(own) else None
+    lowest, unit = float(called["Dose"].iloc[0]), short(called["Unit"].iloc[0], 16)
+    return f"{number(lowest)} {unit}".rstrip() if math.isfinite(lowest) else "its only dose"
 
 
 def _value(zprime: float) -> float:
@@ -105,9 +102,9 @@ def _hits_of(tables: PlateTables, compound: str, group: str) -> pd.DataFrame:
 
 
 def _hit_doses(hits: pd.DataFrame, members: pd.DataFrame) -> list[float]:
-    """Doses at which the compound is a hit; where no hits were called, those of a Z′ above 0."""
+    """Doses at which the compound is a hit; where no hits were called, those whose lower end of Z′ is above 0."""
     if hits.empty:
-        return [float(dose) for dose in members.loc[members["ZPrime"] > 0, "Dose"]]
+        return [float(dose) for dose in members.loc[members["ZPrime_Low"] > 0, "Dose"]]
     return [float(dose) for dose in hits.loc[hits["Hit"].astype(bool), "Dose"]]
 
 
@@ -134,19 +131,14 @@ def _ec50(doses: pd.DataFrame, readout: str, compound: str, group: str) -> str:
         return ""
     row = own.iloc[0]
     if not math.isfinite(row["EC50"]):
-        return f"no fit: {short(row['Reason'], 120)}"
+        reason = short(row["Reason"], 120)
+        return reason.removeprefix("EC50 ") if reason.startswith("EC50 ") else f"no fit: {reason}"
     return f"{number(row['EC50'])}{_ends(row['EC50_Low'], row['EC50_High'])} {short(row['Unit'], 12)}".strip()
 
 
 def _ends(low: float, high: float) -> str:
-    """The interval of an EC50 in words; one end, or both, may be open (0 and infinite)."""
-    if math.isnan(low) or math.isnan(high):
-        return ""
-    if low > 0 and math.isfinite(high):
-        return f" ({number(low)} to {number(high)})"
-    if low > 0:
-        return f" (at least {number(low)})"
-    return f" (at most {number(high)})" if math.isfinite(high) else " (interval open)"
+    """The interval of an EC50 in words; closed wherever there is an EC50."""
+    return "" if math.isnan(low) or math.isnan(high) else f" ({number(low)} to {number(high)})"
 
 
 def _effect(row: pd.Series) -> str:

@@ -17,7 +17,7 @@ from hcs.report.page import CSS, bullets, provenance_table, table
 from hcs.report.style import number
 
 _CAPTIONS = {
-    "f1": "F1 per image, averaged over images, against the IoU threshold; bands are bootstrap intervals over images",
+    "f1": "F1 per image, averaged over images, against the IoU threshold; bands are Student's intervals over images",
     "errors": "Named errors, and nuclei without a partner by size class and place",
     "strata": "Recall by the true and precision by the predicted nucleus's value, at IoU 0.5 (line) and 0.7 (dashed)",
     "distributions": "Cumulative distributions measured with true and with predicted labels",
@@ -87,8 +87,9 @@ def _scores(evaluation: Evaluation) -> str:
         rows.append([title(line, metric), *(cell(evaluation, line, name, metric) for name in evaluation.predictions)])
     share = f"{evaluation.settings.confidence:.0%}"
     return table(["Score", *evaluation.predictions], rows) + (
-        f"<p>In brackets the {share} percentile bootstrap interval over images; with fewer than 8 images it is "
-        "narrower than it should be. All thresholds are in scores.csv, single images in images.csv.</p>"
+        f"<p>In brackets the {share} interval over images (Student's t by the jackknife); of few images "
+        "whose scores are far from Gaussian it is a guess. "
+        "All thresholds are in scores.csv, single images in images.csv.</p>"
     )
 
 
@@ -105,7 +106,7 @@ def _differences(evaluation: Evaluation) -> str:
                 [title(line, metric), row["Prediction"], row["Against"], value, "yes" if row["Apart"] else "no"]
             )
     heads = ["Score", "Prediction", "Less", "Difference", "Interval without 0"]
-    return table(heads, rows) + "<p>Both are resampled by the same draws of images.</p>"
+    return table(heads, rows) + "<p>Intervals leave out the same image of both.</p>"
 
 
 def _errors(evaluation: Evaluation) -> str:

@@ -45,7 +45,7 @@ class GalleryField:
 
 
 def threshold_figure(evaluation: Evaluation) -> Figure:
-    """F1 per image against the IoU threshold, a line a prediction, with its bootstrap interval as a band."""
+    """F1 per image against the IoU threshold, a line a prediction, with its interval as a band."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.add_subplot()
     scores = evaluation.scores

@@ -84,7 +84,7 @@ def console_scores(evaluation: Evaluation, *, beside: int = 2) -> str:
     counts = evaluation.errors[evaluation.errors["Grouping"] == "all"]
     blocks = [
         f"{len(evaluation.images)} images, {int(counts['True'].iloc[0]):,} true nuclei; "
-        f"in brackets {evaluation.settings.confidence:.0%} bootstrap intervals over images"
+        f"in brackets {evaluation.settings.confidence:.0%} intervals over images"
     ]
     names = evaluation.predictions
     for start in range(0, len(names), beside):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from hcs.readout.phases import PHASES
 from hcs.readout.readouts import Readouts
+from hcs.readout.verdict import sentence_of
 from hcs.report.style import interval, number
-
-_GOOD, _SOME = 0.5, 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One comparison in words: ``what`` was compared, ``zprime`` with interval, ``n`` wells, ``verdict``."""
+    """One comparison in words: ``what`` was compared, ``zprime`` with interval, ``n`` wells and nuclei, ``verdict``."""
 
     readout: str
     what: str
@@ -32,21 +32,12 @@ def status_counts(wells: pd.DataFrame) -> dict[str, int]:
     return {s: int(counts[s]) for s in ("ok", "empty", "partial", "failed", "excluded", "pending") if s in counts}
 
 
-def verdict(zprime: float, reason: str) -> str:
-    """How Zhang et al. 1999 read a Z': from 0.5 excellent, above 0 marginal, else no screen; or why NaN."""
-    if not math.isfinite(zprime):
-        return reason or "no value"
-    if zprime >= _GOOD:
-        return "excellent separation"
-    return "marginal separation" if zprime > _SOME else "controls overlap: not usable for screening"
-
-
 def control_findings(readouts: Readouts) -> Iterator[Finding]:
     """Positive against negative controls, per readout and group; once where all are NaN for one reason."""
     for readout, rows in readouts.plate.groupby("Readout", sort=False):
         reasons = set(rows["Reason"])
         if len(reasons) == 1 and rows["ZPrime"].isna().all():
-            yield Finding(str(readout), "all comparisons", "–", "", verdict(math.nan, str(reasons.pop())))
+            yield Finding(str(readout), "all comparisons", "–", "", str(reasons.pop()) or "no value")
             continue
         yield from _each(rows)
 
@@ -57,9 +48,17 @@ def _each(rows: pd.DataFrame) -> Iterator[Finding]:
             readout=str(row["Readout"]),
             what=str(row["Reference"]),
             zprime=interval(row["ZPrime"], row["ZPrime_Low"], row["ZPrime_High"]),
-            n=f"{row['Count_Wells']} against {row['Count_NegativeWells']} wells",
-            verdict=verdict(row["ZPrime"], str(row["Reason"])),
+            n=behind_text(row),
+            verdict=sentence_of(row),
         )
+
+
+def behind_text(row: Mapping[Any, Any]) -> str:
+    """How many wells and nuclei stand behind a row of the plate table."""
+    return (
+        f"{row['Count_Wells']} against {row['Count_NegativeWells']} wells, "
+        f"{row['Count_Nuclei']:,} against {row['Count_NegativeNuclei']:,} nuclei"
+    )
 
 
 def best_doses(readouts: Readouts, *, limit: int = 20) -> pd.DataFrame:

@@ -145,10 +145,20 @@ def _compound_table(tables: PlateTables) -> str:
     rows = compound_rows(tables)
     if not rows:
         return ""
-    called = "hit" if not tables.frame("hits").empty else "Z′ above 0"
+    called = "hit" if not tables.frame("hits").empty else "lower end of Z′ above 0"
     since = f"From dose ({called})"
     half = f"{HALF_EFFECT:.0f} % of positives from"
-    heads = ("Compound", "Works", since, half, "EC50 (interval)", "Negatives → best dose", "Best dose", "Z′ there")
+    heads = (
+        "Compound",
+        "Works",
+        "Toxic from",
+        since,
+        half,
+        "EC50 (interval)",
+        "Negatives → best dose",
+        "Best dose",
+        "Z′ there",
+    )
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(_compound_cells(row))}</tr>" for row in rows[:_MOST_COMPOUNDS])
     more = f'<p class="more">{len(rows) - _MOST_COMPOUNDS} more below.</p>' if len(rows) > _MOST_COMPOUNDS else ""
@@ -163,6 +173,7 @@ def _compound_cells(row: CompoundRow) -> list[str]:
     unit = short(row.unit, 16)
     texts = [
         {True: "✓ yes", False: "no", None: "cannot be told"}[row.works],
+        "cannot be told" if row.toxic is None else row.toxic or "not toxic",
         dose_text(row.first_dose, unit),
         dose_text(row.half_dose, unit),
         row.ec50 or "–",

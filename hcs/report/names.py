@@ -15,6 +15,9 @@ _WHOLE = {
     "Fraction_SensorHighMixture": "Fraction with a high sensor ratio, from the mixture",
     "Count_Nuclei": "Nuclei",
     "Count_Nuclei_Measured": "Nuclei measured",
+    "Count_Dead": "Dead nuclei",
+    "Fraction_Dead": "Fraction of dead nuclei",
+    "Count_LivingPerField": "Living nuclei a field",
 }
 _FEATURES = {
     "Nuclei_Sensor_Ratio": "sensor ratio",

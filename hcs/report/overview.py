@@ -124,9 +124,14 @@ def _stacked(plates: Sequence[PlateOfMany], name: str, columns: tuple[str, ...])
 
 
 def _lead(plates: Sequence[PlateOfMany]) -> str:
-    """How many plates are good, and the best and the worst."""
+    """How many plates are good, by the lower ends of their Z′, and the best and the worst."""
     marks = [answers(plate.tables)[0].mark for plate in plates]
-    words = (("good", "excellent"), ("fair", "marginal"), ("poor", "not usable"), ("none", "without a Z′"))
+    words = (
+        ("good", "excellent"),
+        ("fair", "marginal"),
+        ("poor", "not shown to separate"),
+        ("none", "without a verdict"),
+    )
     counted = ", ".join(f"{marks.count(mark)} {word}" for mark, word in words if mark in marks)
     rows = [_plate_row(plate) for plate in plates]
     known = [row for row in rows if np.isfinite(float(str(row["ZPrime"])))]

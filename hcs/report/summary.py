@@ -1,4 +1,4 @@
-"""What a plate says in four answers: is it good, what works and at which dose, which wells to distrust, cell cycle."""
+"""What a plate says in answers: is it good, what works at which dose, what is toxic, which wells to distrust, cycle."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hcs.report.compounds import CompoundRow, compound_rows, losing_nuclei
+from hcs.readout.verdict import sentence_of
+from hcs.report.compounds import CompoundRow, compound_rows
 from hcs.report.distrust import distrusted
-from hcs.report.findings import dose_text, status_counts, verdict
+from hcs.report.findings import behind_text, dose_text, status_counts
 from hcs.report.names import readout_name
 from hcs.report.style import interval, number, short
 from hcs.report.tables import PlateTables
+from hcs.report.toxic import toxicity_lines
 
 Mark = Literal["good", "fair", "poor", "none"]
 _MOST_LINES = 8
@@ -33,7 +35,7 @@ class Answer:
 
 def answers(tables: PlateTables) -> tuple[Answer, ...]:
     """The plate's summary, from its tables alone."""
-    return (_quality(tables), _compounds(tables), _distrust(tables), _cycle(tables))
+    return (_quality(tables), _compounds(tables), _toxicity(tables), _distrust(tables), _cycle(tables))
 
 
 def _quality(tables: PlateTables) -> Answer:
@@ -48,21 +50,41 @@ def _quality(tables: PlateTables) -> Answer:
         reason = next((str(r) for r in rows["Reason"] if r), "no Z′ could be computed")
         return Answer(question, "none", f"It cannot be told: {short(reason, 200)}.", _best_readout(tables))
     compared = known[known["Group"] != ""] if (known["Group"] != "").any() else known
-    worst = float(compared["ZPrime"].min())
-    mark: Mark = "good" if worst >= 0.5 else "fair" if worst > 0 else "poor"
+    worst = min(compared.to_dict("records"), key=lambda row: (_ORDER.index(row["Verdict"]), row["ZPrime"]))
+    word = str(worst["Verdict"])
     lines = [
-        f"{_what(row)}: Z′ {interval(row['ZPrime'], row['ZPrime_Low'], row['ZPrime_High'])}, "
-        f"{row['Count_Wells']} against {row['Count_NegativeWells']} wells: {verdict(row['ZPrime'], '')}."
+        f"{_what(row)}: Z′ {interval(row['ZPrime'], row['ZPrime_Low'], row['ZPrime_High'])}, {behind_text(row)}: "
+        f"{sentence_of(row)}."
         for row in compared.head(_MOST_LINES).to_dict("records")
     ]
     lines += [f"{_what(r)}: {short(r['Reason'], 160)}." for r in rows[rows["ZPrime"].isna()].to_dict("records")][:3]
-    word = {"good": "Yes", "fair": "Marginal", "poor": "No"}[mark]
-    few = int(compared[["Count_Wells", "Count_NegativeWells"]].to_numpy().min())
-    caution = f" With {few} wells on one side, the interval is narrower than it should be." if few < 8 else ""
-    head = f"{word}: {readout_name(first)} separates the controls with Z′ {number(worst)}.{caution}"
-    if mark == "poor":
-        head = f"No: {readout_name(first)} does not separate the controls, Z′ {number(worst)}."
-    return Answer(question, mark, head, (*lines, *_largest_cause(tables), *_best_readout(tables)))
+    return Answer(question, _MARKS[word], _headline(worst), (*lines, *_largest_cause(tables), *_best_readout(tables)))
+
+
+_ORDER = ("overlap", "uncertain", "withheld", "marginal", "excellent")
+_MARKS: dict[str, Mark] = {
+    "excellent": "good",
+    "marginal": "fair",
+    "uncertain": "poor",
+    "overlap": "poor",
+    "withheld": "none",
+}
+
+
+def _headline(row: Mapping[Hashable, Any]) -> str:
+    """The verdict on the comparison that separates worst, first readout."""
+    name = readout_name(str(row["Readout"]))
+    value = f"Z′ {interval(row['ZPrime'], row['ZPrime_Low'], row['ZPrime_High'])}"
+    match row["Verdict"]:
+        case "excellent":
+            return f"Yes: {name} separates the controls with {value}; the lower end of the interval is excellent."
+        case "marginal":
+            return f"Marginal: {name} separates the controls with {value}; the lower end of the interval decides."
+        case "uncertain":
+            return f"Not shown: {name} has {value}; by the lower end of the interval the controls may overlap."
+        case "overlap":
+            return f"No: {name} does not separate the controls, {value}."
+    return f"It cannot be told: {name} has {value}, but {short(row['Verdict_Reason'] or 'no interval', 200)}."
 
 
 def _what(row: Mapping[Hashable, Any]) -> str:
@@ -107,7 +129,7 @@ def _compounds(tables: PlateTables) -> Answer:
         return Answer(question, "none", "It cannot be told: the plate map names no compound on this plate.")
     working = [row for row in rows if row.works]
     unknown = [row for row in rows if row.works is None]
-    called = "called as hits" if not tables.frame("hits").empty else "with a dose of Z′ above 0"
+    called = "called as hits" if not tables.frame("hits").empty else "with a dose whose Z′ is above 0 by its lower end"
     if working:
         head = f"{len(working)} of {len(rows)} compounds work ({called}): " + _named(working) + "."
     elif len(unknown) == len(rows):
@@ -115,14 +137,11 @@ def _compounds(tables: PlateTables) -> Answer:
     else:
         head = f"None of {len(rows)} compounds stands out from the negatives."
     lines = [_of_compound(row) for row in working[:_MOST_LINES]]
-    idle = [short(row.compound or "(unnamed)", 40) for row in rows if row.works is False]
+    idle = [short(row.compound or "(unnamed)", 40) + _toxic(row) for row in rows if row.works is False]
     if working and idle:
         more = f" and {len(idle) - _MOST_LINES} more" if len(idle) > _MOST_LINES else ""
         names = ", ".join(idle[:_MOST_LINES])
         lines.append(f"Without an effect on {readout_name(tables.readouts[0])}: {names}{more}.")
-    losing = losing_nuclei(tables)
-    if losing:
-        lines.append(f"At most half the negatives' nuclei, a sign of toxicity: {', '.join(losing[:_MOST_LINES])}.")
     return Answer(question, "good" if working else "none", head, tuple(lines))
 
 
@@ -148,8 +167,18 @@ def _named(rows: list[CompoundRow]) -> str:
             since = f" with half the positives' effect or more from {dose_text(row.half_dose, unit)}"
         elif math.isfinite(row.first_dose):
             since = f" from {dose_text(row.first_dose, unit)}"
-        parts.append(f"{short(row.compound or '(unnamed)', 40)}{since}")
+        parts.append(f"{short(row.compound or '(unnamed)', 40)}{since}{_toxic(row)}")
     return ", ".join(parts) + (f" and {len(rows) - _MOST_LINES} more" if len(rows) > _MOST_LINES else "")
+
+
+def _toxicity(tables: PlateTables) -> Answer:
+    head, lines = toxicity_lines(tables.frame("toxicity"))
+    mark: Mark = "fair" if lines else "good" if head.startswith("None") else "none"
+    return Answer("Which compounds are toxic?", mark, head, lines[:_MOST_LINES])
+
+
+def _toxic(row: CompoundRow) -> str:
+    return f" (toxic from {row.toxic})" if row.toxic else ""
 
 
 def _distrust(tables: PlateTables) -> Answer:

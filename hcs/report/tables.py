@@ -23,6 +23,8 @@ ABSENT = {
     "doses": "No dose curves were fitted; that needs compounds with doses in the plate map.",
     "scores": "No scores of single wells were made; they need negative control wells.",
     "hits": "No hits were called; that needs samples and negative control wells in the plate map.",
+    "toxicity": "Toxicity was not looked for; that needs compounds and negative control wells in the plate map.",
+    "dead": "Dead cells were not looked for; `hcs readout` does so.",
     "quality": "No thresholds of image quality were learned; `hcs readout` does so where the run measured it.",
     "sensor": "No threshold of the sensor was looked for; that needs a sensor channel and a usable 2N peak.",
     "replicates": "The plate was not compared with replicates.",

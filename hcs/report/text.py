@@ -7,14 +7,22 @@ import textwrap
 from hcs.readout.readouts import Readouts
 from hcs.report.findings import best_doses, control_findings, cycle_rows, dose_text, status_counts
 from hcs.report.style import interval, number, short
+from hcs.report.toxic import toxicity_lines
 
 _WIDTH = 100
 _MOST_WELLS = 10
 
 
 def console_summary(readouts: Readouts) -> str:
-    """Plain text, at most 100 columns: wells by status, Z' of controls and best doses, cell cycle, notes."""
-    sections = (_wells(readouts), _controls(readouts), _best(readouts), _cycle(readouts), _notes(readouts))
+    """Plain text, at most 100 columns: wells by status, Z' of controls and best doses, toxicity, cycle, notes."""
+    sections = (
+        _wells(readouts),
+        _controls(readouts),
+        _best(readouts),
+        _toxic(readouts),
+        _cycle(readouts),
+        _notes(readouts),
+    )
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
@@ -22,8 +30,11 @@ def _wells(readouts: Readouts) -> list[str]:
     wells = readouts.wells
     plate = short(wells["Metadata_Plate"].iloc[0], 40) if len(wells) else ""
     states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items()) or "none"
-    nuclei = int(wells["Count_Nuclei"].sum())
-    lines = [f"{plate or 'Plate'}: {len(wells)} wells ({states}), {nuclei:,} nuclei"]
+    nuclei, dead = int(wells["Count_Nuclei"].sum()), wells["Count_Dead"].sum()
+    lines = [
+        f"{plate or 'Plate'}: {len(wells)} wells ({states}), {nuclei:,} nuclei"
+        + (f", {dead:,.0f} of them dead" if dead > 0 else "")
+    ]
     bad = wells[~wells["Status"].isin(["ok", "empty"])]
     lines += [
         "  " + short(f"{row.Metadata_Well} {row.Status}: {row.Reason}", _WIDTH - 2)
@@ -59,6 +70,15 @@ def _best(readouts: Readouts) -> list[str]:
     return lines
 
 
+def _toxic(readouts: Readouts) -> list[str]:
+    """What is toxic, in sentences; nothing where no compound is on the plate."""
+    if readouts.toxicity.empty:
+        return []
+    head, lines = toxicity_lines(readouts.toxicity)
+    shown = [line for text in lines[:_MOST_WELLS] for line in _wrapped(text, indent="  ")]
+    return [*_wrapped(f"Toxicity: {head}", indent=""), *shown]
+
+
 def _cycle(readouts: Readouts) -> list[str]:
     peak = readouts.peak
     rows = cycle_rows(readouts)
@@ -75,6 +95,7 @@ def _cycle(readouts: Readouts) -> list[str]:
 def _notes(readouts: Readouts) -> list[str]:
     said = {str(reason) for reason in readouts.plate["Reason"] if reason}
     notes = [note for note in readouts.notes if not any(reason in note for reason in said)]
+    notes = [note for note in notes if not note.startswith("Toxic, ")]  # said above
     return [line for note in notes for line in _wrapped(note, indent="  ", first="Note: ")]
 
 

@@ -108,7 +108,7 @@ def _job(plate_path: str, results: Results, device: str) -> Job:
         ),
         model=model,
         device=device,
-        labels="none",
+        labels=None,
         run_id=record.run_id,
         scale=read_diameter(record.nucleus_diameter).scale,
         illumination=None if record.illumination is None else str(record.illumination["sha256"]),

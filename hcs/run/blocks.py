@@ -48,11 +48,11 @@ class Task:
     @property
     def labels(self) -> BlockLabels | None:
         """Where labels are written; None: nowhere."""
-        if self.job.labels == "none":
+        if self.job.labels is None:
             return None
         return BlockLabels(
-            target=self.job.plate.path if self.job.labels == "plate" else f"{self.job.out}/labels.zarr",
-            key=self.key,
+            target=self.job.labels,
+            entry=self.job.plate.entry(self.key),
             shape=self.large.shape,
             ngff=self.job.plate.ngff,
             pixel_size_um=self.large.pixel_size_um,

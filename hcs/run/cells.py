@@ -18,7 +18,7 @@ from hcs.measure.quality_columns import quality_values
 from hcs.measure.window import Window
 from hcs.run.blocks import Seconds, Settled, Task, cell_name, nuclei_of_block
 from hcs.run.worker import tune_worker
-from hcs.store.field import missing_chunks
+from hcs.store.field import missing_chunks, missing_sentence
 from hcs.store.ledger import LedgerEntry, write_entry
 from hcs.store.location import location
 from hcs.store.plate import read_info
@@ -75,7 +75,7 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     """Publish the field's labels, join its part of the table, enter it in the ledger, and clear up."""
     job, clock = task.job, Stopwatch()
     if task.labels is not None:
-        task.labels.publish()
+        task.labels.publish(known.crc32)
     clock.lap("write labels")
     cells = [task.scratch.read(cell_name(i)) for i in range(len(task.large.cells))]
     qualities = [json.loads(str(cell.pop("quality"))) for cell in cells]
@@ -162,7 +162,7 @@ def _field_quality(
 def _remarks(task: Task, missing: int, chunks: int) -> str:
     """What is worth saying about a field that was processed."""
     too_large = int(task.scratch.read("owners")["too_large"])
-    remarks = [f"{missing} of {chunks} chunks are missing and were read as the fill value"] if missing else []
+    remarks = [missing_sentence(missing, chunks)] if missing else []
     if too_large:
         largest = task.job.config.tiles.max_nucleus_px
         remarks.append(f"{too_large} objects larger than tiles.max_nucleus_px = {largest} px were left out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -238,6 +239,7 @@ def count_gpus() -> int:
 def _remote(address: str, security: Security | None) -> Iterator[Client]:
     from distributed import Client  # noqa: PLC0415
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a scheduler that is lost is said by hcs
     try:
         client = Client(address, timeout=10, security=security)
     except (OSError, ValueError, TimeoutError) as error:

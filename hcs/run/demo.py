@@ -17,6 +17,9 @@ from hcs.simulate.settings import SimulationSettings
 from hcs.simulate.truth import truth_wells
 from hcs.store.table import read_frame
 
+DEAD_BRIGHTNESS = (5.0, 50.0)
+"""Brightness of the cells that the demo's cytotoxic compound kills, relative to living nuclei."""
+
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
@@ -37,7 +40,7 @@ def run_demo(out: Path, *, wells: int, workers: Workers, say: Callable[[str], No
     if not plate.exists():
         out.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        write_simulation(plate, SimulationSettings(wells=wells))
+        write_simulation(plate, SimulationSettings(wells=wells, dead_brightness=DEAD_BRIGHTNESS))
         say(f"simulated {wells} wells in {time.monotonic() - started:.0f} s: {plate}")
     files = simulation_files(plate)
     summary = run_plate(

@@ -10,6 +10,8 @@ from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.readout.duplicates import NEEDED, Place, find_duplicates, without
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.twins import NEEDED as NEEDED_FOR_TWINS
+from hcs.readout.twins import Twin, twins_by_nuclei, twins_by_pixels
 from hcs.store.location import location, map_at
 from hcs.store.plate import open_plate, read_info
 from hcs.store.results import Results
@@ -64,6 +66,20 @@ def find_seen_twice(results: Results, used: pd.DataFrame, settings: ReadoutSetti
     found = pd.concat([NONE, *(table for table in tables if len(table))], ignore_index=True).astype(NONE.dtypes)
     note = f"{len(found):,} nuclei that another field shows too are left out; duplicates.parquet lists them."
     return SeenTwice(True, found, (note,))
+
+
+def find_twins(results: Results, fields: pd.DataFrame) -> tuple[Twin, ...]:
+    """Fields that show the same pixels as another, or nearly the same nuclei as another of their well; ``fields`` is
+    the field table, in the ledger's order."""
+    checksums = [entry.input_crc32 for entry in results.entries()]
+    by_pixels = twins_by_pixels(fields, checksums)
+    done = fields.loc[fields["Status"] == "ok", "Metadata_Well"].value_counts()
+    several = sorted(str(well) for well in done.index[done > 1])
+    if not several:
+        return by_pixels
+    known = {(twin.first, twin.second) for twin in by_pixels}
+    by_nuclei = twins_by_nuclei(results.parts(several).by_well(list(NEEDED_FOR_TWINS)))
+    return (*by_pixels, *(twin for twin in by_nuclei if (twin.first, twin.second) not in known))
 
 
 def _places(plate_path: str, keys: list[FieldKey]) -> dict[tuple[str, int], Place]:

@@ -25,6 +25,7 @@ from hcs.report.evaluation_figures import GalleryField, gallery_figure
 from hcs.report.figures import save_figure
 from hcs.run.evaluation_files import Folders, ImageFiles, find_files, read_fitting, some
 from hcs.store.atomic import write_json, write_text
+from hcs.store.ownfiles import check_output, replacing_output
 from hcs.store.table import write_frame
 
 _GALLERY = 6
@@ -42,12 +43,14 @@ def evaluate_folders(
 
     ``stratify_by`` names a value of the nuclei (``hcs.evaluate.values``); with images it is "mean" by default. Returns
     the evaluation and notes for the user. ConfigError, before anything is written, where a folder or file is missing,
-    cannot be read, or does not fit its truth.
+    cannot be read, or does not fit its truth, and where ``out`` holds anything else than an evaluation, whose files
+    are replaced.
     """
     started = time.time()
     chosen = stratify_by or ("mean" if folders.images is not None else None)
     value = None if chosen is None else find_value(chosen, with_images=folders.images is not None)
     files, notes = find_files(folders, out)
+    check_output(out, what="evaluation")
     masks: list[str] = []
     compared: dict[str, dict[str, Comparison]] = {name: {} for name in next(iter(files.values())).predicted}
     for done, (stem, own) in enumerate(files.items(), start=1):
@@ -62,7 +65,8 @@ def evaluate_folders(
         )
     evaluation = evaluate(compared, settings, value=value.column if value else None)
     provenance = _provenance(folders, evaluation, seconds=time.time() - started)
-    _write(evaluation, files, out, notes=tuple(notes), provenance=provenance)
+    with replacing_output(out) as folder:
+        _write(evaluation, files, folder, notes=tuple(notes), provenance=provenance)
     return evaluation, tuple(notes)
 
 
@@ -71,7 +75,11 @@ def _compare_image(
 ) -> dict[str, Comparison]:
     truth = read_fitting(files.truth)
     ignore = None if files.ignore is None else read_fitting(files.ignore, like=truth, truth=files.truth) > 0
-    image = None if files.image is None or value is None else read_fitting(files.image, like=truth, truth=files.truth)
+    image = (
+        None
+        if files.image is None or value is None
+        else read_fitting(files.image, labels=False, like=truth, truth=files.truth)
+    )
     measure = None if value is None else partial(value.measure, image=image)
     masks += [str(files.truth)] if _looks_like_a_mask(truth) else []
     found = {}
@@ -99,9 +107,7 @@ def _write(
     notes: tuple[str, ...],
     provenance: dict[str, object],
 ) -> None:
-    """Write all files; those of an earlier evaluation that this one has no more are deleted."""
-    for old in (*out.glob("strata.*"), *out.glob("worst-*.png")):
-        old.unlink()
+    """Write all files into the empty folder ``out``."""
     for name, frame in evaluation.tables().items():
         write_frame(out / f"{name}.parquet", frame)
         write_text(out / f"{name}.csv", frame.to_csv(index=False))
@@ -143,7 +149,7 @@ def _worst(evaluation: Evaluation, prediction: str, files: dict[str, ImageFiles]
         fields.append(
             GalleryField(
                 title=f"{stem[:40]}, mean F1 {row['MeanF1']:.2f}",
-                image=None if image is None else read_fitting(image),
+                image=None if image is None else read_fitting(image, labels=False),
                 truth=read_fitting(files[stem].truth),
                 predicted=read_fitting(files[stem].predicted[prediction]),
                 objects=objects[(objects["Prediction"] == prediction) & (objects["Image"] == stem)],

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, FieldError
-from hcs.store.images import SUFFIXES, read_image
+from hcs.store.images import SUFFIXES, read_image, read_label_image
 
 _MOST_NAMES = 3
 
@@ -112,10 +112,12 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
 
 
-def read_fitting(path: Path, *, like: NDArray[Any] | None = None, truth: Path | None = None) -> NDArray[Any]:
-    """The image (Y, X); ConfigError where it cannot be read or is not of the shape of its truth."""
+def read_fitting(
+    path: Path, *, labels: bool = True, like: NDArray[Any] | None = None, truth: Path | None = None
+) -> NDArray[Any]:
+    """Labels or intensities (Y, X); ConfigError where they cannot be read or are not of the shape of their truth."""
     try:
-        image = read_image(path)
+        image = read_label_image(path) if labels else read_image(path)
     except FieldError as error:
         raise ConfigError(error.reason) from error
     if like is not None and image.shape != like.shape:

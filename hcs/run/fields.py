@@ -22,12 +22,11 @@ from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
 from hcs.run.worker import hands_of, lights_of, process_name, segmenter_of, tune_worker
 from hcs.segment.segmenter import Segmenter
-from hcs.store.labels import write_labels
+from hcs.store.field import missing_sentence
 from hcs.store.ledger import LedgerEntry, finished_entry, pixel_hash, write_entry
 from hcs.store.location import location
 from hcs.store.plate import OpenField, open_field
 from hcs.store.table import write_part
-from hcs.store.write import field_path
 
 _WAITING_PER_THREAD = 2
 """Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
@@ -182,19 +181,25 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
 def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerEntry:
     """Labels and part of a field; its entry, not written yet."""
     clock = Stopwatch()
-    if job.labels != "none":
-        clock.lap("write labels", _write_labels(job, key, found, result))
+    if job.labels is not None:
+        written = job.labels.write(
+            job.plate.entry(key),
+            result.labels,
+            ngff=job.plate.ngff,
+            pixel_size_um=found.field.info.pixel_size_um,
+            pixels_crc32=found.crc32,
+        )
+        clock.lap("write labels", written)
     part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns)
     clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)
     n = int(result.labels.max(initial=0))
-    missing, chunks = found.field.missing_chunks()
-    gaps = (f"{missing} of {chunks} chunks are missing and were read as the fill value",) if missing else ()
+    gaps = missing_sentence(*found.field.missing_chunks())
     return LedgerEntry(
         field=str(key),
         status="ok" if n else "empty",
-        reason="; ".join((*gaps, *found.remarks)),
+        reason="; ".join(filter(None, (gaps, *found.remarks))),
         nuclei=n,
         part_bytes=part.nbytes,
         part_crc32=part.crc32,
@@ -203,17 +208,4 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
         bytes=clock.bytes,
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
         quality={name: None if np.isnan(value) else value for name, value in quality_values(result.quality).items()},
-    )
-
-
-def _write_labels(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> int:
-    """Write the labels where the run wants them; bytes of the files."""
-    in_plate = job.labels == "plate"
-    return write_labels(
-        job.plate.path if in_plate else f"{job.out}/labels.zarr",
-        key,
-        result.labels,
-        ngff=job.plate.ngff,
-        pixel_size_um=found.field.info.pixel_size_um,
-        path=job.plate.entry(key).path if in_plate else field_path(key),
     )

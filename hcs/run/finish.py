@@ -13,6 +13,7 @@ from hcs.measure.columns import Column, channel_suffixes, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
 from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
+from hcs.readout.dead import DEAD_COLUMNS, FLAG_COLUMN
 from hcs.readout.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.features import ByWell, single_columns
 from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
@@ -21,7 +22,10 @@ from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen import SCREEN_COLUMNS
 from hcs.readout.seam_columns import SEAM_COLUMNS
 from hcs.readout.settings import ReadoutSettings
-from hcs.run.duplicates import SeenTwice, find_seen_twice
+from hcs.readout.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
+from hcs.readout.twins import twin_flags, twin_notes
+from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
+from hcs.run.new_map import NewMap, put_map
 from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.report import report_columns, write_report
@@ -51,17 +55,20 @@ def finish(
     *,
     exclude_flagged: bool = False,
     submit: Submit | None = None,
+    new_map: NewMap | None = None,
 ) -> Readouts:
     """Make the readout tables, columns.csv, readout.json, report.html and figures/ of a results folder; for one in a
     store this happens in a copy on disk.
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
-    of image quality out, whatever they say. Pictures of the page are made beside the tables: by idle workers, if
-    ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
-    not done count as pending.
+    of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map. Pictures of the page
+    are made beside the tables: by idle workers, if ``submit`` gives them work, else by a thread. Works on a run that is
+    still going on or was stopped: fields that are not done count as pending.
     """
     with local_copy(out) as folder, one_thread() as aside:
         illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)
+        if new_map is not None:
+            put_map(folder, new_map)
         return _finish(folder, illustrate, settings, exclude_flagged)
 
 
@@ -78,7 +85,9 @@ def _finish(
     channels = results.record.channels
     nuclear = channel_suffixes(channels.names)[channels.nuclei]
     every = _nuclei(results)
-    flagged = apply_flags(every, results.ledger(), chosen, nuclear=nuclear)
+    ledger = results.ledger()
+    twins = find_twins(results, ledger)
+    flagged = apply_flags(every, ledger, chosen, nuclear=nuclear, further=twin_flags(ledger, twins))
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
@@ -94,7 +103,8 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    readouts = replace(readouts, wells=wells, notes=readouts.notes + flagged.notes + seen_twice.notes)
+    notes = readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes + pictures.notes
+    readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
     frames = {
         "fields": flagged.fields,
@@ -103,6 +113,8 @@ def _finish(
         "compounds": readouts.compounds,
         "plate": readouts.plate,
         **readouts.screen.frames(),
+        "toxicity": readouts.toxicity,
+        "dead": readouts.dead,
         **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
         "cycles": cycles_table(readouts.cycle, plate),
         "sensor": sensor_table(readouts.cycle, plate),
@@ -114,6 +126,7 @@ def _finish(
         run=results.record.run_id,
         settings=asdict(chosen),
         notes=readouts.notes,
+        plate_map=results.record.plate_map,
         done=tuple(entry.field for entry in results.entries() if entry.done),
         files=files,
     ).write(out)
@@ -163,11 +176,13 @@ def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fi
     nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
     tables = {
         "nuclei": (*KEY_COLUMNS, *nucleus),
-        "nuclei, by hcs.open_results": (_CONTENT_N,),
+        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
-        "compounds": COMPOUND_COLUMNS,
+        "compounds": (*COMPOUND_COLUMNS, WARNING_COLUMN),
         "plate": PLATE_COLUMNS,
         **SCREEN_COLUMNS,
+        "toxicity": TOXICITY_COLUMNS,
+        "dead": DEAD_COLUMNS,
         "cycles": CYCLE_COLUMNS,
         "phases": PHASE_COLUMNS,
         "sensor": SENSOR_COLUMNS,

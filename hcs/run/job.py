@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from hcs.config import Config, LabelsTarget
+from hcs.config import Config
 from hcs.pipeline import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.models import ModelFile
 from hcs.store.plate import Plate
+from hcs.store.target import LabelTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class Job:
     model: ModelFile
     device: str
     """``cpu`` or ``cuda``."""
-    labels: LabelsTarget
+    labels: LabelTarget | None
+    """Where labels go; None: nowhere."""
     run_id: str
     """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)

@@ -18,12 +18,13 @@ from hcs.config import Config
 from hcs.errors import ConfigError, HcsError, PlateError, WorkersError
 from hcs.run.cluster import Workers, connect, scheduler_kept
 from hcs.run.flow import process_fields
-from hcs.run.plan import control_wells
+from hcs.run.plan import control_wells, map_lines
 from hcs.run.portions import Task
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
 from hcs.run.run import RunSummary, conclude
 from hcs.store.atomic import write_text
+from hcs.store.export import harmless
 from hcs.store.location import Location, Url, location, within_reach
 from hcs.store.models import find_model
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _WILDCARDS = frozenset("*?[")
-_MAP_ENDINGS = (".csv", ".platemap.csv", ".parquet")
+_LIST_COLUMNS = ("Plate", "Path", "Results", "Status", "Reason")
+"""The first columns of plates.csv, by which hcs knows it again."""
+_MAP_ENDINGS = (".csv", ".platemap.csv", ".xlsx", ".parquet")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def _expand(pattern: str) -> list[Location]:
 
 def find_plate_map(plate_map: str | None, name: str) -> Location | None:
     """The plate map of the plate ``name``: one file for all, a pattern with ``{plate}``, or a folder that holds
-    ``name.csv``, ``name.platemap.csv`` or ``name.parquet``; PlateError where it holds none."""
+    ``name.csv``, ``name.platemap.csv``, ``name.xlsx`` or ``name.parquet``; PlateError where it holds none."""
     if plate_map is None:
         return None
     if "{plate}" in plate_map:
@@ -118,6 +121,7 @@ def run_many(
     plate_map: str | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    overwrite_labels: bool = False,
     say: Callable[[str], None] = print,
 ) -> tuple[PlateRun, ...]:
     """Process all plates over one set of workers: first the controls of every plate, then plate after plate.
@@ -126,6 +130,7 @@ def run_many(
     is left out with its reason; the others go on. ``plates.csv`` in ``out`` lists them all.
     """
     workers = workers or Workers()
+    check_list(out / "plates.csv")
     find_model(config.model, workers.device)  # what is wrong for all plates is said once, before any is touched
     for run in runs:
         with _own_failure(run, say):
@@ -136,7 +141,12 @@ def run_many(
                 plate_map_path=find_plate_map(plate_map, run.name),
                 wells=wells,
                 device=workers.device,
+                overwrite_labels=overwrite_labels,
             )
+            for line in run.prepared.lines():
+                say(line)
+            for line in map_lines(run.prepared.plate_map, notes=True):
+                say(f"{run.name}: {line}")
     ready = [run for run in runs if run.prepared is not None]
     # Readouts and report are made while workers go on with the next plate, and before the cluster closes: that takes a
     # folder off sys.path, and an import in another thread may then miss a package.
@@ -152,8 +162,18 @@ def run_many(
             except WorkersError as lost:  # what is entered is read out below
                 say(str(lost))
         batch.finish_rest()
-    write_text(out / "plates.csv", plates_frame(runs).to_csv(index=False))
+    write_text(out / "plates.csv", harmless(plates_frame(runs)).to_csv(index=False))
     return runs
+
+
+def check_list(path: Location) -> None:
+    """ConfigError where there is a ``plates.csv`` that is not hcs's list of plates: it would be written over."""
+    with within_reach(path):
+        if not path.exists():
+            return
+        first = path.read_bytes()[:100] if path.is_file() else b""
+    if not first.startswith(",".join(_LIST_COLUMNS).encode()):
+        raise ConfigError(f"{path} is there already and is no list of plates by hcs; give another --out, or move it")
 
 
 class _Batch:

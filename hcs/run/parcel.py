@@ -27,9 +27,9 @@ class Sender:
         self.job = job
         self.run = hashlib.sha256(job.out.encode()).hexdigest()[:12]
         """Tells this run's tasks from those of another plate of the same name."""
-        bare = replace(job, plate=replace(job.plate, wells=(), fields=(), absent_wells=()))
+        bare = replace(job, plate=replace(job.plate, wells=(), fields=(), missing=(), notes=()))
         self._job = pickle.dumps(bare, pickle.HIGHEST_PROTOCOL)
-        self._entries = {entry.key: entry for entry in job.plate.fields}
+        self._entries = {entry.key: entry for entry in (*job.plate.fields, *job.plate.missing)}
 
     def parcel(self, keys: Sequence[FieldKey]) -> bytes:
         """The job and these fields; a field that the plate does not list goes without its entry."""

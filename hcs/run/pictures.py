@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +15,8 @@ from hcs.plate.keys import FieldKey, WellId
 from hcs.report.shots import picture_fields, picture_nuclei, settle_look
 from hcs.report.thumbnails import Plane
 from hcs.store.lazy import open_channels, open_labels
+from hcs.store.ledger import read_entry
+from hcs.store.location import location, map_at
 from hcs.store.pictures import Pictures as Kept
 from hcs.store.plate import Plate, open_plate
 
@@ -61,6 +63,8 @@ class Source:
     plate: Plate
     kept: Kept
     channels: tuple[int, ...]
+    others: frozenset[tuple[str, int]] = frozenset()
+    """Fields (well, number) whose labels are not those that the run wrote."""
 
     def images(self, well: str, field: int) -> Sequence[Plane] | None:
         """Channels, each (Y, X); None where they are gone."""
@@ -72,21 +76,47 @@ class Source:
 
     def labels(self, well: str, field: int) -> Plane | None:
         """Labels (Y, X); None where there are none, or they are gone."""
-        target, key = self.kept.record.labels, FieldKey(WellId.parse(well), field)
+        target, key = self.kept.target, FieldKey(WellId.parse(well), field)
+        if target is None or (well, field) in self.others:
+            return None
         try:
-            if target == "none":
-                return None
-            if target == "plate":  # which is open
-                path = self.plate.entry(key).path
-                return open_labels(self.plate.path, key, path=path, whole_px=self._whole_px)
-            return open_labels(self.kept.label_store, key, whole_px=self._whole_px)
+            path = target.field(self.plate.entry(key))
+            return open_labels(target.path, key, target.name, path=path, whole_px=self._whole_px)
         except HcsError:
             return None
+
+    def strangers(self, wanted: Mapping[str, int]) -> dict[tuple[str, int], str]:
+        """Of the ``wanted`` fields, one a well, those whose labels are not those that the run wrote, and why."""
+        target, run = self.kept.target, self.kept.record.run_id
+        if target is None:
+            return {}
+
+        def complaint(field: tuple[str, int]) -> str | None:
+            key = FieldKey(WellId.parse(field[0]), field[1])
+            try:
+                return target.complaint(self.plate.entry(key), read_entry(self.kept.folder, key, run).input_crc32)
+            except (HcsError, OSError):  # out of reach: there is no picture either
+                return None
+
+        fields = list(wanted.items())
+        said = map_at(location(target.path), complaint, fields)
+        return {field: why for field, why in zip(fields, said, strict=True) if why is not None}
 
     @property
     def _whole_px(self) -> int:
         """Pixels of a field that was not processed in blocks."""
         return self.kept.record.config.tiles.max_field_px
+
+
+def _notes(strangers: dict[tuple[str, int], str]) -> tuple[str, ...]:
+    """A sentence on labels that are not the run's own."""
+    if not strangers:
+        return ()
+    (well, field), why = next(iter(strangers.items()))
+    return (
+        f"Labels of {len(strangers)} of the fields shown are not those that this run wrote ({well}/{field}: {why}); "
+        "these fields are shown without outlines.",
+    )
 
 
 class PicturesAhead:
@@ -104,12 +134,17 @@ class PicturesAhead:
         self._names = tuple(dict.fromkeys(name for name in (channels.nuclei, channels.sensor) if name))
         self._submit, self._patience_s = submit, None if out is None else _PATIENCE_S
         self._source = None
+        self.notes: tuple[str, ...] = ()
+        """Sentences on labels that are not shown."""
         try:
             plate = open_plate(results.plate_path)
         except HcsError:
             return
         kept = Kept(out or results.folder, results.record, results.plate_path)
-        self._source = Source(plate, kept, tuple(channels.names.index(name) for name in self._names))
+        source = Source(plate, kept, tuple(channels.names.index(name) for name in self._names))
+        strangers = source.strangers(self.pictured)
+        self.notes = _notes(strangers)
+        self._source = replace(source, others=frozenset(strangers))
         self._look = settle_look(self._source, self.pictured)
         self._fields = self._begin(picture_fields, self.pictured)
 

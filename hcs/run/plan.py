@@ -6,16 +6,17 @@ import dataclasses
 import hashlib
 import json
 import platform
-import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hcs.config import ChannelSettings, Config, differences
-from hcs.errors import ConfigError, FieldError, PlateError
+from hcs import __version__
+from hcs.config import Config, differences
+from hcs.errors import ConfigError, PlateError
 from hcs.pipeline import Channels
 from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
@@ -26,63 +27,26 @@ from hcs.run.large import field_hash
 from hcs.run.no_nuclei import empty_nuclei
 from hcs.store.atomic import is_litter
 from hcs.store.ledger import read_ledger
-from hcs.store.location import Location, within_reach
+from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile
-from hcs.store.plate import Plate, find_channel, read_info
+from hcs.store.paths import linked_images
+from hcs.store.plate import FieldEntry, Plate
+from hcs.store.platemap import map_sha256
 from hcs.store.record import RUN_RECORD, RunRecord
 
-_DNA_NAMES = re.compile(r"dna|dapi|hoechst|h33342|draq5|sytox|nuclei|nuclear", re.IGNORECASE)
-_SENSOR_NAMES = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
 
-
-def settle_channels(plate: Plate, settings: ChannelSettings, keys: tuple[FieldKey, ...]) -> Channels:
-    """The plate's channels, from the first of ``keys`` whose metadata can be read.
-
-    ConfigError where a channel asked for does not exist or, when none was asked for, which one is DNA cannot be told.
-    PlateError where no field can be read.
-    """
-    names = _channel_names(plate, keys)
-    dna = 0 if len(names) == 1 else _named(names, settings.dna, _DNA_NAMES, option="--dna")
-    if dna is None:
-        raise ConfigError(f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME")
-    sensor = _named(names, settings.sensor, _SENSOR_NAMES, option="--sensor")
-    nuclei = dna if settings.nuclei is None else find_channel(names, settings.nuclei, option="channels.nuclei")
-    if sensor == dna:
-        raise ConfigError(f"channel {names[dna]!r} cannot be both DNA and sensor; say --dna and --sensor")
-    return Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei)
-
-
-def _named(names: tuple[str, ...], wanted: str | int | None, pattern: re.Pattern[str], *, option: str) -> int | None:
-    """The channel asked for; else the one whose name matches ``pattern``, none where none or several do."""
-    if wanted is not None:
-        return find_channel(names, wanted, option=option)
-    hits = [i for i, name in enumerate(names) if pattern.search(name)]
-    return hits[0] if len(hits) == 1 else None
-
-
-def _channel_names(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
-    reason = "it has none"
-    for key in keys:
-        try:
-            return read_info(plate, key).channels
-        except FieldError as error:
-            reason = str(error)
-    raise PlateError(f"{plate.path}: not one field can be read ({reason})")
-
-
-def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldKey, ...]:
+def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldEntry, ...]:
     """The fields to process, in plate order, of all wells or those ``wells`` names; PlateError without any.
 
-    A well that the plate declares without having any field counts with a field 0, which then fails: every expected
-    well is accounted for.
+    A well that the plate declares without having any field counts with a field 0, which then fails with the reason:
+    every expected well is accounted for.
     """
     chosen = set(select_wells(declared_wells(plate), wells))
     present = {entry.key.well for entry in plate.fields}
-    keys = [entry.key for entry in plate.fields if entry.key.well in chosen]
-    keys += [FieldKey(well, 0) for well in chosen - present]
     if not present & chosen:
         raise PlateError(f"{plate.path}: no field in the wells asked for; check that the conversion wrote images")
-    return tuple(sorted(keys))
+    entries = [entry for entry in (*plate.fields, *plate.missing) if entry.key.well in chosen]
+    return tuple(sorted(entries, key=lambda entry: entry.key))
 
 
 def controls_first(keys: tuple[FieldKey, ...], plate_map: PlateMap | None) -> tuple[FieldKey, ...]:
@@ -115,17 +79,29 @@ def declared_wells(plate: Plate) -> tuple[WellId, ...]:
     return tuple(sorted({*plate.wells, *plate.absent_wells}))
 
 
-def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]:
-    """Sentences on wells that only the map or only the plate has; PlateError where they have none in common."""
+def links_note(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
+    """A sentence on fields that are read through symbolic links which lead out of the plate."""
+    images = {str(entry.key): entry.path for entry in plate.only(*keys).fields}
+    linked = linked_images(location(plate.path), images)
+    if not linked:
+        return ()
+    some = ", ".join(f"{name} from {there}" for name, there in list(linked.items())[:3])
+    more = ", …" if len(linked) > 3 else ""
+    return (f"Read through symbolic links that leave the plate: {len(linked)} field(s) ({some}{more}).",)
+
+
+def check_plate_map(plate_map: PlateMap | None, wells: Sequence[WellId], plate: str) -> tuple[str, ...]:
+    """Sentences on what in the map was not plain, and on wells that only the map or only the plate has; PlateError
+    where they have none in common. ``wells`` are the plate's, ``plate`` says which that is."""
     if plate_map is None:
         return ()
-    only_map, only_plate = plate_map.unmatched(declared_wells(plate))
+    only_map, only_plate = plate_map.unmatched(wells)
     if len(only_map) == len(plate_map.wells):
         raise PlateError(
-            f"the plate map and {plate.path} have no well in common (map: {_some(only_map)}; plate: "
+            f"the plate map and {plate} have no well in common (map: {_some(only_map)}; plate: "
             f"{_some(only_plate)}); is it another plate's map?"
         )
-    notes = []
+    notes = [f"Plate map: {note}." for note in plate_map.notes]
     if only_map:
         notes.append(f"On the plate map but not on the plate: {_some(only_map)}.")
     if only_plate:
@@ -133,32 +109,61 @@ def check_plate_map(plate_map: PlateMap | None, plate: Plate) -> tuple[str, ...]
     return tuple(notes)
 
 
+def map_lines(plate_map: PlateMap | None, *, notes: bool = False) -> tuple[str, ...]:
+    """What was understood of a plate map, in lines for the console, with ``notes`` also what was not plain."""
+    if plate_map is None:
+        return ()
+    first, *more = plate_map.understood
+    noted = [f"note: {note}" for note in plate_map.notes] if notes else []
+    return (f"Plate map  {first}", *(f"           {line}" for line in (*more, *noted)))
+
+
+def plain_plate_map(plate_map: PlateMap | None, path: Location | None) -> dict[str, Any] | None:
+    """Which plate map results are made with, as plain data: where it was read, and its hash."""
+    return None if plate_map is None else {"source": str(path), "sha256": map_sha256(plate_map)}
+
+
+def check_same_map(out: Location, record: RunRecord, plate_map: PlateMap | None) -> None:
+    """ConfigError where results are there already that were made with another plate map: they would change without a
+    word, and need no image for it."""
+    known = None if record.plate_map is None else record.plate_map["sha256"]
+    wanted = None if plate_map is None else map_sha256(plate_map)
+    if known != wanted:
+        raise ConfigError(
+            f"--out {out} was made {'with another plate map' if known else 'without a plate map'} (plate_map_sha256 "
+            f"differs); to change it, `hcs readout {out} --plate-map FILE` makes the readouts again without touching "
+            "images; to go on with the run, give the plate map that it has"
+        )
+
+
 def _some(wells: tuple[WellId, ...]) -> str:
     names = [str(well) for well in wells]
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
 
 
-def identity(
-    plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile, plate_map: PlateMap | None
-) -> dict[str, Any]:
+def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile) -> dict[str, Any]:
     """What makes two runs the same run, as plain data: their results may share a folder only when this is equal.
 
-    The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger).
+    The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger). The
+    plate map is no part of it: what is in a well changes no pixel, and only the readouts need it.
     """
     fields = hashlib.sha256("\n".join(f"{entry.key} {entry.path}" for entry in plate.fields).encode()).hexdigest()
-    plate_map_hash = (
-        hashlib.sha256(plate_map.frame.to_csv(index=False).encode()).hexdigest() if plate_map is not None else None
-    )
     data = {
         "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(exclude={"cluster"}),
-        "labels": config.labels,
         "model_sha256": model.sha256,
-        "plate_map_sha256": plate_map_hash,
     }
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
+
+
+def labels_identity(identity: dict[str, Any], device: str) -> str:
+    """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
+    the readouts and where labels go, and besides the device and the version of hcs."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
+    told = identity | {"config": config, "device": device, "version": __version__}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Config) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
+from hcs.run.choices import Choices, channels_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.job import Job
@@ -17,21 +18,27 @@ from hcs.run.plan import (
     check_plate_map,
     check_readouts,
     check_resumable,
+    check_same_map,
     check_same_pixels,
     controls_first,
+    declared_wells,
     expected_fields,
     identity,
+    labels_identity,
+    links_note,
     plain_model,
+    plain_plate_map,
     provenance,
-    settle_channels,
 )
-from hcs.store.labels import prepare_label_plate
+from hcs.run.selection import select_images
 from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
+from hcs.store.paths import check_results
 from hcs.store.plate import open_plate
 from hcs.store.platemap import read_plate_map, write_plate_map
-from hcs.store.record import RecordedChannels, RunRecord
+from hcs.store.record import RunRecord
+from hcs.store.target import LabelTarget
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -49,6 +56,7 @@ class Prepared:
     record: RunRecord
     """``run.json`` as far as it is known."""
     plate_map: PlateMap | None
+    choices: Choices
     notes: tuple[str, ...]
     given: Illumination | None = None
     """The illumination that the configuration gives a path of."""
@@ -57,6 +65,21 @@ class Prepared:
     def out(self) -> Location:
         """The results folder."""
         return location(self.job.out)
+
+    def lines(self) -> tuple[str, ...]:
+        """What a run says first: its wells, fields, channels, what was chosen and why, and what is odd."""
+        job = self.job
+        wells = len({key.well for key in self.keys})
+        first = f"{job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {', '.join(job.channels.names)}"
+        default = f" (the default on {job.device})" if job.config.model == "auto" else ""
+        labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
+        return (
+            first,
+            *self.choices.lines(),
+            f"  model            {job.model.name}{default}",
+            f"  labels           {labels}",
+            *(f"  note             {note}" for note in self.notes),
+        )
 
 
 def prepare(
@@ -67,26 +90,47 @@ def prepare(
     plate_map_path: Location | None,
     wells: str | None,
     device: str,
+    overwrite_labels: bool = False,
 ) -> Prepared:
-    """Read plate, plate map and model, and compare with what ``out`` holds already.
+    """Read plate, plate map and model, and compare with what ``out`` holds already, and whose labels the plate has.
+
+    Labels that are not this run's are left as they are, which is an error, unless ``overwrite_labels`` says otherwise.
 
     Everything that can be known to be wrong raises here: ConfigError, PlateError, ResultsError.
     """
     plate = open_plate(str(location(plate_path).absolute()))
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
-    notes = check_plate_map(plate_map, plate)
-    keys = expected_fields(plate, wells)
-    channels = settle_channels(plate, config.channels, keys)
+    notes = check_plate_map(plate_map, declared_wells(plate), plate.path)
+    listed = expected_fields(plate, wells)
+    by_field = channels_by_field(plate, tuple(entry.key for entry in listed))
+    selection = select_images(listed, config, by_field)
+    keys = tuple(entry.key for entry in selection.fields)
+    notes += links_note(plate, keys)
+    choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
+    channels = choices.channels
     model = find_model(config.model, device)
     out = out.absolute()
     given = given_illumination(config, channels)
-    wanted = identity(plate, keys, config, model, plate_map)
+    wanted = identity(plate, keys, config, model)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
+    check_results(out)
     resumed = check_resumable(out, wanted)
     if resumed is not None:
+        check_same_map(out, resumed, plate_map)
         check_same_pixels(out, plate, resumed, config)
     run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
+    labels = LabelTarget.chosen(
+        config.labels,
+        config.labels_name,
+        plate=plate.path,
+        out=out,
+        run=labels_identity(wanted, device) if resumed is None or resumed.labels is None else resumed.labels["run"],
+        overwrite=overwrite_labels,
+    )
+    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
+    if labels is not None:
+        notes += labels.survey(plate.only(*unfinished).fields)
     job = Job(
         plate=plate,
         out=str(out),
@@ -94,7 +138,7 @@ def prepare(
         channels=channels,
         model=model,
         device=device,
-        labels=config.labels,
+        labels=labels,
         run_id=run_id,
     )
     check_readouts(keys, channels, plate_map, config.readout)
@@ -102,27 +146,23 @@ def prepare(
         run_id=run_id,
         identity=wanted,
         plate_path=plate.path,
-        labels_path=f"{out}/labels.zarr" if config.labels == "out" else None,
-        channels=RecordedChannels(
-            names=channels.names,
-            dna=channels.names[channels.dna],
-            sensor=None if channels.sensor is None else channels.names[channels.sensor],
-            nuclei=channels.names[channels.nuclei],
-        ),
+        labels=None if labels is None else labels.plain(),
+        channels=choices.recorded(),
         model=plain_model(model),
+        plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
         keys=keys,
         nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
         illumination=None if resumed is None else resumed.illumination,
         **provenance(device),
     )
-    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
     return Prepared(
         job=job,
         keys=keys,
         pending=controls_first(unfinished, plate_map),
         record=record,
         plate_map=plate_map,
-        notes=notes,
+        choices=choices,
+        notes=(*plate.notes, *selection.notes, *choices.notes, *notes),
         given=given,
     )
 
@@ -138,8 +178,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     light = settle_illumination(prepared.given, job, prepared.keys, known=record.illumination)
     known = record.nucleus_diameter
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
-    if job.labels == "plate":
-        prepare_label_plate(job.plate.path, job.plate)  # a read-only plate is better known now than after a field
+    if job.labels is not None and job.labels.in_plate:
+        job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
     record = replace(
@@ -149,8 +189,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     keep_illumination(out, light)
     if prepared.plate_map is not None:
         write_plate_map(out / "platemap.csv", prepared.plate_map)
-    if job.labels == "out":
-        prepare_label_plate(str(out / "labels.zarr"), job.plate)
+    if job.labels is not None and not job.labels.in_plate:
+        job.labels.prepare(job.plate)
     return replace(
         prepared, job=job, record=record, notes=(size.note(), *prepared.notes, *(light.notes() if light else ()))
     )

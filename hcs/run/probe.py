@@ -6,6 +6,7 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hcs.config import Config
-from hcs.errors import FieldError, PlateError
+from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.run.cluster import Workers, connect, cores, count_gpus
 from hcs.run.flow import process_fields
 from hcs.run.forecast import Forecast, Probe, forecast, one_field_s
 from hcs.run.job import Job
 from hcs.run.large import is_large, look_at
+from hcs.run.plan import map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.rehearsal import time_finish
 from hcs.run.storage import storage_advice
@@ -77,12 +79,20 @@ def plan_plate(
         began = time.perf_counter()
         prepared = prepare(plate_path, out, probed, plate_map_path=plate_map_path, wells=wells, device=workers.device)
         launch_s += time.perf_counter() - began
+        for line in map_lines(prepared.plate_map):
+            say(line)
         infos, faults = _read_infos(prepared)
-        names = ", ".join(prepared.job.channels.names)
-        say(f"{prepared.job.plate.name}: {len(prepared.keys):,} fields, channels {names}")
+        for line in prepared.lines():
+            say(line)
         probe = _probe(prepared, infos, _at_hand(workers))
         probe = replace(probe, start_s=probe.start_s + launch_s)
-        notes = (*prepared.notes, *_mixed(infos), *faults, *storage_advice(infos.values()))
+        notes = (
+            *prepared.notes,
+            *_labels_in_the_way(prepared, config),
+            *_mixed(infos),
+            *faults,
+            *storage_advice(infos.values()),
+        )
     found = forecast(
         probe, fields=len(prepared.keys), workers=workers.count or probe.workers, gpu=workers.device == "cuda"
     )
@@ -117,17 +127,28 @@ def _read_infos(prepared: Prepared) -> tuple[dict[FieldKey, FieldInfo], tuple[st
     return infos, tuple(faults)
 
 
+def _labels_in_the_way(prepared: Prepared, config: Config) -> tuple[str, ...]:
+    """A sentence where the plate has labels that a run would refuse to write over."""
+    plate = prepared.job.plate
+    if config.labels != "plate" or prepared.job.labels is None:
+        return ()
+    try:
+        replace(prepared.job.labels, path=plate.path, in_plate=True).survey(plate.only(*prepared.keys).fields)
+    except ResultsError as error:
+        return (f"A run refuses this: {error}.",)
+    return ()
+
+
 def _mixed(infos: dict[FieldKey, FieldInfo]) -> tuple[str, ...]:
-    """Sentences on fields that are not as the first."""
-    first = next(iter(infos.values()))
+    """Sentences on fields that are not as most; channels are told of before, by the run's own choices."""
     sentences = []
-    for what in ("channels", "shape", "dtype", "pixel_size_um"):
-        others = [str(key) for key, info in infos.items() if getattr(info, what) != getattr(first, what)]
+    for what in ("shape", "dtype", "pixel_size_um"):
+        usual = Counter(getattr(info, what) for info in infos.values()).most_common(1)[0][0]
+        others = [str(key) for key, info in infos.items() if getattr(info, what) != usual]
         if others:
             some = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
             sentences.append(
-                f"{len(others)} field(s) differ from the others in {what} ({some}), "
-                + ("which a run refuses." if what == "channels" else "so the forecast is rough.")
+                f"{len(others)} field(s) differ from the others in {what} ({some}): the forecast is rough."
             )
     return tuple(sentences)
 

@@ -15,7 +15,8 @@ from hcs.report.data import page_data
 from hcs.report.html import render_report
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
 from hcs.run.pictures import PicturesAhead, one_thread
-from hcs.store.atomic import cannot_write, write_text
+from hcs.store.atomic import write_text
+from hcs.store.ownfiles import OwnFiles
 from hcs.store.record import RunRecord
 from hcs.store.results import Results, open_results
 
@@ -114,22 +115,19 @@ def last_readouts(results: Results) -> tuple[Mapping[str, Any], tuple[str, ...]]
 
 
 def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | None, cells: Cells | None) -> None:
-    """Each figure as PNG and SVG; figures of an earlier report that this one has no more are deleted."""
-    from hcs.report.figures import save_figure  # noqa: PLC0415  matplotlib, which the page does without, takes a second
+    """Each figure as PNG and SVG; figures of an earlier report that this one has no more are deleted, files of others
+    left as they are."""
+    from hcs.report.figures import figure_bytes  # noqa: PLC0415  matplotlib, which the page does without, takes a second
     from hcs.report.plots import plate_figures  # noqa: PLC0415
 
     figures = plate_figures(tables, histograms=histograms, cells=cells)
-    try:
-        folder.mkdir(exist_ok=True)
-        for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
-            if old.stem not in figures:
-                old.unlink()
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    own, names = OwnFiles(folder), [f"{name}.{kind}" for name in figures for kind in ("png", "svg")]
+    own.check(names, way_out="move them away")
     for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.png")
+        own.put(f"{name}.png", figure_bytes(figure, dpi=150))
         figure.set_layout_engine("none")  # laid out already; doing it again takes as long as all the rest
-        save_figure(figure, folder / f"{name}.svg")
+        own.put(f"{name}.svg", figure_bytes(figure, kind="svg", dpi=150))
+    own.drop(set(own.known) - set(names))
 
 
 def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
@@ -144,6 +142,8 @@ def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
         "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
         "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
     }
+    if record.plate_map is not None:
+        texts["Plate map"] = f"{record.plate_map['source']}, sha256 {record.plate_map['sha256']}"
     if record.times is not None:
         texts["Time"] = f"{record.times['started']}, {record.times['wall_s']} s"
     hashes = {k: v for k, v in record.identity.items() if k.endswith("sha256") and v}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
 from hcs.run.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.run.flow import process_fields
+from hcs.run.plan import map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
 from hcs.store.ledger import LedgerEntry, read_ledger
@@ -53,14 +55,30 @@ def run_plate(
     plate_map_path: Location | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    overwrite_labels: bool = False,
 ) -> RunSummary:
-    """Process the plate's fields that ``out`` does not hold yet, then make all readouts.
+    """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
+    chosen: wells, fields, channels, and why.
+
+    ``say`` is told what was understood of the plate map, before the first field.
 
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
-    written. A field that fails is entered in the ledger with its reason, and the others go on.
+    written; so do labels of the plate that are not this run's, unless ``overwrite_labels``. A field that fails is
+    entered in the ledger with its reason, and the others go on.
     """
     workers = workers or Workers()
-    prepared = prepare(plate_path, out, config, plate_map_path=plate_map_path, wells=wells, device=workers.device)
+    prepared = prepare(
+        plate_path,
+        out,
+        config,
+        plate_map_path=plate_map_path,
+        wells=wells,
+        device=workers.device,
+        overwrite_labels=overwrite_labels,
+    )
+    for line in (*prepared.lines(), *map_lines(prepared.plate_map, notes=True)):
+        say(line)
     started = time.time()
     if prepared.pending:
         # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a

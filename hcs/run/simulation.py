@@ -38,11 +38,14 @@ def write_simulation(plate: Path, settings: SimulationSettings, *, ngff: Ngff = 
     """Write a simulated plate to ``plate``, its true labels as ``labels/truth``, its map and its cells beside it.
 
     One field is in memory at a time. The plate appears under its name when it is complete; PlateError where there is
-    something already.
+    something already, or a file of the name of its map or truth.
     """
     if plate.exists():
         raise PlateError(f"{plate} exists already; give another name or remove it")
     files = simulation_files(plate)
+    for file in (files.plate_map, files.truth):
+        if file.exists() or file.is_symlink():
+            raise PlateError(f"{file} exists already; give the plate another name, or remove the file")
     planned = plan_plate(settings)
     spec = PlateSpec(
         name=plate.name.removesuffix(".zarr").removesuffix(".ome"),

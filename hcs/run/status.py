@@ -32,6 +32,10 @@ def status_lines(results: Results, *, by_field: bool = False) -> Iterator[str]:
         yield f"{name:<8} {status:<8} {nuclei:>7} nuclei  {reason}".rstrip()
     what = "fields" if by_field else "wells"
     yield f"{len(groups)} {what}: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    counted = results.counted()
+    later = sum(entry.done and entry.field not in counted for entry in entries) if counted else 0
+    if later:
+        yield f"{later} field(s) were finished after the tables were made; `hcs readout {results.folder}` counts them"
 
 
 def combined(entries: list[LedgerEntry]) -> tuple[str, str]:

@@ -14,10 +14,16 @@ class Agreement:
     """How well a run found what was simulated; wells without nuclei are left out of fractions and ratios."""
 
     true_nuclei: int
-    """Nuclei off the border, over all wells; at the border a sliver of a nucleus may rightly go unseen."""
+    """Nuclei off the border that do not shine as dead cells, over all wells; at the border a sliver of a nucleus may
+    rightly go unseen."""
     found_nuclei: int
+    """Nuclei that statistics were made of."""
+    true_dead: int
+    """Dead cells that shine."""
+    found_dead: int
+    """Nuclei called dead."""
     true_2n: float
-    """Fraction of nuclei in G1, over all nuclei off the border."""
+    """Fraction of nuclei in G1, over the ``true_nuclei``."""
     found_2n: float
     true_4n: float
     """Fraction of nuclei in G2 or M."""
@@ -34,8 +40,10 @@ class Agreement:
 
     def lines(self) -> tuple[str, ...]:
         """The comparison in words."""
+        dead = f"dead cells     {self.found_dead:,} called dead, {self.true_dead:,} true"
         return (
             f"nuclei         {self.found_nuclei:,} found, {self.true_nuclei:,} true ({self.count_error:+.1%})",
+            *([dead] if self.true_dead or self.found_dead else []),
             f"2N fraction    {_points(self.found_2n, self.true_2n)}",
             f"4N fraction    {_points(self.found_4n, self.true_4n)}",
             f"sensor ratio   r = {self.ratio_r:.4f} between measured and true well means (n = {self.wells} wells)",
@@ -49,15 +57,18 @@ def _points(found: float, true: float) -> str:
 def agreement(measured: pd.DataFrame, truth: pd.DataFrame) -> Agreement:
     """Compare the well table ``measured`` of a run with ``truth`` (see ``truth_wells``), joined by well.
 
-    Fractions are weighted by each well's nuclei off the border, so that both sides describe the same plate.
+    Fractions are weighted by each well's nuclei, so that both sides describe the same plate.
     """
     both = truth.set_index("well").join(measured.set_index("Metadata_Well"), how="inner")
     known = both.dropna(subset=["mean_ratio", "Mean_Nuclei_Sensor_Ratio", "fraction_g1", "Fraction_G1", "Fraction_G2M"])
-    true_weight, weight = _floats(known["count"]), _floats(known["Count_Nuclei_Measured"])
+    true_count = both["count"] - both["count_bright"]
+    true_weight, weight = _floats(true_count[known.index]), _floats(known["Count_Nuclei_Measured"])
     ratios = np.corrcoef(_floats(known["mean_ratio"]), _floats(known["Mean_Nuclei_Sensor_Ratio"]))
     return Agreement(
-        true_nuclei=int(both["count"].sum()),
+        true_nuclei=int(true_count.sum()),
         found_nuclei=int(both["Count_Nuclei_Measured"].sum()),
+        true_dead=int(both["count_bright_all"].sum()),
+        found_dead=int(both["Count_Dead"].sum()),
         true_2n=float(np.average(_floats(known["fraction_g1"]), weights=true_weight)),
         found_2n=float(np.average(_floats(known["Fraction_G1"]), weights=weight)),
         true_4n=float(np.average(_floats(known["fraction_g2m"]), weights=true_weight)),

@@ -30,6 +30,9 @@ class Compound:
     """Share of the log sensor ratio's way to QUIESCENT_RATIO that full effect goes."""
     loss: float = 0.0
     """Share of cells missing at full effect."""
+    kills: bool = False
+    """Whether the dead cells beyond the untreated share are its victims, which `SimulationSettings.dead_brightness`
+    then makes bright."""
 
     def effect(self, dose_um: float) -> float:
         """Effect between 0 and 1 at a dose: the Hill equation; 0 at dose 0."""
@@ -49,7 +52,9 @@ CDK2_INHIBITOR: Final = Compound(
 G2M_ARRESTER: Final = Compound(
     name="g2m-arrester", ec50_um=0.1, hill=1.5, phases=(0.05, 0.15, 0.12, 0.60, 0.08), loss=0.35
 )
-CYTOTOXIC: Final = Compound(name="cytotoxic", ec50_um=1.0, hill=2.0, phases=(0.40, 0.33, 0.13, 0.12, 0.02), loss=0.5)
+CYTOTOXIC: Final = Compound(
+    name="cytotoxic", ec50_um=1.0, hill=2.0, phases=(0.40, 0.33, 0.13, 0.12, 0.02), loss=0.5, kills=True
+)
 INACTIVE: Final = Compound(name="inactive", ec50_um=1.0, hill=1.0)
 COMPOUNDS: Final = (CDK2_INHIBITOR, G2M_ARRESTER, CYTOTOXIC, INACTIVE)
 """The library of a simulated plate; the first, at its top dose, is the positive control."""
@@ -68,6 +73,8 @@ class Condition:
     """Share of the log sensor ratio's way to QUIESCENT_RATIO."""
     density: float
     """Cells relative to an untreated well; 0 is an empty well."""
+    killed: float = 0.0
+    """Share of the dead cells that the compound killed."""
 
 
 def condition(compound: Compound, dose_um: float, *, seeding: float) -> Condition:
@@ -75,8 +82,10 @@ def condition(compound: Compound, dose_um: float, *, seeding: float) -> Conditio
     effect = compound.effect(dose_um)
     mixed = [(1 - effect) * base + effect * full for base, full in zip(UNTREATED, compound.phases, strict=True)]
     total = sum(mixed)
+    killed = max(0.0, 1 - (1 - effect) * UNTREATED[0] / mixed[0]) if compound.kills else 0.0
     return Condition(
         phases=tuple(share / total for share in mixed),
         inhibition=effect * compound.inhibition,
         density=seeding * (1 - effect * compound.loss),
+        killed=killed,
     )

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from hcs.plate.keys import FieldKey
 from hcs.simulate.cytoplasm import draw_sensor
 from hcs.simulate.nuclei import Canvas, Image, place_nuclei
-from hcs.simulate.optics import blur, draw_debris, expose, illumination
+from hcs.simulate.optics import blur, draw_death, draw_debris, expose, illumination
 from hcs.simulate.plate import SimulatedPlate
-from hcs.simulate.population import Population, WellEffects, draw_population
+from hcs.simulate.population import Population, WellEffects, brighten, draw_population
 from hcs.simulate.settings import SimulationSettings
-from hcs.simulate.streams import field_rng, plate_rng, well_rng
+from hcs.simulate.streams import death_rng, field_rng, plate_rng, well_rng
 from hcs.simulate.truth import cell_table
 
 _DEBRIS_IN_SENSOR = 0.25
@@ -44,11 +44,13 @@ def simulate_field(plate: SimulatedPlate, key: FieldKey) -> SimulatedField:
     settings = plate.settings
     rng = field_rng(settings.seed, key)
     margin = int(np.ceil(1.5 * settings.nucleus_diameter_px))
-    population, canvas = _populate(rng, plate, key, side_px=settings.size_px + 2 * margin)
+    death = death_rng(settings.seed, key)
+    population, canvas = _populate(rng, death, plate, key, side_px=settings.size_px + 2 * margin)
     sensor = draw_sensor(rng, canvas, population, diameter_px=settings.nucleus_diameter_px)
     crop = slice(margin, margin + settings.size_px)
     debris = draw_debris(rng, canvas.labels[crop, crop], settings)
-    dna_image = blur(canvas.dna, settings.psf_sigma_px)[crop, crop] + debris
+    glow = draw_death(death, canvas, population.brightness, settings)
+    dna_image = blur(canvas.dna + glow, settings.psf_sigma_px)[crop, crop] + debris
     sensor_image = blur(sensor, settings.psf_sigma_px)[crop, crop] + np.float32(_DEBRIS_IN_SENSOR) * debris
     labels, drawn = _relabel(canvas.labels[crop, crop])
     return SimulatedField(
@@ -60,7 +62,7 @@ def simulate_field(plate: SimulatedPlate, key: FieldKey) -> SimulatedField:
 
 
 def _populate(
-    rng: np.random.Generator, plate: SimulatedPlate, key: FieldKey, *, side_px: int
+    rng: np.random.Generator, death: np.random.Generator, plate: SimulatedPlate, key: FieldKey, *, side_px: int
 ) -> tuple[Population, Canvas]:
     """The field's cells and their nuclei on a canvas."""
     settings = plate.settings
@@ -70,6 +72,7 @@ def _populate(
     population = draw_population(
         rng, int(rng.poisson(expected)), condition=condition, effects=effects, settings=settings
     )
+    population = brighten(death, population, condition=condition, settings=settings)
     canvas = place_nuclei(
         rng,
         population,

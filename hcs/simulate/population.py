@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -40,6 +40,8 @@ class Population:
     """Sensor level in counts: the mean of the levels in cytoplasm and nucleus."""
     dead: NDArray[np.bool_]
     mitotic: NDArray[np.bool_]
+    brightness: Floats
+    """Stain concentration over that of a usual 2N nucleus, of dead cells that shine; 1 for all others."""
 
     def __len__(self) -> int:
         return len(self.phase)
@@ -48,6 +50,11 @@ class Population:
     def condensed(self) -> NDArray[np.bool_]:
         """Cells whose chromatin is compact: dead or mitotic; they have no nucleoli."""
         return self.dead | self.mitotic
+
+    @property
+    def bright(self) -> NDArray[np.bool_]:
+        """Dead cells that shine."""
+        return self.brightness > 1
 
     @property
     def nucleus_counts(self) -> Floats:
@@ -105,7 +112,25 @@ def draw_population(
         expression=settings.sensor_counts * _spread(rng, number, 0.25),
         dead=dead,
         mitotic=mitotic,
+        brightness=np.ones(number),
     )
+
+
+def brighten(
+    rng: np.random.Generator, population: Population, *, condition: Condition, settings: SimulationSettings
+) -> Population:
+    """The population with its killed cells as bright as `dead_brightness` says; unchanged where that is None.
+
+    The stain of a killed cell is spread evenly over its small, round nucleus, at a brightness drawn evenly on a
+    logarithmic scale. Nothing else about any cell changes.
+    """
+    if settings.dead_brightness is None:
+        return population
+    low, high = np.log(settings.dead_brightness)
+    killed = population.dead & (rng.random(len(population)) < condition.killed)
+    brightness = np.where(killed, np.exp(rng.uniform(low, high, len(population))), 1.0)
+    total = settings.dna_counts * brightness * population.area_px
+    return replace(population, dna_total=np.where(killed, total, population.dna_total), brightness=brightness)
 
 
 def _dna_content(rng: np.random.Generator, phase: NDArray[np.int64]) -> Floats:

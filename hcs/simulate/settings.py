@@ -55,6 +55,14 @@ class SimulationSettings:
     """Gaussian blur of the objective."""
     debris: float = 12.0
     """Small bright specks per megapixel."""
+    dead_brightness: tuple[float, float] | None = None
+    """Lowest and highest brightness, relative to a usual 2N nucleus, of the cells that a compound killed, with a halo
+    and fragments around them; None gives dead cells no more stain than their DNA takes up. Living cells are the same
+    either way, pixel by pixel up to the light added."""
+    dead_halo: float = 0.15
+    """Light of a bright dead cell that spreads over its surroundings, as a share of the cell's own."""
+    dead_fragments: float = 2.0
+    """Bright fragments around each bright dead cell, on average."""
 
     def __post_init__(self) -> None:
         for name, good, rule in self._rules():
@@ -110,4 +118,14 @@ class SimulationSettings:
             ("shading", 0 <= self.shading <= 0.9, "lie between 0 and 0.9"),
             ("psf_sigma_px", 0 <= self.psf_sigma_px <= 10, "lie between 0 and 10"),
             ("debris", self.debris >= 0, "be 0 or more"),
+            *self._rules_of_death(),
+        )
+
+    def _rules_of_death(self) -> tuple[tuple[str, bool, str], ...]:
+        bright = self.dead_brightness
+        good = bright is None or 1 < bright[0] <= bright[1]
+        return (
+            ("dead_brightness", good, "be None, or two numbers above 1 of which the second is no less than the first"),
+            ("dead_halo", 0 <= self.dead_halo <= 1, "lie between 0 and 1"),
+            ("dead_fragments", self.dead_fragments >= 0, "be 0 or more"),
         )

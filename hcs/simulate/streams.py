@@ -22,6 +22,11 @@ def field_rng(seed: int, key: FieldKey) -> np.random.Generator:
     return _rng(3, seed, key.well.row, key.well.column, key.field)
 
 
+def death_rng(seed: int, key: FieldKey) -> np.random.Generator:
+    """Stream of what bright dead cells add to one field, so that nothing else changes with them."""
+    return _rng(4, seed, key.well.row, key.well.column, key.field)
+
+
 def _rng(purpose: int, *numbers: int) -> np.random.Generator:
     # SeedSequence pads short entropy with zeros, so the purpose leads to keep (plate) and (well A01) apart.
     return np.random.default_rng(np.random.SeedSequence((purpose, *numbers)))

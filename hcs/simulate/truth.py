@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -23,7 +25,8 @@ def cell_table(
     Columns: well, field; label; y, x (centre of its visible pixels, px); phase (one of PHASES); dna_n (DNA
     content in N); dna_total (stain on its visible pixels, in counts above background, before the optics);
     ratio (sensor level in the cytoplasm over that in the nucleus); area_px (visible pixels); touches_border;
-    dead; mitotic. `drawn` holds the 0-based place of each label's cell in the population.
+    dead; brightness (stain concentration over that of a usual 2N nucleus, of dead cells that shine; 1 for all
+    others); mitotic. `drawn` holds the 0-based place of each label's cell in the population.
     """
     flat = labels.ravel()
     number = len(drawn)
@@ -46,6 +49,7 @@ def cell_table(
             "area_px": area.astype(np.int64),
             "touches_border": border[1:],
             "dead": population.dead[drawn],
+            "brightness": population.brightness[drawn],
             "mitotic": population.mitotic[drawn],
         }
     )
@@ -54,20 +58,26 @@ def cell_table(
 def truth_wells(cells: pd.DataFrame, *, wells: tuple[WellId, ...] | None = None) -> pd.DataFrame:
     """Truth of each well over nuclei off the border, from the concatenated `cells` of its fields.
 
-    Columns: well; count; fraction_subg1, fraction_g1, fraction_s, fraction_g2m, fraction_over4n (of `count`);
-    mean_ratio; mean_dna_n; count_all (border nuclei included). Every one of `wells` gets a row, in order;
-    by default those in `cells`. One without nuclei has count 0 and NaN for fractions and means.
+    Columns: well; count; count_bright (of these, dead cells that shine); fraction_subg1, fraction_g1, fraction_s,
+    fraction_g2m, fraction_over4n, mean_ratio and mean_dna_n, of those that do not shine; count_all and
+    count_bright_all (border nuclei included). Every one of `wells` gets a row, in order; by default those in `cells`.
+    One without nuclei has count 0 and NaN for fractions and means.
     """
     names = sorted(cells["well"].unique(), key=WellId.parse) if wells is None else [str(well) for well in wells]
-    inner = cells[~cells["touches_border"].astype(bool)]
+    inside, bright = ~cells["touches_border"].astype(bool), cells["brightness"] > 1
+
+    def count(rows: pd.Series) -> NDArray[Any]:
+        return cells["well"][rows].value_counts().reindex(names, fill_value=0).to_numpy(dtype=np.int64)
+
+    inner = cells[inside & ~bright]
     grouped = inner.groupby("well")
-    count = grouped.size().reindex(names, fill_value=0)
-    table = pd.DataFrame({"well": names, "count": count.to_numpy()})
+    table = pd.DataFrame({"well": names, "count": count(inside), "count_bright": count(inside & bright)})
     for column, phase in zip(FRACTIONS, PHASES, strict=True):
         table[column] = (inner["phase"] == phase).groupby(inner["well"]).mean().reindex(names).to_numpy()
     table["mean_ratio"] = grouped["ratio"].mean().reindex(names).to_numpy()
     table["mean_dna_n"] = grouped["dna_n"].mean().reindex(names).to_numpy()
-    table["count_all"] = cells.groupby("well").size().reindex(names, fill_value=0).to_numpy()
+    table["count_all"] = count(inside | ~inside)
+    table["count_bright_all"] = count(bright)
     return table
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hcs.errors import HcsError, ResultsError
+from hcs.errors import ConfigError, HcsError, ResultsError
 from hcs.store.location import Location, Url
 
 _LITTER = re.compile(r"(?i)\.ds_store|\._.*|thumbs\.db|desktop\.ini|\.sync.*|\.stfolder|\.nfs.*|\.directory")
@@ -36,6 +36,8 @@ def replacing(path: Location) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if temporary.is_symlink():  # of somebody: what is written would go where it leads
+            temporary.unlink()
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -60,6 +62,13 @@ def _putting(url: Url) -> Iterator[Path]:
             raise cannot_write(url, error) from error
 
 
+def check_free(path: Path, *, option: str, overwrite: bool) -> None:
+    """ConfigError where there is something at ``path`` already that may not be overwritten: a file that a command names
+    for its output may be anybody's."""
+    if not overwrite and (path.exists() or path.is_symlink()):
+        raise ConfigError(f"{option} {path} exists already; give another name, or --overwrite to replace it")
+
+
 def cannot_write(path: Location, error: OSError) -> ResultsError:
     """The sentence for a failed write: what, why, and that finished fields are safe."""
     return ResultsError(
@@ -71,7 +80,8 @@ def cannot_write(path: Location, error: OSError) -> ResultsError:
 def write_text(path: Location, text: str) -> None:
     """Write ``text`` to ``path`` by temporary name and rename."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names from outside may hold characters that UTF-8 has not; as escapes they are JSON still.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Location, data: Any) -> None:
@@ -83,5 +93,5 @@ def read_json(path: Location) -> Any:
     """Plain data of a JSON file; ResultsError where it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{path} cannot be read ({error}); is this the --out folder of `hcs run`?") from error

@@ -1,10 +1,11 @@
-"""Folders of TIFF and PNG files into OME-Zarr plates."""
+"""Folders of TIFF and PNG files into OME-Zarr plates: what files make which field, and all of it shown before it is
+written."""
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
+from hcs.store.arrange import Arranged, Source, arrange, values_of
+from hcs.store.channelnames import doubtful_names, name_channels
+from hcs.store.filenames import Listing, compile_pattern, list_images
 from hcs.store.folders import replacing_folder
-from hcs.store.images import SUFFIXES, read_image
+from hcs.store.images import read_plane, remarks_of
 from hcs.store.nodes import Ngff
 from hcs.store.write import PlateSpec, write_field, write_groups
 
@@ -31,8 +35,14 @@ _LAYOUTS = {
     # BBBC013: Channel1 is the FKHR-EGFP sensor, Channel2 the DNA stain.
     "bbbc013": _Layout(r"Channel(?P<channel>[12])-\d+-(?P<row>[A-H])-(?P<column>\d\d)\.tiff?$", ("GFP", "DNA"))
 }
+_MOST_NAMED = 12
+_FULL_BITS = {2**bits - 1: bits for bits in (10, 11, 12, 13, 14, 15)}
+"""Largest values of cameras of fewer than 16 bits."""
+_FEWEST_FULL = 2
+"""Pixels that must have such a value, lest the brightest pixel of a plate happens to."""
 
 Progress = Callable[[int, int], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +54,19 @@ class ConvertSummary:
     fields: int
     channels: tuple[str, ...]
     ignored: int
+    left_out: tuple[str, ...] = ()
+    """Fields that are not in the plate, each with the reason."""
+    notes: tuple[str, ...] = ()
+    """What was done to pixels, and what is worth knowing of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Image files by field and channel, all fields with all channels; ``channels`` as the file names have them."""
+@dataclass(slots=True)
+class _Seen:
+    """What reading the pixels told: remarks by file, and by channel how often a camera's largest value occurs."""
 
-    files: dict[FieldKey, tuple[Path, ...]]
-    channels: tuple[str, ...]
-    ignored: int
+    remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    largest: dict[str, int] = field(default_factory=dict)
+    full: Counter[str] = field(default_factory=Counter)
 
 
 def convert_plate(
@@ -62,16 +76,28 @@ def convert_plate(
     layout: Literal["bbbc013"] | None = None,
     pattern: str | None = None,
     channels: tuple[str, ...] | None = None,
+    z: str | None = None,
+    skip_incomplete: bool = False,
+    plate_format: int | None = None,
     pixel_size_um: float | None = None,
     ngff: Ngff = "0.5",
     progress: Progress | None = None,
+    say: Say = lambda _: None,
 ) -> ConvertSummary:
     """Write the images below ``source`` as the plate ``plate_path``, named after that folder.
 
     Either ``layout`` names a known data set or ``pattern`` is a regular expression, searched in each file's path below
-    ``source`` (with ``/``), with the named groups ``well`` or ``row`` and ``column``, optionally ``field`` and
-    ``channel``. Fields are numbered 0… in the sorted order of their names over the plate; ``channels`` renames the
-    channels in the sorted order of theirs. ``progress`` is called with fields written and fields in all.
+    ``source`` (with ``/``), with the named groups ``well`` or ``row`` and ``column`` (letters, or numbers from 1),
+    optionally ``field``, ``channel`` and ``z``. Fields are numbered 0… in the sorted order of their names over the
+    plate. ``channels`` renames the channels in the sorted order of theirs, or, written ``DAPI=DNA``, one by one. ``z``
+    is ``max`` (maximum projection), ``keep`` (all planes), or the plane to take, as file names or numbers of pages have
+    it; without a group ``z``, the pages of each file are the planes. ``plate_format`` is the number of wells where
+    wells are running numbers.
+
+    All headers are read first. Files that do not make a field (one is missing, cut short, of another shape) are refused
+    before anything is written, or their fields are left out with ``skip_incomplete``. A file whose pixels turn out to
+    be damaged is left out with its field. ``say`` is told what was understood before anything is written, ``progress``
+    fields written and fields in all.
 
     The plate appears when all of it is written. Raises ConfigError for a bad pattern or channel names, PlateError for
     files that do not make a plate, ResultsError where ``plate_path`` exists or cannot be written.
@@ -80,18 +106,31 @@ def convert_plate(
     target = Path(plate_path)
     if target.exists():
         raise ResultsError(f"{target} exists already; remove it or give another name")
-    found = _find(Path(source), _compile(chosen.pattern))
+    listing = list_images(Path(source), compile_pattern(chosen.pattern), plate_format=plate_format)
+    named = name_channels(values_of(listing, "channel"), channels or chosen.channels)
+    found = arrange(listing, z=z, skip_incomplete=skip_incomplete)
     spec = PlateSpec(
         name=target.name.removesuffix(".zarr").removesuffix(".ome"),
-        wells=tuple(sorted({key.well for key in found.files})),
-        fields_per_well=max(key.field for key in found.files) + 1,
-        channels=_channel_names(found.channels, channels or chosen.channels),
+        wells=tuple(sorted({key.well for key in found.fields})),
+        fields_per_well=max(key.field for key in found.fields) + 1,
+        channels=named,
         ngff=ngff,
         pixel_size_um=pixel_size_um,
     )
-    with replacing_folder(target) as folder:
-        _write(folder, spec, found, progress)
-    return ConvertSummary(str(target), len(spec.wells), len(found.files), spec.channels, found.ignored)
+    for line in _lines(spec, found, listing):
+        say(line)
+    seen = _Seen()
+    with replacing_folder(target, new=True) as folder:
+        lost = _write(folder, spec, found, seen=seen, z=z, progress=progress)
+    return ConvertSummary(
+        str(target),
+        len({key.well for key in found.fields if key not in lost}),
+        len(found.fields) - len(lost),
+        spec.channels,
+        len(listing.ignored),
+        (*found.left_out, *lost.values()),
+        (*remarks_of(seen.remarks), *_depths(seen)),
+    )
 
 
 def _choose(layout: str | None, pattern: str | None) -> _Layout:
@@ -104,118 +143,137 @@ def _choose(layout: str | None, pattern: str | None) -> _Layout:
     return _LAYOUTS[str(layout)]
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    """The pattern, checked to name a well."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--pattern {pattern!r} is not a regular expression ({error}); correct it") from error
-    groups = set(compiled.groupindex)
-    if "well" not in groups and not {"row", "column"} <= groups:
-        raise ConfigError(
-            f"--pattern {pattern!r} names no well; give it a group (?P<well>…), or (?P<row>…) and (?P<column>…)"
+def _lines(spec: PlateSpec, found: Arranged, listing: Listing) -> tuple[str, ...]:
+    """What was understood, to be shown before anything is written."""
+    lines = [f"{spec.name}: {len(spec.wells)} wells, {len(found.fields):,} fields"]
+    pairs = ", ".join(
+        f"{value or '(all files)'} → {name}" for value, name in zip(found.channels, spec.channels, strict=True)
+    )
+    lines.append(f"  channels  {pairs}")
+    lines.append(f"  fields    {_field_counts(found)}")
+    if found.z:
+        lines.append(f"  z planes  {found.z}")
+    lines.append(f"  pixels    {_shapes(found)}")
+    notes = [*listing.notes, *doubtful_names(found.channels, spec.channels), *_uneven(found)]
+    if listing.ignored:
+        what = "1 image file does" if len(listing.ignored) == 1 else f"{len(listing.ignored):,} image files do"
+        notes.append(f"{what} not match the pattern and will be left out, such as {listing.ignored[0]}.")
+    if found.left_out:
+        notes.append(f"{len(found.left_out)} fields are incomplete and will be left out.")
+    return (*lines, *(f"  note      {note}" for note in notes))
+
+
+def _field_counts(found: Arranged) -> str:
+    """Every field's name in the files, its number in the plate, and in how many wells it is."""
+    wells = Counter(key.field for key in found.fields)
+    shown = [
+        f"{name or '(all files)'} → {number} ({wells[number]} {'well' if wells[number] == 1 else 'wells'})"
+        for number, name in enumerate(found.field_names[:_MOST_NAMED])
+    ]
+    rest = len(found.field_names) - _MOST_NAMED
+    return ", ".join(shown) + (f", and {rest} more" if rest > 0 else "")
+
+
+def _uneven(found: Arranged) -> tuple[str, ...]:
+    """A sentence where wells do not have the same fields."""
+    fields: dict[WellId, frozenset[int]] = {}
+    for key in found.fields:
+        fields[key.well] = fields.get(key.well, frozenset()) | {key.field}
+    usual, count = Counter(fields.values()).most_common(1)[0]
+    odd = [well for well, numbers in fields.items() if numbers != usual]
+    if not odd:
+        return ()
+    names = ", ".join(found.field_names[number] or "0" for number in sorted(fields[odd[0]]))
+    usually = ", ".join(found.field_names[number] or "0" for number in sorted(usual))
+    return (
+        f"Wells do not have the same fields: {count} have {usually}; {odd[0]} has {names}"
+        + (f", and {len(odd) - 1} more differ" if len(odd) > 1 else "")
+        + ". `hcs run` counts the fields of every well from 0, in this order.",
+    )
+
+
+def _shapes(found: Arranged) -> str:
+    """Size and type of the images; how many fields have another."""
+    by_field = {key: found.headers[sources[0][0].path] for key, sources in found.fields.items()}
+    kinds = Counter((header.shape, header.dtype) for header in by_field.values())
+    (shape, dtype), _ = kinds.most_common(1)[0]
+    text = f"{shape[1]} × {shape[0]} {dtype}"
+    odd = [key for key, header in by_field.items() if (header.shape, header.dtype) != (shape, dtype)]
+    if odd:
+        other = by_field[odd[0]]
+        text += (
+            f"; {len(odd)} fields differ, such as {odd[0]} with {other.shape[1]} × {other.shape[0]} {other.dtype}: are "
+            "they images of this plate?"
         )
-    unknown = sorted(groups - {"well", "row", "column", "field", "channel"})
-    if unknown:
-        raise ConfigError(f"--pattern has a group {unknown[0]!r}; well, row, column, field and channel are understood")
-    return compiled
+    return text
 
 
-def _channel_names(found: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    names = wanted or found
-    if len(names) != len(found):
-        raise ConfigError(f"--channels gives {len(names)} names; the files have {len(found)}: {', '.join(found)}")
-    if len(set(names)) != len(names):
-        raise ConfigError(f"--channels gives a name twice: {', '.join(names)}")
-    return names
-
-
-def _find(source: Path, pattern: re.Pattern[str]) -> _Found:
-    """The image files below ``source`` by field and channel; PlateError where they do not make a plate."""
-    if not source.is_dir():
-        raise PlateError(f"no such folder of images: {source}; check the path")
-    images = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not images:
-        raise PlateError(f"{source} holds no TIFF or PNG file; give the folder of the images")
-    by_name: dict[tuple[WellId, str, str], Path] = {}
-    for path in images:
-        name = path.relative_to(source).as_posix()
-        match = pattern.search(name)
-        if match is None:
-            continue
-        place = _place(match, name)
-        if place in by_name:
-            raise PlateError(
-                f"{by_name[place]} and {path} are both well {place[0]}, field {place[1] or '0'}, "
-                f"channel {place[2] or '0'}; make the pattern tell them apart"
-            )
-        by_name[place] = path
-    if not by_name:
-        example = images[0].relative_to(source).as_posix()
-        raise PlateError(f"none of the {len(images)} images in {source} fits {pattern.pattern!r}; one is {example!r}")
-    return _arrange(by_name, ignored=len(images) - len(by_name))
-
-
-def _place(match: re.Match[str], name: str) -> tuple[WellId, str, str]:
-    """Well, field and channel of a file, the latter two as its name has them."""
-    groups = {key: value or "" for key, value in match.groupdict().items()}
-    try:
-        well = WellId.parse(groups["well"] if "well" in groups else groups["row"] + groups["column"])
-    except PlateError as error:
-        raise PlateError(f"file {name}: {error}") from error
-    return well, groups.get("field", ""), groups.get("channel", "")
-
-
-def _arrange(by_name: dict[tuple[WellId, str, str], Path], *, ignored: int) -> _Found:
-    """Number the fields, order the channels, and check that every field has every channel."""
-    fields = sorted({field for _, field, _ in by_name}, key=_natural)
-    channels = sorted({channel for _, _, channel in by_name}, key=_natural)
-    files: dict[FieldKey, tuple[Path, ...]] = {}
-    for well, field in sorted({(well, field) for well, field, _ in by_name}):
-        missing = [channel for channel in channels if (well, field, channel) not in by_name]
-        if missing:
-            raise PlateError(
-                f"well {well}, field {field or '0'} has no channel {missing[0]}; every field needs all of "
-                f"{', '.join(channels)}: add the file, or leave the well out by the pattern"
-            )
-        key = FieldKey(well, fields.index(field))
-        files[key] = tuple(by_name[well, field, channel] for channel in channels)
-    return _Found(files, tuple(channel or str(i) for i, channel in enumerate(channels)), ignored)
-
-
-def _natural(name: str) -> tuple[int, int, str]:
-    """Sort key that puts 2 before 10."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
-
-
-def _write(folder: Path, spec: PlateSpec, found: _Found, progress: Progress | None) -> None:
-    """Write plate and fields; the image of a field is stacked from its files."""
-    numbers: dict[WellId, tuple[int, ...]] = {}
-    for key in found.files:
-        numbers[key.well] = (*numbers.get(key.well, ()), key.field)
-    write_groups(folder, spec, fields={well: tuple(sorted(n)) for well, n in numbers.items()})
-    for done, (key, paths) in enumerate(found.files.items(), start=1):
-        write_field(str(folder), spec, key, _stack(paths))
-        if progress is not None:
-            progress(done, len(found.files))
-
-
-def _stack(paths: tuple[Path, ...]) -> NDArray[Any]:
-    """The channels of a field as (C, Y, X); PlateError where a file is unreadable or they differ in shape or type."""
-    planes = []
-    for path in paths:
+def _write(
+    folder: Path, spec: PlateSpec, found: Arranged, *, seen: _Seen, z: str | None, progress: Progress | None
+) -> dict[FieldKey, str]:
+    """Write fields, then groups; the reason for each field whose pixels are damaged. PlateError where all are."""
+    lost: dict[FieldKey, str] = {}
+    for done, (key, sources) in enumerate(found.fields.items(), start=1):
         try:
-            planes.append(read_image(path))
+            write_field(str(folder), spec, key, _image(sources, spec.channels, seen, z))
         except FieldError as error:
-            raise PlateError(error.reason) from error
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders of damaged files raise whatever they stumble over
-            raise PlateError(f"{path} cannot be read as an image ({error}); copy or write it again") from error
-    for path, plane in zip(paths, planes, strict=True):
-        if (plane.shape, plane.dtype) != (planes[0].shape, planes[0].dtype):
-            raise PlateError(
-                f"{path} is {plane.shape} {plane.dtype} but {paths[0].name} of the same field is {planes[0].shape} "
-                f"{planes[0].dtype}; channels of a field must agree"
+            lost[key] = f"well {key.well}, field {found.field_names[key.field] or '0'}: {error.reason}"
+        if progress is not None:
+            progress(done, len(found.fields))
+    if len(lost) == len(found.fields):
+        raise PlateError(f"not one field can be written: {next(iter(lost.values()))}")
+    numbers: dict[WellId, tuple[int, ...]] = {}
+    for key in found.fields:
+        if key not in lost:
+            numbers[key.well] = (*numbers.get(key.well, ()), key.field)
+    kept = replace(spec, wells=tuple(sorted(numbers)))
+    write_groups(folder, kept, fields={well: tuple(sorted(each)) for well, each in numbers.items()})
+    return lost
+
+
+def _image(
+    sources: tuple[tuple[Source, ...], ...], channels: tuple[str, ...], seen: _Seen, z: str | None
+) -> NDArray[Any]:
+    """The image of a field, (C, Y, X), or (C, Z, Y, X) where planes are kept; FieldError where a file is damaged."""
+    stacks = []
+    for channel, planes in zip(channels, sources, strict=True):
+        pixels = []
+        for source in planes:
+            plane = read_plane(source.path, source.page)
+            seen.remarks.append((source.path.name, plane.remarks))
+            pixels.append(plane.pixels)
+        stack = np.stack(pixels)
+        _look_at_depth(stack, channel, seen)
+        stacks.append(stack if z == "keep" else stack.max(axis=0))
+    first = stacks[0]
+    for stack, planes in zip(stacks, sources, strict=True):
+        if (stack.shape, stack.dtype) != (first.shape, first.dtype):
+            raise FieldError(
+                planes[0].path.name,
+                f"{planes[0].path} is {stack.shape} {stack.dtype} but {sources[0][0].path.name} of the same field is "
+                f"{first.shape} {first.dtype}; channels of a field must agree",
             )
-    return np.stack(planes)
+    return np.stack(stacks)
+
+
+def _look_at_depth(stack: NDArray[Any], channel: str, seen: _Seen) -> None:
+    """Keep the largest value of a channel of 16 bits, and how many pixels have it."""
+    if stack.dtype != np.uint16 or not stack.size:
+        return
+    largest = int(stack.max())
+    if largest > seen.largest.get(channel, -1):
+        seen.largest[channel], seen.full[channel] = largest, 0
+    if largest == seen.largest[channel] and largest in _FULL_BITS:
+        seen.full[channel] += int((stack == largest).sum())
+
+
+def _depths(seen: _Seen) -> tuple[str, ...]:
+    """A sentence where channels end at the largest value of a camera of fewer than 16 bits."""
+    ends = {c: n for c, n in seen.largest.items() if n in _FULL_BITS and seen.full[c] >= _FEWEST_FULL}
+    if not ends:
+        return ()
+    level = max(ends.values())
+    return (
+        f"Channels {', '.join(ends)} end at {level}, the largest value of {_FULL_BITS[level]} bits: pixels there are "
+        f"saturated, which 16-bit files do not tell; set `measure: {{saturation_level: {level}}}` for `hcs run`.",
+    )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey
+from hcs.store.demand import check_demand, memory_bytes
 from hcs.store.location import Location, Url, as_os_errors, zarr_store
 from hcs.store.metadata import ImageMetadata, explain
 from hcs.store.meter import Meter
 from hcs.store.nodes import chunk_files, read_node
+from hcs.store.paths import shown
 from hcs.store.whole import WholeChunks
 
 
@@ -57,23 +59,30 @@ def open_image(
     level_path = f"{path}/{multiscale.datasets[0].path}".strip("/")
     try:
         array = _open_array(root / level_path, zarr_format, meter)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zarr and its codecs raise whatever they stumble over
         raise FieldError(
             key,
             f"array {level_path} is missing or its metadata is broken ({_short(error)}); copy or write it again",
         ) from error
     sizes = _sizes(multiscale.letters, array.shape, key)
+    check_demand(array, sizes, key)
     if array.dtype.kind not in "uifb":
         raise FieldError(
             key, f"array {level_path} has pixels of type {array.dtype}; integers or real numbers are needed"
         )
+    channels = metadata.channel_names(sizes.get("c", 1))
+    for name in channels:
+        if not name.isprintable():
+            raise FieldError(key, f"its channel {shown(name)} has characters that no column can have; rename it")
     info = FieldInfo(
         shape=(sizes.get("c", 1), sizes["y"], sizes["x"]),
         z_size=sizes.get("z", 1),
         t_size=sizes.get("t", 1),
         dtype=array.dtype.newbyteorder("="),
         axes=multiscale.letters,
-        channels=metadata.channel_names(sizes.get("c", 1)),
+        channels=channels,
         pixel_size_um=multiscale.pixel_size_um(),
         level_path=level_path,
         chunks=array.chunks,
@@ -100,6 +109,7 @@ def read_pixels(
     without any chunk: Zarr reads that as the fill value, and a black image must not be made of lost data.
     """
     _check_depth(info, key, z)
+    check_memory(info, channels, window, key)
     if not channels or not all(0 <= c < info.shape[0] for c in channels):
         raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
     try:
@@ -111,44 +121,75 @@ def read_pixels(
             key,
             f"array {info.level_path} cannot be decoded ({_short(error)}): a chunk is damaged; copy or write it again",
         ) from error
-    if _is_fill(stored, array.fill_value) and not any(chunk_files(root / info.level_path, _chunk_keys(array))):
-        raise FieldError(
-            key,
-            f"array {info.level_path} holds no data: every chunk is missing; copy it again, or if the image is truly "
-            "black, write it with empty chunks (write_empty_chunks=True), as hcs does",
-        )
+    for channel, plane in zip(channels, stored, strict=True):
+        if _is_fill(plane, array.fill_value):
+            _check_recorded(array, info, root, key, channel)
     return np.ascontiguousarray(stored, dtype=info.dtype)
 
 
-def missing_chunks(root: Location, info: FieldInfo) -> tuple[int, int]:
-    """How many chunk (or shard) files of a field's array are missing, and how many there should be.
+def missing_chunks(root: Location, info: FieldInfo, array: zarr.Array[Any] | None = None) -> tuple[int, int]:
+    """How many chunk (or shard) files of a field's array are missing, and how many there should be; ``array`` is the
+    field's, if it is open.
 
     Zarr reads a missing chunk as the fill value. Some writers leave out chunks of only that value, so a few missing
     ones are no error, but worth a word.
     """
-    sizes = {"t": info.t_size, "c": info.shape[0], "z": info.z_size, "y": info.shape[1], "x": info.shape[2]}
-    expected = math.prod(
-        -(-sizes[axis] // side) for axis, side in zip(info.axes, info.shards or info.chunks, strict=True)
-    )
     folder = root / info.level_path
-    keys = _chunk_keys(_open_array(folder, None)) if isinstance(folder, Url) and folder.is_web else ()
-    return max(expected - sum(1 for _ in chunk_files(folder, keys)), 0), expected
+    expected = tuple(_chunk_keys(_open_array(folder, None) if array is None else array))
+    there = set(chunk_files(folder, expected))
+    return sum(name not in there for name in expected), len(expected)
+
+
+def missing_sentence(missing: int, expected: int) -> str:
+    """What is worth saying about chunks that are missing; nothing where none is."""
+    if not missing:
+        return ""
+    share = f"{missing / expected:.0%}" if missing / expected >= 0.005 else "below 1%"
+    return f"{missing} of {expected} chunks ({share}) are missing and were read as the fill value"
+
+
+def _check_recorded(array: zarr.Array[Any], info: FieldInfo, root: Location, key: FieldKey | str, channel: int) -> None:
+    """FieldError where not one chunk of a channel, which reads as the fill value, is there."""
+    folder, expected = root / info.level_path, tuple(_chunk_keys(array, info, channel))
+    if isinstance(folder, Url):
+        if not set(expected).isdisjoint(chunk_files(folder, expected)):
+            return
+    elif any((folder / name).is_file() for name in expected):
+        return
+    others = sorted(set(islice(chunk_files(folder, ()), 3))) if not (isinstance(folder, Url) and folder.is_web) else []
+    what = f"channel {info.channels[channel]} of array {info.level_path}" if info.shape[0] > 1 else info.level_path
+    if others and not set(others) & set(_chunk_keys(array)):
+        raise FieldError(
+            key,
+            f"{what} holds no data under the names that its metadata give ({expected[0]}, …), but there is "
+            f"{', '.join(others)}: is the dimension separator wrong? Correct the metadata, or copy it again",
+        )
+    raise FieldError(
+        key,
+        f"{what} holds no data: every chunk is missing; copy it again, or if the image is truly black, write it with "
+        "empty chunks (write_empty_chunks=True), as hcs does",
+    )
 
 
 def _open_array(folder: Location, zarr_format: Literal[2, 3] | None, meter: Meter | None = None) -> zarr.Array[Any]:
     """The array, read-only; whatever a client of a store raises comes as OSError."""
-    store = WholeChunks(zarr_store(folder, read_only=True, meter=meter))
+    store = WholeChunks(
+        zarr_store(folder, read_only=True, meter=meter), folder if not isinstance(folder, Url) else None
+    )
     with as_os_errors(str(folder)) if isinstance(folder, Url) else nullcontext():
         array = zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
-    store.look_at(array)
+    store.look_at(array, most_bytes=math.prod(array.shards or array.chunks) * array.dtype.itemsize)
     return array
 
 
-def _chunk_keys(array: zarr.Array[Any]) -> Iterator[str]:
-    """Names of all files that an array's chunks, or shards, should have."""
+def _chunk_keys(array: zarr.Array[Any], info: FieldInfo | None = None, channel: int = 0) -> Iterator[str]:
+    """Names of all files that an array's chunks, or shards, should have; of those of one channel of a field."""
     sides = array.shards or array.chunks
-    counts = (-(-length // side) for length, side in zip(array.shape, sides, strict=True))
-    for coordinates in product(*(range(count) for count in counts)):
+    ranges = [range(-(-length // side)) for length, side in zip(array.shape, sides, strict=True)]
+    if info is not None and "c" in info.axes:
+        along = info.axes.index("c")
+        ranges[along] = range(channel // sides[along], channel // sides[along] + 1)
+    for coordinates in product(*ranges):
         yield array.metadata.encode_chunk_key(coordinates)
 
 
@@ -179,6 +220,21 @@ def _check_depth(info: FieldInfo, key: FieldKey | str, z: Literal["refuse", "max
         raise FieldError(key, f"it has {info.t_size} time points; split the series, one time point can be processed")
     if info.z_size > 1 and z == "refuse":
         raise FieldError(key, f"it has {info.z_size} z planes; set `z: max` in the configuration to project them")
+
+
+def check_memory(
+    info: FieldInfo, channels: tuple[int, ...], window: tuple[slice, slice] | None, key: FieldKey | str
+) -> None:
+    """FieldError where the pixels asked for, all their z planes included, do not fit into the machine's memory."""
+    rows, columns = window or (slice(None), slice(None))
+    size = len(range(*rows.indices(info.shape[1]))) * len(range(*columns.indices(info.shape[2])))
+    needed = size * len(channels) * info.z_size * info.dtype.itemsize
+    if needed > memory_bytes():
+        raise FieldError(
+            key,
+            f"its {len(channels)} channels and {info.z_size} z planes of {size:,} px take {needed / 1e9:,.0f} GB, and "
+            f"this machine has {memory_bytes() / 1e9:,.0f} GB; are its axes named rightly?",
+        )
 
 
 def _read_channels(

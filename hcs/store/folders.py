@@ -15,11 +15,12 @@ from hcs.store.nodes import METADATA_FILES
 
 
 @contextlib.contextmanager
-def replacing_folder(target: Location) -> Iterator[Path]:
+def replacing_folder(target: Location, *, new: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; rename it to ``target`` when the block ends well, delete it otherwise.
 
     A killed writer leaves a hidden folder, which the next writer of the same target removes. For a URL the folder is a
-    local one, whose files are put into the store at the end (`_put_folder`). An OSError becomes a ResultsError naming
+    local one, whose files are put into the store at the end (`_put_folder`). With ``new``, what has come to be at
+    ``target`` meanwhile is somebody else's, and stays: a ResultsError. An OSError becomes a ResultsError naming
     the target.
     """
     if isinstance(target, Url):
@@ -38,9 +39,16 @@ def replacing_folder(target: Location) -> Iterator[Path]:
         part.mkdir(parents=True)
         yield part
         # A folder cannot be renamed onto one that is not empty: the old one steps aside first.
-        if target.exists():
+        if target.exists() or target.is_symlink():
+            if new:
+                raise ResultsError(f"{target} exists already; remove it or give another name")
             target.rename(old)
-        part.rename(target)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
     except ResultsError:
         raise
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EACCES
 from typing import Any
 
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from hcs.errors import FieldError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
+from hcs.store.atomic import replacing
 from hcs.store.field import open_image, read_pixels
 from hcs.store.folders import replacing_folder
 from hcs.store.location import Location, Url, location
+from hcs.store.mark import ATTRIBUTE, Mark, files_crc32
 from hcs.store.nodes import Ngff, read_node
-from hcs.store.ome import ome_format, ome_writer
 from hcs.store.plate import Plate, locate, open_plate
-from hcs.store.pyramid import datasets, nearest_halved, open_group, write_image_metadata, write_levels
+from hcs.store.pyramid import datasets, nearest_halved, write_image_metadata, write_levels
 from hcs.store.write import PlateSpec, create_plate
 
 _AXES = "yx"
@@ -74,13 +75,15 @@ def write_labels(
     pixel_size_um: float | None,
     name: str = "nuclei",
     path: str | None = None,
+    mark: Mark | None = None,
 ) -> int:
     """Write labels (Y, X) of a field as the multiscale image ``labels/{name}`` of the plate or label store ``target``.
 
     Other labels of the field stay; labels of the same name are replaced. An interrupted write leaves the old labels or
     none, and writing again ends right. Each field has one writer. In a label store the field itself shows the labels
     too, so that viewers open the store as a plate. ``path`` is the field's in ``target``, where that is known; it saves
-    reading the plate's metadata. Returns the bytes of all files. Raises ResultsError where ``target`` cannot be
+    reading the plate's metadata. ``mark`` says who wrote them; whether what is there may be replaced is asked before
+    (`hcs.store.target`). Returns the bytes of all files. Raises ResultsError where ``target`` cannot be
     written.
     """
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
@@ -92,7 +95,8 @@ def write_labels(
             n_levels = write_levels(
                 folder, labels.astype(np.uint32, copy=False), axes=_AXES, ngff=ngff, halve=nearest_halved
             )
-            options.describe(folder, n_levels)
+            sealed = mark and replace(mark, files_crc32=files_crc32(folder))
+            options.describe(folder, n_levels, sealed)
             written = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         options.enlist(field, n_levels)
     except OSError as error:
@@ -122,10 +126,11 @@ class LabelImage:
     pixel_size_um: float | None
     name: str
 
-    def describe(self, folder: Location, n_levels: int) -> None:
-        """Write the metadata of the label image in ``folder``."""
+    def describe(self, folder: Location, n_levels: int, mark: Mark | None = None) -> None:
+        """Write the metadata of the label image in ``folder``, with the mark of its origin."""
         source = {"source": {"image": "../../"}, "version": self.ngff}
-        _put(folder, group_documents({**self._multiscales(n_levels), "image-label": source}, self.ngff))
+        ome = {**self._multiscales(n_levels), "image-label": source}
+        _put(folder, group_documents(ome, self.ngff, {ATTRIBUTE: mark.plain()} if mark else None))
 
     def enlist(self, field: Location, n_levels: int) -> None:
         """Name the label image in the list of its field; a field without an image of its own shows it as one."""
@@ -157,12 +162,13 @@ class LabelImage:
         return {"multiscales": [image]}
 
 
-def group_documents(ome: dict[str, Any], ngff: Ngff) -> dict[str, bytes]:
-    """Metadata files of a group with the OME metadata ``ome``: byte for byte those of ome-zarr and zarr, which take a
-    worker a second to import and are slow for files of which a plate has many thousands."""
+def group_documents(ome: dict[str, Any], ngff: Ngff, others: dict[str, Any] | None = None) -> dict[str, bytes]:
+    """Metadata files of a group with the OME metadata ``ome``, and ``others`` beside them: byte for byte those of
+    ome-zarr and zarr, which take a worker a second to import and are slow for files of which a plate has many
+    thousands."""
     if ngff == "0.4":
-        return {".zgroup": _json({"zarr_format": 2}), ".zattrs": _json(ome)}
-    attributes = {"ome": {"version": ngff, **ome}}
+        return {".zgroup": _json({"zarr_format": 2}), ".zattrs": _json({**ome, **(others or {})})}
+    attributes = {"ome": {"version": ngff, **ome}, **(others or {})}
     return {"zarr.json": _json({"attributes": attributes, "zarr_format": 3, "node_type": "group"})}
 
 
@@ -171,25 +177,29 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
-    """Add ``name`` to the labels that a ``labels`` group lists; others stay."""
+    """Add ``name`` to the labels that a ``labels`` group lists; others stay, and so does all else in its metadata."""
     node = read_node(folder)
     if node is None:
         _put(folder, group_documents({"labels": [name]}, ngff))
-    elif name not in node.ome.get("labels", ()):
-        _add_to_list(folder, name, ngff)
+        return
+    listed = node.ome.get("labels", [])
+    if not isinstance(listed, list):
+        raise ResultsError(f"the list of labels in {folder} is broken: it is {type(listed).__name__}; correct it")
+    if name not in listed:
+        v3 = (folder / "zarr.json").is_file()
+        file = folder / ("zarr.json" if v3 else ".zattrs")
+        document = json.loads(file.read_bytes()) if file.is_file() else {}
+        attributes = document.setdefault("attributes", {}) if v3 else document
+        ome = attributes.setdefault("ome", {"version": node.ngff}) if v3 else attributes
+        ome["labels"] = [*listed, name]
+        _put(folder, {file.name: _json(document)})
 
 
 def _put(folder: Location, documents: dict[str, bytes]) -> None:
+    """Write metadata, each file in one step: others' labels are named in them too."""
     for file, text in documents.items():
-        (folder / file).write_bytes(text)
-
-
-def _add_to_list(folder: Location, name: str, ngff: Ngff) -> None:
-    group = open_group(folder, ngff)
-    listed = ome_writer().get_metadata(group).get("labels", [])
-    if name not in listed:
-        version = {} if ngff == "0.4" else {"version": ngff}
-        ome_writer().add_metadata(group, {**version, "labels": [*listed, name]}, fmt=ome_format(ngff))
+        with replacing(folder / file) as temporary:
+            temporary.write_bytes(text)
 
 
 def cannot_write_labels(target: str, error: OSError) -> ResultsError:

@@ -162,9 +162,15 @@ Location = Path | Url
 
 
 def location(place: str | Location) -> Location:
-    """A path or URL from what a user gave."""
+    """A path or URL from what a user gave; ConfigError for a name that no record could hold."""
     if isinstance(place, Path | Url):
         return place
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{place!a} is no text in UTF-8; rename it") from error
+    if "\0" in place:
+        raise ConfigError(f"{place!r} holds a NUL character, which no name has; correct it")
     return Url(place.rstrip("/")) if _URL.fullmatch(place) else Path(place)
 
 

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from hcs.store.paths import inner_path
 
 UM_PER_UNIT = {
     "angstrom": 1e-4,
@@ -22,6 +33,9 @@ UM_PER_UNIT = {
     "meter": 1e6,
 }
 """Micrometres in one unit of length, for the units that microscopes write."""
+
+InnerPath = Annotated[str, AfterValidator(inner_path)]
+"""A path relative to the metadata that give it."""
 
 _KIND_OF_AXIS = {"time": "t", "channel": "c"}
 
@@ -37,9 +51,9 @@ class _Name(_Lenient):
 class WellReference(_Lenient):
     """A well listed by a plate; ``path`` is ``row/column``."""
 
-    path: str
-    row: int | None = Field(default=None, alias="rowIndex")
-    column: int | None = Field(default=None, alias="columnIndex")
+    path: InnerPath
+    row: int | None = Field(default=None, validation_alias=AliasChoices("rowIndex", "row_index"))
+    column: int | None = Field(default=None, validation_alias=AliasChoices("columnIndex", "column_index"))
 
 
 class PlateMetadata(_Lenient):
@@ -50,19 +64,11 @@ class PlateMetadata(_Lenient):
     columns: tuple[_Name, ...] = ()
     wells: tuple[WellReference, ...]
 
-    def well_name(self, well: WellReference) -> str:
-        """Row name + column name: those that the indices point at or, without indices, the parts of the path."""
-        if well.row is not None and well.column is not None and self.rows and self.columns:
-            if not (0 <= well.row < len(self.rows) and 0 <= well.column < len(self.columns)):
-                raise ValueError(f"well {well.path} points outside the plate's {len(self.rows)} rows or columns")
-            return self.rows[well.row].name + self.columns[well.column].name
-        return well.path.replace("/", "")
-
 
 class ImageReference(_Lenient):
     """A field listed by a well."""
 
-    path: str
+    path: InnerPath
     acquisition: int | None = None
 
 
@@ -99,7 +105,7 @@ class _Transformation(_Lenient):
 class Dataset(_Lenient):
     """One level of a pyramid."""
 
-    path: str
+    path: InnerPath
     transformations: tuple[_Transformation, ...] = Field(default=(), alias="coordinateTransformations")
 
 
@@ -178,4 +184,5 @@ def explain(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}"
+    said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else first["msg"].lower()
+    return f"{'.'.join(str(part) for part in first['loc'])}: {said}"

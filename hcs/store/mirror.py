@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hcs.store.atomic import cannot_write
 from hcs.store.location import Location, Url, map_at, within_reach
+from hcs.store.paths import check_results
 
 _LEFT_THERE = "labels.zarr/"
 """Label images are many and large, and read field by field from where they are."""
@@ -23,6 +24,7 @@ def local_copy(place: Location) -> Iterator[Path]:
     Raises ResultsError where the files cannot be read or written.
     """
     if isinstance(place, Path):
+        check_results(place)
         yield place
         return
     with tempfile.TemporaryDirectory(prefix="hcs-") as temporary:

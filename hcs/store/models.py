@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
+from hcs.store.atomic import replacing, write_json
 
 _DEFAULTS = {"cpu": "fast", "cuda": "accurate"}
 
@@ -123,7 +124,7 @@ def write_model(path: Path, card: dict[str, Any], weights: dict[str, NDArray[np.
     from safetensors.numpy import save  # noqa: PLC0415
 
     data = save(weights)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
     card = card | {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_json(path.with_suffix(".json"), card)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from hcs.store.location import Location, Url, map_at
+from hcs.store.paths import is_ordinary
 
 Ngff = Literal["0.4", "0.5"]
 
 METADATA_FILES = frozenset({"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"})
+_MOST_METADATA_BYTES = 2**28
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Node:
 
     ome: dict[str, Any]
     ngff: Ngff
+    others: dict[str, Any] = field(default_factory=dict)
+    """Attributes beside the OME metadata; in NGFF 0.4 those are among them."""
 
 
 def read_node(folder: Location) -> Node | None:
@@ -30,12 +35,15 @@ def read_node(folder: Location) -> Node | None:
     document = _read_json(folder / "zarr.json")
     if document is not None:
         attributes = document.get("attributes") or {}
-        if "ome" in attributes and not isinstance(attributes["ome"], dict):
+        if isinstance(attributes, dict) and "ome" in attributes and not isinstance(attributes["ome"], dict):
             raise ValueError(f"'ome' in {folder / 'zarr.json'} is not a JSON object")
-        return Node(attributes.get("ome", attributes), "0.5")
+        if not isinstance(attributes, dict):
+            raise ValueError(f"'attributes' in {folder / 'zarr.json'} is not a JSON object")
+        others = {key: value for key, value in attributes.items() if key != "ome"}
+        return Node(attributes.get("ome", attributes), "0.5", others)
     attributes = _read_json(folder / ".zattrs")
     if attributes is not None:
-        return Node(attributes, "0.4")
+        return Node(attributes, "0.4", attributes)
     return Node({}, "0.4") if (folder / ".zgroup").is_file() or (folder / ".zarray").is_file() else None
 
 
@@ -62,11 +70,22 @@ def _present(array: Url, names: tuple[str, ...]) -> Iterator[str]:
 def _read_json(file: Location) -> dict[str, Any] | None:
     """A JSON object; None where the file is missing, ValueError where it is damaged."""
     try:
+        if isinstance(file, Path) and not _is_readable(file):
+            raise ValueError(f"it is no file, or larger than {_MOST_METADATA_BYTES >> 20} MiB")
         data = json.loads(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not valid JSON (its text is not UTF-8)") from error
     except ValueError as error:
         raise ValueError(f"{file} is not valid JSON ({error})") from error
+    except RecursionError as error:
+        raise ValueError(f"{file} is not valid JSON (it is nested too deep)") from error
     if not isinstance(data, dict):
         raise ValueError(f"{file} is not a JSON object")
     return data
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether it can be read to its end: pipes and devices may have none."""
+    return is_ordinary(file) and file.stat().st_size <= _MOST_METADATA_BYTES

@@ -15,8 +15,9 @@ from hcs.store.field import open_image, read_pixels
 from hcs.store.labels import read_labels
 from hcs.store.ledger import read_entry
 from hcs.store.location import Location, location
-from hcs.store.plate import find_channel, locate
+from hcs.store.plate import FieldEntry, find_channel, locate
 from hcs.store.record import RunRecord
+from hcs.store.target import LabelTarget, beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,14 @@ class Pictures:
     plate: str
 
     @property
+    def target(self) -> LabelTarget | None:
+        """Where the run wrote labels; None where it kept none."""
+        return LabelTarget.recorded(self.record.labels, self.folder, self.plate)
+
+    @property
     def labelled(self) -> bool:
         """Whether the run kept labels."""
-        return self.record.labels != "none"
+        return self.target is not None
 
     def images(self, key: FieldKey, channels: Sequence[int | str] | None = None) -> FieldImages:
         """Channels, by number or name, of a field; all of them by default. ConfigError for one that there is not."""
@@ -51,13 +57,15 @@ class Pictures:
         wanted = range(len(names)) if channels is None else channels
         numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
         root = location(self.plate)
-        info, array = open_image(root, self._path(key), key)
+        info, array = open_image(root, self._entry(key).path, key)
         pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z)
         return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
 
     def labels(self, key: FieldKey) -> NDArray[np.uint32]:
-        """Nucleus labels (Y, X) of a field, from where the run wrote them; ResultsError where it kept none."""
-        if not self.labelled:
+        """Nucleus labels (Y, X) of a field, from where the run wrote them; ResultsError where it kept none, or where
+        what is there now is not what it wrote."""
+        target = self.target
+        if target is None:
             raise ResultsError(
                 f"{self.folder} was made with `labels: none`; run again with `labels: plate` or `labels: out` in the "
                 "settings, or --labels, to keep labels"
@@ -66,20 +74,17 @@ class Pictures:
         if not entry.done:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
-        if self.record.labels == "plate":
-            self._path(key)
-            return read_labels(self.plate, key)
-        return read_labels(self.label_store, key)
+        wrong = target.complaint(self._entry(key) if target.in_plate else beside(key), entry.input_crc32)
+        if wrong is not None:
+            raise ResultsError(
+                f"field {key} of {self.folder}: {wrong}, and they do not show the nuclei of the table; run the plate "
+                "again into a new folder, or read images without labels by image() and crops()"
+            )
+        return read_labels(target.path, key, target.name)
 
-    @property
-    def label_store(self) -> str:
-        """Where labels are that the run did not write into the plate."""
-        own = self.folder / "labels.zarr"
-        return str(own if own.is_dir() else self.record.labels_path or own)
-
-    def _path(self, key: FieldKey) -> str:
+    def _entry(self, key: FieldKey) -> FieldEntry:
         try:
-            return locate(self.plate, key).path
+            return locate(self.plate, key)
         except PlateError as error:
             raise ResultsError(
                 f"the plate of {self.folder} cannot be read ({error}); say where it is now: open_results(folder, "

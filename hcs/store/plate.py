@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from numpy.typing import NDArray
 
@@ -16,7 +18,11 @@ from hcs.store.location import Location, Url, location, map_at
 from hcs.store.metadata import ImageReference, PlateMetadata, WellMetadata, explain
 from hcs.store.meter import Meter
 from hcs.store.nodes import Ngff, Node, read_node
+from hcs.store.paths import shown
+from hcs.store.strangers import what_else, what_file, what_folder
+from hcs.store.wellnames import name_wells
 
+_LONGEST_NAME = 200
 _KNOWN_VERSIONS = frozenset({"0.1", "0.2", "0.3", "0.4", "0.5"})
 
 
@@ -39,7 +45,7 @@ class Plate:
     """A plate as its metadata describe it; ``wells`` and ``fields`` are sorted.
 
     ``wells`` are those with a group, ``absent_wells`` those that the plate lists without one. A well without fields is
-    in ``wells`` and has no entry in ``fields``.
+    in ``wells`` and has no entry in ``fields``; ``missing`` has an entry with the reason for every well without fields.
     """
 
     path: str
@@ -47,7 +53,15 @@ class Plate:
     ngff: Ngff
     wells: tuple[WellId, ...]
     fields: tuple[FieldEntry, ...]
-    absent_wells: tuple[WellId, ...]
+    missing: tuple[FieldEntry, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences on how wells are called, where that was not plain."""
+
+    @property
+    def absent_wells(self) -> tuple[WellId, ...]:
+        """Wells that the plate lists, of which there is no group."""
+        present = set(self.wells)
+        return tuple(entry.key.well for entry in self.missing if entry.key.well not in present)
 
     def entry(self, key: FieldKey) -> FieldEntry:
         """The entry of a field; FieldError where the plate lists no such field."""
@@ -59,11 +73,15 @@ class Plate:
     def only(self, *keys: FieldKey) -> Plate:
         """The same plate as if it listed some fields alone; a field that it does not list is not listed then."""
         fields = tuple(entry for key in sorted(keys) for entry in self._entries(key))
-        return replace(self, wells=tuple(sorted({key.well for key in keys})), fields=fields, absent_wells=())
+        return replace(self, wells=tuple(sorted({key.well for key in keys})), fields=fields, missing=(), notes=())
 
     def _entries(self, key: FieldKey) -> tuple[FieldEntry, ...]:
-        place = bisect_left(self.fields, key, key=lambda entry: entry.key)
-        return tuple(entry for entry in self.fields[place : place + 1] if entry.key == key)
+        for entries in (self.fields, self.missing):
+            place = bisect_left(entries, key, key=lambda entry: entry.key)
+            found = tuple(entry for entry in entries[place : place + 1] if entry.key == key)
+            if found:
+                return found
+        return ()
 
 
 def open_plate(path: str) -> Plate:
@@ -73,16 +91,17 @@ def open_plate(path: str) -> Plate:
     Raises PlateError where there is no such folder, it is not OME-Zarr, is not a plate, or its metadata is broken.
     """
     root = location(path)
-    metadata, wells, ngff = _listed_wells(root)
+    metadata, wells, ngff, notes = _listed_wells(root)
     order = sorted(wells)
     listed = dict(zip(order, map_at(root, lambda well: _list_fields(root, well, wells[well]), order), strict=True))
     return Plate(
         path=path,
-        name=metadata.name or _stem(root),
+        name=_plate_name(metadata.name or _stem(root), root),
         ngff=ngff,
         wells=tuple(well for well, fields in listed.items() if fields is not None),
         fields=tuple(entry for fields in listed.values() for entry in fields or ()),
-        absent_wells=tuple(well for well, fields in listed.items() if fields is None),
+        missing=tuple(_lost(well, wells[well], fields) for well, fields in listed.items() if not fields),
+        notes=notes,
     )
 
 
@@ -127,7 +146,7 @@ class OpenField:
 
     def missing_chunks(self) -> tuple[int, int]:
         """How many chunk files are missing, and how many there should be."""
-        return missing_chunks(self.root, self.info)
+        return missing_chunks(self.root, self.info, self.array)
 
 
 def open_field(plate: Plate, key: FieldKey) -> OpenField:
@@ -143,9 +162,10 @@ def locate(path: str, key: FieldKey) -> FieldEntry:
     Raises PlateError as `open_plate` does, FieldError where the plate lists no such field or its well is broken.
     """
     root = location(path)
-    _, wells, _ = _listed_wells(root)
+    _, wells, _, _ = _listed_wells(root)
     fields = _list_fields(root, key.well, wells[key.well]) if key.well in wells else None
-    for entry in fields or ():
+    lost = [_lost(key.well, wells[key.well], fields)] if key.well in wells and not fields else []
+    for entry in (*(fields or ()), *lost):
         if entry.key == key:
             return _sound(entry)
     raise FieldError(key, f"plate {path} lists no such field; check well and field number")
@@ -169,23 +189,26 @@ def find_channel(channels: tuple[str, ...], wanted: str | int, *, option: str) -
     raise ConfigError(f"{option} {wanted!r} is no channel of this plate; it has {known}")
 
 
-def _listed_wells(root: Location) -> tuple[PlateMetadata, dict[WellId, str], Ngff]:
-    """Plate metadata and the path of every well they list; PlateError where they are missing or broken."""
+def _listed_wells(root: Location) -> tuple[PlateMetadata, dict[WellId, str], Ngff, tuple[str, ...]]:
+    """Plate metadata, the path of every well they list, and sentences on the wells' names; PlateError where they are
+    missing or broken."""
     node = _plate_node(root)
     try:
         metadata = PlateMetadata.model_validate(node.ome["plate"])
-        wells = _well_paths(metadata)
+        wells, notes = name_wells(metadata) if metadata.wells else ({}, ())
     except ValueError as error:
         raise PlateError(f"the plate metadata of {root} is broken ({explain(error)}); write the plate again") from error
     if not wells:
         raise PlateError(f"the plate metadata of {root} lists no wells; write the plate again")
-    return metadata, wells, node.ngff
+    return metadata, wells, node.ngff, notes
 
 
 def _plate_node(root: Location) -> Node:
     """The root's metadata, checked to be those of a plate that can be read."""
     if isinstance(root, Path) and not root.exists():
         raise PlateError(f"no such plate: {root}; check the path")
+    if isinstance(root, Path) and not root.is_dir():
+        raise PlateError(f"{root} is {what_file(root)}")
     try:
         node = read_node(root)
     except (OSError, ValueError) as error:
@@ -194,26 +217,14 @@ def _plate_node(root: Location) -> Node:
     if node is None and isinstance(root, Url):
         raise PlateError(f"no plate at {root}: neither zarr.json nor .zattrs is there; check the address")
     if node is None:
-        raise PlateError(f"{root} is not OME-Zarr: it holds neither zarr.json nor .zattrs; `hcs convert` makes a plate")
+        raise PlateError(f"{root} is not OME-Zarr: {what_folder(root)}")
     if "plate" not in node.ome:
-        what = "a single image" if "multiscales" in node.ome else "something else"
-        raise PlateError(f"{root} has no plate metadata, it is {what}; give the folder whose metadata lists the wells")
+        raise PlateError(f"{root} is no plate: {what_else(root, node)}")
     plate = node.ome["plate"]
     version = str(node.ome.get("version") or (plate.get("version") if isinstance(plate, dict) else None) or node.ngff)
     if version not in _KNOWN_VERSIONS:
         raise PlateError(f"{root} is NGFF {version}; hcs reads up to 0.5: write the plate as 0.4 or 0.5")
     return node
-
-
-def _well_paths(metadata: PlateMetadata) -> dict[WellId, str]:
-    """Path of every listed well; ValueError for a name that is not a well's, or a well listed twice."""
-    wells: dict[WellId, str] = {}
-    for reference in metadata.wells:
-        well = WellId.parse(metadata.well_name(reference))
-        if well in wells:
-            raise ValueError(f"well {well} is listed twice, as {wells[well]} and {reference.path}")
-        wells[well] = reference.path.strip("/")
-    return wells
 
 
 def _list_fields(root: Location, well: WellId, path: str) -> tuple[FieldEntry, ...] | None:
@@ -229,10 +240,25 @@ def _list_fields(root: Location, well: WellId, path: str) -> tuple[FieldEntry, .
         return (FieldEntry(FieldKey(well, 0), path, fault=f"its well's metadata is broken ({reason}); write it again"),)
     if node is None and not images:
         return None
+    paths = [image.path.strip("/") for image in images]
+    again, times = Counter(paths).most_common(1)[0] if paths else ("", 0)
+    if times > 1:
+        fault = f"its well lists image {shown(again)[1:-1]} {times} times, which would count it as often; list it once"
+        return (FieldEntry(FieldKey(well, 0), path, fault=fault),)
     return tuple(
         FieldEntry(FieldKey(well, i), f"{path}/{image.path.strip('/')}", image.acquisition)
         for i, image in enumerate(images)
     )
+
+
+def _lost(well: WellId, path: str, fields: tuple[FieldEntry, ...] | None) -> FieldEntry:
+    """The entry of a well without fields: its reason."""
+    fault = (
+        f"the plate lists well {well} but has no folder {path}: it was not converted, or not copied"
+        if fields is None
+        else f"the plate lists well {well}, and the metadata of its folder {path} lists no image: none was converted"
+    )
+    return FieldEntry(FieldKey(well, 0), path, fault=fault)
 
 
 def _find_images(folder: Location) -> tuple[ImageReference, ...]:
@@ -240,6 +266,16 @@ def _find_images(folder: Location) -> tuple[ImageReference, ...]:
     names = [child.name for child in folder.iterdir() if child.is_dir()] if folder.is_dir() else []
     nodes = ((name, read_node(folder / name)) for name in sorted(names, key=lambda name: (len(name), name)))
     return tuple(ImageReference(path=name) for name, node in nodes if node and "multiscales" in node.ome)
+
+
+def _plate_name(name: str, root: Location) -> str:
+    """The plate's name, which becomes that of a folder; PlateError for one that none can have."""
+    if not name.isprintable() or len(quote(name, safe="")) > _LONGEST_NAME:
+        raise PlateError(
+            f"{root} is called {shown(name)} in its metadata, which no folder of results can be called; give it a name "
+            f"of up to {_LONGEST_NAME} characters, all printable"
+        )
+    return name
 
 
 def _sound(entry: FieldEntry) -> FieldEntry:

@@ -10,11 +10,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
 from numcodecs.blosc import Blosc
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from hcs.store.location import Location, zarr_store
 from hcs.store.nodes import Ngff
@@ -147,7 +148,9 @@ def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> 
         beyond = [(0, side - length) for length, side in zip(block.shape, level.chunks, strict=True)]
         whole = np.ascontiguousarray(np.pad(block, beyond) if any(after for _, after in beyond) else block)
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
-        (folder / key).write_bytes(_BLOSC.encode(whole))
+        encoded = bytes(_BLOSC.encode(whole))
+        checksum = b"" if ngff == "0.4" else google_crc32c.value(encoded).to_bytes(4, "little")
+        (folder / key).write_bytes(encoded + checksum)
 
 
 def create_level(
@@ -155,15 +158,17 @@ def create_level(
 ) -> zarr.Array[Any]:
     """A new array (…, Y, X) in Blosc-zstd chunks of one channel and at most ``chunk_px`` a side.
 
-    Chunks that hold only zeros are written too, so that a missing chunk is a lost one.
+    Chunks of Zarr v3 end in a checksum (crc32c): a flipped bit is an error and no pixel. Zarr v2 has no such codec that
+    all readers know. Chunks that hold only zeros are written too, so that a missing chunk is a lost one.
     """
     v2 = ngff == "0.4"
+    v3_codecs = (BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"), Crc32cCodec())
     return zarr.create_array(
         store=zarr_store(folder),
         shape=shape,
         dtype=dtype,
         chunks=(*(1 for _ in shape[:-2]), *(min(chunk_px, side) for side in shape[-2:])),
-        compressors=_BLOSC.get_config() if v2 else BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+        compressors=_BLOSC.get_config() if v2 else v3_codecs,
         fill_value=0,
         zarr_format=2 if v2 else 3,
         chunk_key_encoding={"name": "v2" if v2 else "default", "separator": "/"},

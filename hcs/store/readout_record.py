@@ -29,6 +29,8 @@ class ReadoutRecord:
     settings: Mapping[str, Any]
     """The readout settings, which need not be the run's."""
     notes: tuple[str, ...]
+    plate_map: Mapping[str, Any] | None = None
+    """The plate map that they were made with, as in the run's record."""
     done: tuple[str, ...]
     """Fields that had a result then, such as ``B03/0``."""
     files: Mapping[str, Written]
@@ -37,7 +39,8 @@ class ReadoutRecord:
     def write(self, out: Location) -> None:
         """Write ``readout.json`` of the results folder ``out``."""
         files = {name: [written.nbytes, written.crc32] for name, written in self.files.items()}
-        data = {"run": self.run, "settings": self.settings, "notes": self.notes, "done": self.done, "files": files}
+        data = {"run": self.run, "settings": self.settings, "notes": self.notes, "plate_map": self.plate_map}
+        data |= {"done": self.done, "files": files}
         write_sealed(out / READOUT_RECORD, data)
 
     @classmethod
@@ -81,6 +84,7 @@ def _record_of(plain: Mapping[str, Any], run: str) -> ReadoutRecord:
             run=str(plain["run"]),
             settings=dict(plain["settings"]),
             notes=tuple(map(str, plain["notes"])),
+            plate_map=plain.get("plate_map"),
             done=tuple(map(str, plain["done"])),
             files={str(name): Written(int(size), str(crc32)) for name, (size, crc32) in plain["files"].items()},
         )

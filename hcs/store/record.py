@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hcs.errors import ResultsError
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 RUN_RECORD = "run.json"
 
-_SETTLED_LATER = ("nucleus_diameter", "illumination", "times", "account")
-_LABELS = ("plate", "out", "none")
+_SETTLED_LATER = ("plate_map", "nucleus_diameter", "illumination", "times", "account")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +28,8 @@ class RecordedChannels:
     sensor: str | None
     nuclei: str
     """The channel in which nuclei were found."""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """Why each of ``dna``, ``sensor`` and ``nuclei`` was chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,11 @@ class RunRecord:
     run_id: str
     """Drawn when the folder is begun: every ledger entry carries it, so that another run's is told from this run's."""
     identity: Mapping[str, Any]
-    """What makes two runs the same: plate, wells, settings, model, plate map, as plain data."""
+    """What makes two runs the same: plate, wells, settings and model, as plain data."""
     plate_path: str
     """Where the plate was."""
-    labels_path: str | None = None
-    """The store of labels that the run did not write into the plate."""
+    labels: Mapping[str, Any] | None = None
+    """Where labels were written, and as whose (`hcs.store.target.LabelTarget`); None: nowhere."""
     channels: RecordedChannels
     model: Mapping[str, Any]
     """Name, path and hash of the model that found the nuclei."""
@@ -51,6 +52,9 @@ class RunRecord:
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
     command: str
+    plate_map: Mapping[str, Any] | None = None
+    """The plate map that results are made with: ``source``, where it was read, ``sha256`` of its copy in the folder,
+    and those ``before`` it. Not part of the identity: `hcs readout --plate-map` puts another in its place."""
     nucleus_diameter: Mapping[str, Any] | None = None
     """The size of the plate's nuclei, once it is settled."""
     illumination: Mapping[str, Any] | None = None
@@ -66,11 +70,6 @@ class RunRecord:
         return str(self.identity["plate"]["name"])
 
     @property
-    def labels(self) -> str:
-        """Where labels were written: ``plate``, ``out`` or ``none``."""
-        return str(self.identity["labels"])
-
-    @property
     def config(self) -> Config:
         """The settings of the run; ConfigError where this version of hcs does not know them."""
         from hcs.config import parse_config  # noqa: PLC0415  pydantic, which reading a table does without
@@ -79,8 +78,10 @@ class RunRecord:
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON has it; what is not settled is left out."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
-        data["channels"] = {name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei")}
+        data = {each.name: getattr(self, each.name) for each in fields(self)}
+        data["channels"] = {
+            name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei", "because")
+        }
         data["fields"] = [str(key) for key in data.pop("keys")]
         return {name: value for name, value in data.items() if value is not None}
 
@@ -114,17 +115,20 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
     names = _texts(channels, "names")
     roles = {role: _text(channels, role) for role in ("dna", "nuclei")}
     sensor = _optional(channels, "sensor")
+    because = _mapping(channels, "because") if "because" in channels else {}
     if unknown := {*roles.values(), *([sensor] if sensor is not None else [])} - {*names}:
         raise Damaged(f"names the channel {sorted(unknown)[0]!r}, which is none of {', '.join(names)}")
-    known = {field.name for field in fields(RunRecord)} - {"keys"} | {"fields"}
+    known = {each.name for each in fields(RunRecord)} - {"keys"} | {"fields"}
     if strange := sorted(data.keys() - known):
         raise Damaged(f"has a key {strange[0]!r} that this version of hcs does not know")
     return RunRecord(
         run_id=_text(data, "run_id"),
         identity=_identity(data),
         plate_path=_text(data, "plate_path"),
-        labels_path=_optional(data, "labels_path"),
-        channels=RecordedChannels(names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"]),
+        labels=_labels(data),
+        channels=RecordedChannels(
+            names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"], because=because
+        ),
         model=model,
         keys=_keys(data),
         versions=_mapping(data, "versions"),
@@ -138,9 +142,17 @@ def _identity(data: Mapping[str, Any]) -> Mapping[str, Any]:
     identity = _mapping(data, "identity")
     _text(_mapping(identity, "plate"), "name")
     _mapping(identity, "config")
-    if _text(identity, "labels") not in _LABELS:
-        raise Damaged(f"has labels = {identity['labels']!r}, which is none of {', '.join(_LABELS)}")
     return identity
+
+
+def _labels(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if data.get("labels") is None:
+        return None
+    labels = _mapping(data, "labels")
+    for name in ("path", "name", "run"):
+        _text(labels, name)
+    _kind(labels, "in_plate", bool, "true or false")
+    return labels
 
 
 def _keys(data: Mapping[str, Any]) -> tuple[FieldKey, ...]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from hcs.errors import ResultsError
+from hcs.measure.columns import channel_suffixes
 from hcs.plate.keys import FieldKey
 from hcs.store.crops import CENTER, KEYS, Crop, cut, cut_crops, nucleus_key, starts_px
 from hcs.store.ledger import entry_path
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from hcs.store.pictures import Pictures
 
 DNA_CONTENT_N = "Nuclei_DNA_ContentN"
+DEAD = "Nuclei_Flag_Dead"
 _CONTENT = "Nuclei_DNA_Content"
+_AREA = "Nuclei_AreaShape_Area"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,9 +52,10 @@ class Results(RunTables):
         """One row per nucleus: all of them or some wells (``["B03"]``), columns, and rows for which ``where`` holds.
 
         ``where`` is a condition such as ``("Nuclei_AreaShape_Area", ">", 80)``, a list of conditions that must all
-        hold, or a pyarrow expression. Beside the columns on disk there is ``Nuclei_DNA_ContentN``, the DNA content in
-        units of N: it needs the plate's 2N peak, which is known only when all fields are measured. NaN where the plate
-        has no usable peak. ResultsError for a well or a column that there is not.
+        hold, or a pyarrow expression. Beside the columns on disk there are two that need what is known only when all
+        fields are measured: ``Nuclei_DNA_ContentN``, the DNA content in units of N, NaN where the plate has no usable
+        2N peak, and ``Nuclei_Flag_Dead``, whether the nucleus is a dead cell, null where that cannot be told.
+        ResultsError for a well or a column that there is not.
         """
         computed = self._computed()
         parts = self.parts(self.known_wells(wells))
@@ -234,12 +239,28 @@ class Results(RunTables):
 
     def _computed(self) -> dict[str, ds.Expression]:
         """Columns that are not on disk, as expressions over those that are."""
-        return {DNA_CONTENT_N: ds.field(_CONTENT) * 2.0 / self._two_n()}
+        return {DNA_CONTENT_N: ds.field(_CONTENT) * 2.0 / self._two_n(), DEAD: self._dead()}
 
     def with_content_n(self, nuclei: pd.DataFrame) -> pd.DataFrame:
         """Nuclei that were read without Nuclei_DNA_ContentN, with it: reading a whole plate without computed columns
         takes two thirds of the time."""
         return nuclei.assign(**{DNA_CONTENT_N: nuclei[_CONTENT] * 2.0 / self._two_n()})
+
+    def _dead(self) -> ds.Expression:
+        """Whether a nucleus is a dead cell, by the limits of dead.parquet; null where these are not known, as before
+        the readouts were made."""
+        row = self.table("dead").iloc[0] if self.has("dead") else None
+        if row is None or row["Reason"]:
+            return ds.scalar(pa.scalar(None, pa.bool_()))
+        content, area = ds.field(_CONTENT), ds.field(_AREA).cast(pa.float64())
+        small = area <= row["Threshold_Small"]
+        channels = self.record.channels
+        channel = channel_suffixes(channels.names)[channels.dna]
+        saturated = f"Nuclei_Flag_SaturatedPixels_{channel}"
+        if saturated in self.stored_columns():
+            small = small | (ds.field(saturated).cast(pa.float64()) * 2.0 >= area)
+        bright = content >= area * row["Threshold_Bright"]
+        return bright | ((content >= area * row["Threshold_Condensed"]) & small)
 
     def _two_n(self) -> float:
         """DNA content of the plate's 2N peak; NaN where it is not usable or the readouts were not made yet."""

@@ -19,7 +19,7 @@ from hcs.store.table import frame_of
 
 TABLES = (
     *("wells", "compounds", "plate", "fields", "quality", "cycles", "sensor"),
-    *("assay", "attribution", "discriminant", "doses", "scores", "hits"),
+    *("assay", "attribution", "discriminant", "doses", "scores", "hits", "toxicity", "dead"),
 )
 """Readout tables, each a Parquet file of the results folder."""
 
@@ -77,6 +77,14 @@ class RunTables:
     def hits(self) -> pd.DataFrame:
         """One row per compound, dose and readout: effect, q-value, hit."""
         return self.table("hits")
+
+    def toxicity(self) -> pd.DataFrame:
+        """One row per compound and dose: living nuclei relative to the negatives', p-value, toxic."""
+        return self.table("toxicity")
+
+    def dead(self) -> pd.DataFrame:
+        """One row per plate: what living nuclei look like, and the limits from which a nucleus is a dead cell."""
+        return self.table("dead")
 
     def sensor(self) -> pd.DataFrame:
         """One row per plate: the threshold between sensor-low and sensor-high nuclei, fixed and by mixture."""

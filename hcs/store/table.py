@@ -17,6 +17,7 @@ from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import replacing
 from hcs.store.location import Location
+from hcs.store.paths import check_stays
 from hcs.store.sealed import Written
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDAr
         "Metadata_Site": _array(np.full(rows, key.field, np.int32)),
     }
     table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
-    return _write(part_path(out, plate, key), table, use_dictionary=list(_KEYS))
+    path = part_path(out, plate, key)
+    check_stays(out, str(path)[len(str(out)) :].strip("/"))
+    return _write(path, table, use_dictionary=list(_KEYS))
 
 
 def _array(values: NDArray[Any]) -> pa.Array:

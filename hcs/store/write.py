@@ -59,7 +59,7 @@ def create_plate(path: str, spec: PlateSpec, *, fields: Mapping[WellId, tuple[in
     target = location(path)
     if target.exists():
         raise ResultsError(f"{path} exists already; remove it or give another name")
-    with replacing_folder(target) as folder:
+    with replacing_folder(target, new=True) as folder:
         write_groups(folder, spec, fields=fields)
 
 
@@ -87,22 +87,26 @@ def write_groups(folder: Path, spec: PlateSpec, *, fields: Mapping[WellId, tuple
 
 
 def write_field(path: str, spec: PlateSpec, key: FieldKey, image: NDArray[Any]) -> None:
-    """Write one field (C, Y, X) of the plate at ``path`` as a multiscale image; what the field held before is replaced.
+    """Write one field (C, Y, X), or (C, Z, Y, X), of the plate at ``path`` as a multiscale image; what the field held
+    before is replaced.
 
     Raises FieldError where the image does not fit the plate, ResultsError where it cannot be written. An interrupted
     write leaves the field as it was.
     """
-    if image.ndim != 3 or image.shape[0] != len(spec.channels):
-        raise FieldError(key, f"image of shape {image.shape} is not (channel, y, x) of {len(spec.channels)} channels")
+    if image.ndim not in (3, 4) or image.shape[0] != len(spec.channels):
+        raise FieldError(
+            key, f"image of shape {image.shape} is not (channel, y, x), or with z, of {len(spec.channels)} channels"
+        )
     if image.dtype.kind not in "uif":
         raise FieldError(key, f"pixels of type {image.dtype} cannot be written; give integers or real numbers")
     if key.well not in spec.wells:
         raise FieldError(key, f"plate {spec.name!r} has no well {key.well}; name it in the plate's wells")
     with replacing_folder(location(path) / field_path(key)) as folder:
-        n_levels = write_levels(folder, image, axes="cyx", ngff=spec.ngff, halve=mean_halved)
+        axes = "cyx" if image.ndim == 3 else "czyx"
+        n_levels = write_levels(folder, image, axes=axes, ngff=spec.ngff, halve=mean_halved)
         write_image_metadata(
             folder,
-            axes="cyx",
+            axes=axes,
             n_levels=n_levels,
             ngff=spec.ngff,
             pixel_size_um=spec.pixel_size_um,
@@ -116,7 +120,7 @@ def _omero(channels: tuple[str, ...], image: NDArray[Any]) -> dict[str, Any]:
     colours = iter(_COLOURS * (len(channels) // len(_COLOURS) + 1))
     shown = []
     for name, plane in zip(channels, image, strict=True):
-        low, high = (float(v) for v in np.percentile(plane[::4, ::4], (1, 99.9)))
+        low, high = (float(v) for v in np.percentile(plane[..., ::4, ::4], (1, 99.9)))
         is_dna = any(word in name.lower() for word in _DNA_NAMES)
         bounds = (0.0, float(np.iinfo(image.dtype).max)) if image.dtype.kind != "f" else (low, high)
         shown.append(

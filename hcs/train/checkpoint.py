@@ -110,6 +110,14 @@ def load_best(network: Network, folder: Path) -> Floats:
     return np.asarray(saved["scores"].cpu().numpy())
 
 
+def check_folder(folder: Path) -> None:
+    """ConfigError where ``folder`` is not empty and no training has begun in it: what is in it is somebody else's."""
+    if folder.is_dir() and not any((folder / name).exists() for name in ("checkpoint.pt", "best.pt")):
+        strangers = sorted(path.name for path in folder.iterdir() if path.suffix != ".part" and path.name[0] != ".")
+        if strangers:
+            raise ConfigError(f"--out {folder} holds {strangers[0]} and no training of hcs; give a new folder")
+
+
 def write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write rows as CSV, the first row's keys as header; nothing where there are none."""
     if not rows:

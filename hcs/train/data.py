@@ -17,7 +17,7 @@ from torch import Tensor
 from hcs.errors import ConfigError
 from hcs.segment.preprocess import Preprocess, quantiles
 from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
-from hcs.store.images import read_image
+from hcs.store.images import read_image, read_label_image
 from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
 from hcs.train.contaminate import contaminated, rescaled, textured
 from hcs.train.settings import TrainSettings
@@ -87,10 +87,10 @@ def preprocess_for(folder: Path, settings: TrainSettings) -> Preprocess:
 
 def _load(image_path: Path, labels_path: Path, ignore_path: Path, preprocess: Preprocess) -> Sample:
     image = preprocess(read_image(image_path))
-    labels = read_image(labels_path).astype(np.int32)
+    labels = read_label_image(labels_path).astype(np.int32)
     if labels.shape != image.shape:
         raise ConfigError(f"{labels_path} is {labels.shape} px but its image is {image.shape} px")
-    ignore = read_image(ignore_path) > 0 if ignore_path.is_file() else np.zeros(image.shape, np.bool_)
+    ignore = read_label_image(ignore_path) > 0 if ignore_path.is_file() else np.zeros(image.shape, np.bool_)
     return Sample(image, labels, ignore)
 
 

@@ -15,7 +15,16 @@ from hcs.segment.network import Network
 from hcs.segment.predict import tune_cpu
 from hcs.segment.recipe import Recipe
 from hcs.train.augment import Sample
-from hcs.train.checkpoint import Row, Run, load_best, save_best, save_checkpoint, start_or_resume, write_rows
+from hcs.train.checkpoint import (
+    Row,
+    Run,
+    check_folder,
+    load_best,
+    save_best,
+    save_checkpoint,
+    start_or_resume,
+    write_rows,
+)
 from hcs.train.data import SCALE_RULES, at_training_scale, batch
 from hcs.train.losses import loss_of
 from hcs.train.optimise import learning_rate
@@ -58,6 +67,7 @@ def train(
     ``folder`` keeps ``checkpoint.pt``, ``best.pt``, ``history.csv`` and ``losses.csv``; a run whose folder holds a
     checkpoint of the same settings goes on from it, one of other settings is a ConfigError.
     """
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tune_cpu(settings.threads)
     run = start_or_resume(folder, settings, torch.device(device))

@@ -20,6 +20,7 @@ from hcs.evaluate.evaluation import Evaluation
 from hcs.evaluate.settings import EvaluateSettings
 from hcs.run.evaluation import evaluate_folders
 from hcs.run.evaluation_files import Folders
+from hcs.store.ownfiles import MANIFEST
 
 Labels = NDArray[np.integer]
 Files = dict[str, NDArray[np.generic]]
@@ -65,9 +66,7 @@ def show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def quietly(folders: Folders, out: Path, stratify_by: str | None = None) -> tuple[Evaluation, tuple[str, ...]]:
-    return evaluate_folders(
-        folders, out, EvaluateSettings(bootstrap=100), stratify_by=stratify_by, say=lambda line: None
-    )
+    return evaluate_folders(folders, out, EvaluateSettings(), stratify_by=stratify_by, say=lambda line: None)
 
 
 class Page(HTMLParser):
@@ -104,7 +103,7 @@ def test_two_predictions_with_images_end_in_tables_figures_and_a_page(tmp_path: 
         assert list(pd.read_csv(out / f"{name}.csv").columns) == list(frame.columns)
     assert {path.name for path in out.glob("*.svg")} == {"f1.svg", "errors.svg", "strata.svg", "distributions.svg"}
     assert len(list(out.glob("worst-*.png"))) == 2
-    assert not list(out.glob(".*"))
+    assert [path.name for path in out.glob(".*")] == [MANIFEST]
     page = Page()
     page.feed((out / "evaluation.html").read_text())
     assert page.heads[:3] == ["Summary", "Scores", "Paired differences"]
@@ -203,7 +202,7 @@ def emptied(path: Path) -> None:
     ("spoil", "sentence"),
     [
         (missing, "has no prediction for truth b.png"),
-        (damaged, "b.png is not a readable PNG"),
+        (damaged, "b.png is neither TIFF nor PNG"),
         (smaller, r"b.png is \(30, 40\) px but truth .*b.png is \(40, 40\) px"),
         (coloured, "a grey 2-D image is needed"),
         (renamed, "give each prediction the name of its truth"),

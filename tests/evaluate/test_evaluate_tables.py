@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
@@ -15,12 +16,14 @@ from hcs.evaluate.columns import metrics, table_columns
 from hcs.evaluate.compare import compare
 from hcs.evaluate.evaluation import Evaluation, evaluate
 from hcs.evaluate.groups import SIZES, classes
+from hcs.evaluate.intervals import score_tables
 from hcs.evaluate.matching import match, mean_f1
+from hcs.evaluate.scores import Score
 from hcs.evaluate.settings import EvaluateSettings
 from hcs.evaluate.values import find_value
 
 Labels = NDArray[np.int32]
-SETTINGS = EvaluateSettings(size_bounds=(50, 110, 150), bootstrap=200)
+SETTINGS = EvaluateSettings(size_bounds=(50, 110, 150))
 
 
 def boxes(*places: tuple[int, int, int, int]) -> Labels:
@@ -138,28 +141,44 @@ def test_a_value_at_a_bound_is_in_the_class_above() -> None:
     assert list(classes(values, (2.0, 3.0, 3.5), SIZES)) == ["tiny", "small", "normal", "large", ""]
 
 
-def test_a_prediction_without_error_beats_the_other_in_every_resample_or_ties(evaluation: Evaluation) -> None:
+def test_a_prediction_without_error_is_better_by_the_other_ones_errors(evaluation: Evaluation) -> None:
     rows = evaluation.differences.query("Metric == 'MeanF1' and Average == 'per image'")
     (row,) = rows.to_dict("records")
     assert (row["Prediction"], row["Against"]) == ("truth", "ours")
     assert row["Value"] == pytest.approx(1 - (2 + 7 / 9) / 5)
-    assert row["Low"] >= 0
     assert row["Low"] <= row["Value"] <= row["High"]
 
 
-def test_intervals_are_those_of_resampled_images() -> None:
-    """Two images of scores 1 and 0: a resample's mean is 0, ½ or 1 with probabilities ¼, ½, ¼."""
+def test_the_interval_of_a_mean_is_students() -> None:
+    """Images of scores 1, 1, 0 and 0: mean ½, standard error of the mean 1/√12."""
     one = boxes((5, 15, 5, 15))
-    result = evaluated({"hit": (one, one), "miss": (one, boxes())}, EvaluateSettings(confidence=0.4, bootstrap=4000))
+    fields = {"a": (one, one), "b": (one, one), "c": (one, boxes()), "d": (one, boxes())}
+    result = evaluated(fields, EvaluateSettings(confidence=0.6))
     (row,) = result.scores.query(
         "Prediction == 'ours' and Metric == 'F1' and Threshold == 0.5 and Average == 'per image'"
     ).to_dict("records")
-    assert (row["Low"], row["Value"], row["High"]) == (0.5, 0.5, 0.5)
-    wide = evaluated({"hit": (one, one), "miss": (one, boxes())}, EvaluateSettings(confidence=0.6, bootstrap=4000))
-    (row,) = wide.scores.query(
-        "Prediction == 'ours' and Metric == 'F1' and Threshold == 0.5 and Average == 'per image'"
-    ).to_dict("records")
-    assert (row["Low"], row["High"]) == (0.0, 1.0)
+    half = scipy.stats.t.ppf(0.8, 3) / np.sqrt(12)
+    assert (row["Low"], row["Value"], row["High"]) == pytest.approx((0.5 - half, 0.5, 0.5 + half))
+    wide = evaluated(fields, EvaluateSettings(confidence=0.99)).scores
+    assert wide["Low"].min() >= -1
+    assert wide.query("Metric == 'F1'")["High"].max() <= 1
+
+
+@pytest.mark.parametrize("n", [3, 6, 16])
+def test_intervals_of_scores_hold_the_truth(n: int) -> None:
+    rng = np.random.default_rng(n)
+    inside = np.zeros(2)
+    for _ in range(400):
+        nuclei = rng.integers(40, 60, n).astype(float)
+        good = np.clip(0.8 + 0.05 * rng.standard_normal(n), 0, 1)
+        scores = (
+            Score("F1", "per image", 0.5, good[:, None], np.ones((n, 1))),
+            Score("Recall", "pooled", 0.5, (good * nuclei)[:, None], nuclei[:, None]),
+        )
+        table, _ = score_tables({"ours": scores}, EvaluateSettings())
+        inside += ((table["Low"] <= 0.8) & (table["High"] >= 0.8)).to_numpy()
+    assert (inside / 400 >= 0.92).all(), inside / 400
+    assert (inside / 400 <= 0.98).all(), inside / 400
 
 
 def test_paired_differences_are_narrower_than_their_parts() -> None:
@@ -241,9 +260,7 @@ def test_values_that_cannot_be_had(name: str, reason: str) -> None:
         {"size_bounds": (1, 2)},
         {"value_bounds": (2, 1)},
         {"size_quantiles": (0.0, 0.5, 0.9)},
-        {"bootstrap": 10},
         {"confidence": 1.0},
-        {"seed": -1},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:

@@ -55,7 +55,7 @@ def test_values_follow_their_well_and_further_columns_are_carried() -> None:
         ({"well": ["A1"], "role": [None]}, r"A01 has role ''"),
         ({"well": ["A1", "Q99x"], "role": ["sample"] * 2}, r"row 2: 'Q99x' is not a well name"),
         ({"well": ["A1", None], "role": ["sample"] * 2}, r"row 2: "),
-        ({"Wells": ["A1"], "role": ["sample"]}, r"no column well; its columns are Wells, role"),
+        ({"Place": ["A1"], "role": ["sample"]}, r"no column well; its columns are Place, role: rename"),
         ({"x": ["A1"]}, r"no column well and no column role"),
         ({"well": ["A1"], "Well": ["A1"], "role": ["sample"]}, r"column 'well' twice"),
         ({"well": [], "role": []}, r"lists no wells"),

@@ -21,7 +21,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.readout.transforms import transformed
 from hcs.readout.zprime import compare_wells
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 POSITIVE, NEGATIVE = np.array([9.0, 10.0, 11.0]), np.array([1.0, 2.0, 3.0])
 SKEWED = np.array([1.0, 2.0, 2.0, 2.0, 13.0])  # mean 4
 
@@ -56,21 +56,24 @@ def test_signal_window_signal_to_background_and_variation_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ssmd", "strength", "name"),
+    ("low", "high", "strength", "name"),
     [
-        (3.0, "strong", "excellent"),
-        (-2.9, "strong", "good"),
-        (1.5, "strong", "inferior"),
-        (0.9, "strong", "poor"),
-        (2.0, "moderate", "excellent"),
-        (0.6, "moderate", "inferior"),
-        (4.9, "very strong", "good"),
-        (6.0, "extremely strong", "good"),
-        (math.nan, "strong", ""),
+        (3.0, 9.0, "strong", "excellent"),
+        (-9.0, -2.9, "strong", "good"),
+        (1.5, 9.0, "strong", "inferior"),
+        (0.9, 9.0, "strong", "poor"),
+        (-9.0, 9.0, "strong", "poor"),
+        (2.0, 3.0, "moderate", "excellent"),
+        (0.6, 3.0, "moderate", "inferior"),
+        (4.9, 9.0, "very strong", "good"),
+        (6.0, 9.0, "extremely strong", "good"),
+        (math.nan, math.nan, "strong", ""),
     ],
 )
-def test_classes_of_ssmd(ssmd: float, strength: extra.ControlStrength, name: str) -> None:
-    assert extra.ssmd_class(ssmd, strength) == name
+def test_classes_of_ssmd_go_by_the_end_nearer_to_0(
+    low: float, high: float, strength: extra.ControlStrength, name: str
+) -> None:
+    assert extra.ssmd_class(low, high, strength) == name
 
 
 @settings(max_examples=25)
@@ -138,7 +141,7 @@ def test_numbers_of_a_real_plate_are_those_of_its_wells() -> None:
     assert row["ZPrime"] == pytest.approx(1 - 3 * (p.std() + n.std()) / abs(p.mean() - n.mean()))
     assert row["SSMD"] == pytest.approx((p.mean() - n.mean()) / math.hypot(p.std(), n.std()))
     assert row["SSMD_Class"] == "excellent"
-    same = compare_wells(p, n, settings=settings)  # the same resamples as in the plate table
+    same = compare_wells(p, n, settings=settings)  # the same draws as in the plate table
     assert (row["ZPrime_Low"], row["ZPrime_High"]) == (same.zprime.low, same.zprime.high)
     doses = here[here["Metadata_Role"] == "sample"].groupby("Metadata_Dose")["Mean_Nuclei_Sensor_Ratio"].std()
     mean_sd = np.mean([p.std(), n.std(), *doses])
@@ -146,10 +149,12 @@ def test_numbers_of_a_real_plate_are_those_of_its_wells() -> None:
     assert (row["Count_Positive"], row["Count_Negative"]) == (4, 8)
 
 
-def test_places_and_field_counts_are_no_readouts() -> None:
+def test_places_field_counts_and_what_tells_of_the_imaging_are_no_readouts() -> None:
     wells = control_plate(
         {"negative": [1.0], "positive": [2.0]},
         Fields_Ok=1, Mean_Nuclei_AreaShape_Center_X=1.0, Metadata_Batch=1, Status="ok", Flag=True,
+        Mean_Nuclei_Confidence=0.9, Median_Nuclei_Intensity_Background_DNA=5.0, Count_Duplicates=2,
+        Mean_Nuclei_Flag_SaturatedPixels_DNA=1.0, Mean_Nuclei_Flag_FieldBackground=0.0,
     )  # fmt: skip
     assert numeric_readouts(wells) == ["Count_Nuclei", "Count_Nuclei_Measured", READOUT]
 

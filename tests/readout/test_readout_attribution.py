@@ -12,7 +12,7 @@ from screen_plates import READOUT, control_plate, well_table
 from hcs.readout.attribution import attribute
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 
 
 def controls(seed: int, n: int = 16) -> pd.DataFrame:

@@ -204,4 +204,4 @@ def test_a_fit_takes_milliseconds() -> None:
     start = time.process_time()
     for _ in range(10):
         of_well(content)
-    assert time.process_time() - start < 1.0  # 13 ms each alone; wide, so that a busy machine does not fail it
+    assert time.process_time() - start < 2.5  # 60 ms each alone, a wave looked for; wide, for busy machines

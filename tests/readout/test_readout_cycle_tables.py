@@ -21,7 +21,7 @@ from hcs.simulate.population import WellEffects, draw_population
 from hcs.simulate.settings import SimulationSettings
 
 Floats = npt.NDArray[np.float64]
-SETTINGS = ReadoutSettings(bootstrap=100)
+SETTINGS = ReadoutSettings(draws=100)
 WELLS = {"A01": VEHICLE, "A02": VEHICLE, "A03": VEHICLE, "B01": CDK2_INHIBITOR, "B02": CDK2_INHIBITOR}
 N = 1000
 

@@ -12,8 +12,9 @@ from screen_plates import READOUT, control_plate
 from hcs.readout.assay import assay_quality
 from hcs.readout.discriminant import discriminate, fit_discriminant, held_out_scores
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.zprime import compare_wells
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 
 
 def plate(features: np.ndarray, n: int) -> pd.DataFrame:
@@ -34,7 +35,7 @@ def test_noise_gives_no_separation(n: int, p: int) -> None:
         flattering.append(1 - 3 * (scores[positive].std(ddof=1) + scores[~positive].std(ddof=1)) / gap)
     assert not (np.array(found) > 0).any()  # NaN or negative, every time
     if p == 150 and n == 4:
-        assert np.median(flattering) > 0.9  # what the same wells would claim of themselves
+        assert np.median(flattering) > 0.8  # what the same wells would claim of themselves
 
 
 def test_two_readouts_together_tell_what_neither_tells_alone() -> None:
@@ -48,11 +49,23 @@ def test_two_readouts_together_tell_what_neither_tells_alone() -> None:
     assert alone["ZPrime"].max() < 0
     row = discriminate(wells, SETTINGS).iloc[-1]
     assert row["ZPrime"] > 0.7
-    assert row["ZPrime_Low"] < row["ZPrime"] < row["ZPrime_High"]
     assert row["SSMD"] > 5
     assert row["Count_Readouts"] == 2  # readouts that do not vary take no part
     assert row["Readouts"] == "Mean_F0;Mean_F1"
     assert set(row["Leading"].split(";")) == {"Mean_F0", "Mean_F1"}
+
+
+def test_near_duplicates_do_not_make_the_assay_look_worse() -> None:
+    lost = []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        positive = np.arange(12) >= 8
+        shared = rng.standard_normal((12, 1))  # 78 readouts that say one thing, each with a little noise of its own
+        values = shared + 0.3 * rng.standard_normal((12, 78)) + 12 * positive[:, None]
+        alone = compare_wells(values[positive, 0], values[~positive, 0], settings=SETTINGS).zprime.value
+        scores, _ = held_out_scores(values, positive)
+        lost.append(alone - compare_wells(scores[positive], scores[~positive], settings=SETTINGS).zprime.value)
+    assert np.median(lost) < 0.15  # twelve wells that are left out one by one lose 0.09
 
 
 def test_scores_of_the_wells_it_is_made_from_have_means_0_and_1() -> None:

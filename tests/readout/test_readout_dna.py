@@ -166,7 +166,7 @@ def test_peaks_are_those_of_scipy(seed: int, levels: int, least: float) -> None:
 def test_parts_of_the_model_are_what_they_are_said_to_be(cv: float, ratio: float, two_n: float) -> None:
     parts = basis(cv=cv, four_n_ratio=ratio, two_n=two_n)
     four_n = two_n * ratio
-    for part, centre in ((3, two_n), (7, four_n)):
+    for part, centre in ((3, two_n), (8, four_n)):
         np.testing.assert_allclose(parts[part], np.diff(norm.cdf(EDGES_N, centre, cv * centre)), atol=2e-12)
     middle = int(bin_of(np.array((two_n + four_n) / 2)))
     left, right = EDGES_N[middle : middle + 2]
@@ -175,6 +175,10 @@ def test_parts_of_the_model_are_what_they_are_said_to_be(cv: float, ratio: float
         centre = two_n + (four_n - two_n) * place
         return float(3 * place**2 * (norm.cdf(right, centre, cv * centre) - norm.cdf(left, centre, cv * centre)))
 
+    wave = basis(cv=cv, four_n_ratio=ratio, two_n=two_n, wave_place=0.3, wave_width=0.05)[7]
+    centre = two_n + 0.3 * (four_n - two_n)
+    spread = np.hypot(cv * centre, 0.05 * (four_n - two_n))
+    np.testing.assert_allclose(wave, np.diff(norm.cdf(EDGES_N, centre, spread)), atol=2e-12)
     assert parts[6, middle] == pytest.approx(quad(late_s, 0, 1, limit=200)[0], rel=0.01)
     below = two_n * (1 - 2 * cv)
     share = np.clip(EDGES_N / below, 0, 1) ** 3

@@ -15,7 +15,7 @@ from hcs.readout.hit_settings import DoseSettings
 from hcs.readout.logistic import Curve, fit_curve, margin, replicate_weights, response
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 DOSES = np.geomspace(1, 256, 9)
 
 
@@ -143,9 +143,27 @@ def test_an_end_that_the_doses_do_not_reach_leaves_the_interval_open() -> None:
     assert sum(curve.low <= math.log10(250) <= curve.high for curve in curves) >= 26
     assert all(math.isfinite(curve.low) for curve in curves)
     row = curve_of(simulated(3, ec50=250.0, hill=1.0, sd=1.0))
-    assert row["EC50_Low"] < row["EC50"] < 256
+    assert math.isnan(row["EC50"])
+    assert math.isnan(row["Top"])
+    assert row["EC50_Low"] < 250
     assert math.isinf(row["EC50_High"])
-    assert row["Note"] == "the interval of the EC50 is open above"
+    assert row["Reason"].startswith("EC50 open above, > ")
+    assert row["Reason"].endswith(": the effect does not level off up to 256 nM, the highest dose")
+
+
+def test_a_partial_curve_gives_a_bound_and_no_number_that_is_too_low() -> None:
+    rows = [curve_of(simulated(seed, ec50=1000.0, hill=1.0, end=40.0, sd=0.5)) for seed in range(25)]
+    printed = [row["EC50"] for row in rows if math.isfinite(row["EC50"])]
+    assert len(printed) <= 1  # noise alone can make a curve level off
+    assert sum(row["EC50_Low"] <= 1000 <= row["EC50_High"] for row in rows) >= 22
+    assert all("EC50 > 256 nM" in row["Reason"] or "EC50 open above" in row["Reason"] for row in rows if row["Reason"])
+
+
+@pytest.mark.parametrize(("ec50", "hill"), [(4.0, 1.0), (16.0, 2.0), (64.0, 1.3)])
+def test_intervals_of_enclosed_curves_hold_the_truth(ec50: float, hill: float) -> None:
+    curves = [fitted(seed, ec50=ec50, hill=hill) for seed in range(100, 220)]
+    inside = np.mean([curve.low <= math.log10(ec50) <= curve.high for curve in curves])
+    assert 0.89 <= inside <= 1.0  # nominal 0.95, known to 0.02 by 120 curves; the benchmark has more
 
 
 def test_too_few_doses_or_wells() -> None:
@@ -162,9 +180,12 @@ def test_negatives_anchor_the_curve_only_where_asked(seed: int) -> None:
     wells = simulated(seed, ec50=2.0)  # the lower end of the curve lies below the doses
     free = curve_of(wells, ReadoutSettings(readouts=(READOUT,), doses=DoseSettings(anchor=False)))
     anchored = curve_of(wells)
-    assert (free["Reason"], anchored["Reason"]) == ("", "")
+    assert anchored["Reason"] == ""
     assert (free["Count_NegativeWells"], anchored["Count_NegativeWells"]) == (0, 8)
-    assert anchored["Bottom_High"] - anchored["Bottom_Low"] < (free["Bottom_High"] - free["Bottom_Low"]) / 2
+    if free["Reason"]:
+        assert free["Reason"].endswith("the effect is there already at 1 nM, the lowest dose")
+    else:
+        assert anchored["Bottom_High"] - anchored["Bottom_Low"] < (free["Bottom_High"] - free["Bottom_Low"]) / 2
     assert anchored["EC50_Low"] > free["EC50_Low"] / 1.01
 
 

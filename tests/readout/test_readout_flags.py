@@ -146,6 +146,14 @@ def test_a_grey_level_of_background_beside_a_bright_stain_is_no_fault() -> None:
     assert flag_fields(dim, SETTINGS).flags[3] == "background_DNA"
 
 
+def test_the_table_of_thresholds_counts_the_fields_that_have_the_flag() -> None:
+    no_fault = plate().assign(Quality_Background_DNA=np.where(np.arange(24) == 3, 4.0, 1.0))
+    for table in (no_fault, no_fault.assign(Quality_Stain_DNA=20.0), plate(Quality_Focus_DNA={2: 0.1, 4: 0.1})):
+        found = flag_fields(table, SETTINGS)
+        for row in found.thresholds.to_dict("records"):
+            assert row["Count_Flagged"] == sum(row["Flag"] in text.split(";") for text in found.flags), row["Flag"]
+
+
 def nuclei_of(fields: pd.DataFrame) -> pd.DataFrame:
     """Three nuclei a field, whose value is the field's row."""
     rows = np.repeat(np.arange(len(fields)), 3)

@@ -11,7 +11,7 @@ import pytest
 from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(bootstrap=100)
+SETTINGS = ReadoutSettings(draws=100)
 FIELDS = pd.DataFrame({"well": ["A01", "A02"], "field": 0, "status": ["ok", "failed"], "reason": ["", "x"]})
 MAP = pd.DataFrame(
     {

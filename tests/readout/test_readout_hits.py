@@ -25,11 +25,11 @@ from hcs.readout.scores import score_wells
 from hcs.readout.screen import SCREEN_COLUMNS, screen_notes, screen_tables
 from hcs.readout.settings import ReadoutSettings
 
-SETTINGS = ReadoutSettings(readouts=(READOUT,), bootstrap=100)
+SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 
 
 def settings_with(**hits: object) -> ReadoutSettings:
-    return ReadoutSettings(readouts=(READOUT,), bootstrap=100, hits=HitSettings(**hits))  # type: ignore[arg-type]
+    return ReadoutSettings(readouts=(READOUT,), draws=100, hits=HitSettings(**hits))  # type: ignore[arg-type]
 
 
 def screen(seed: int, *, replicates: int = 2, hits: int = 5, effect: float = 8.0) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def test_scores_by_hand() -> None:
     table = score_wells(well_table(well_names(2, 4), roles, values), SETTINGS)
     assert table.columns.tolist() == [c.name for c in SCORE_COLUMNS]
     row = table.iloc[-1]
-    assert row["RobustZ"] == pytest.approx(6 / 1.4826)
+    assert row["RobustZ"] == pytest.approx(6 / (1.4826 * 1.206))  # the factor of five wells
     assert row["PercentOfControl"] == pytest.approx(100 * 16 / 11)
     assert row["PercentEffect"] == pytest.approx(25)
     assert (row["Correction"], row["Corrected"], row["RobustZ_Corrected"]) == ("none", 16, row["RobustZ"])
@@ -121,10 +121,12 @@ def test_without_effects_the_tests_are_calibrated() -> None:
 
 
 def test_hits_by_ssmd_need_two_wells() -> None:
-    by = settings_with(by="ssmd")
+    by = settings_with(by="ssmd", correction="none")
     pairs = find_hits(score_wells(screen(1), by), by)
     assert set(pairs.loc[pairs["Hit"], "Compound"]) >= {"c000", "c001", "c002", "c003", "c004"}
-    first = pairs[pairs["Compound"] == "c000"].iloc[0]
+    against = settings_with(by="ssmd", reference="negatives", correction="none")
+    first = find_hits(score_wells(screen(1), against), against)
+    first = first[first["Compound"] == "c000"].iloc[0]
     wells = screen(1)
     a = wells.loc[wells["Metadata_Compound"] == "c000", READOUT]
     b = wells.loc[wells["Metadata_Role"] == "negative", READOUT]
@@ -143,7 +145,7 @@ def test_a_planted_plate_effect_is_taken_out(method: str) -> None:
         4.0 * place.edge + 0.3 * place.rows if method == "edge" else 5.0 * (place.rows == 3) - 4 * (place.columns == 7)
     )
     spoilt = wells.assign(**{READOUT: wells[READOUT] + effect})
-    before = score_wells(spoilt, SETTINGS)
+    before = score_wells(spoilt, settings_with(correction="none"))
     after = score_wells(spoilt, settings_with(correction=method))
     truth = wells[READOUT].to_numpy()
     left = after["Corrected"].to_numpy() - truth
@@ -198,7 +200,7 @@ def test_layouts_whose_plate_effect_cannot_be_told_from_doses_are_refused() -> N
     assert (tables.scores["Corrected"] == tables.scores["Value"]).all()
     reason = "18 of 18 conditions lie in one column each: the column's effect cannot be told from theirs"
     assert (tables.scores["Correction_Reason"] == reason).all()
-    assert screen_notes(tables) == (f"Mean_Nuclei_Sensor_Ratio: no plate effect was taken out ({reason}).",)
+    assert screen_notes(tables, asked)[0] == f"Mean_Nuclei_Sensor_Ratio: no plate effect was taken out ({reason})."
     few = well_table(well_names(2, 4), ["sample"] * 8, np.arange(8.0))
     assert correct(few, READOUT, HitSettings(correction="edge")).reason.startswith("8 sample wells with a value")
     doses = np.tile(np.arange(1.0, 13), 8)

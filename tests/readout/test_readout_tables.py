@@ -13,9 +13,10 @@ from hcs.errors import ConfigError, ResultsError
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.toxicity_columns import WARNING_COLUMN
 from hcs.readout.wells import summarise_wells
 
-SENSOR = ReadoutSettings(readouts=("Mean_Nuclei_Sensor_Ratio",), bootstrap=200)
+SENSOR = ReadoutSettings(readouts=("Mean_Nuclei_Sensor_Ratio",), draws=200)
 # sensor ratio of each well; group x has negatives 1, 2, 3 and positives 9, 10, 11; group y sits 100 higher
 RATIOS = {
     "A01": 1.0, "A02": 2.0, "A03": 3.0, "A10": 9.0, "A11": 10.0, "A12": 11.0,
@@ -184,7 +185,7 @@ def test_without_sensor_readouts_are_nan_with_a_reason() -> None:
 
 
 def test_no_usable_peak_gives_nan_fractions_and_says_so() -> None:
-    readouts = make_readouts(nuclei(), fields(), plate_map(), ReadoutSettings(bootstrap=100))
+    readouts = make_readouts(nuclei(), fields(), plate_map(), ReadoutSettings(draws=100))
     assert readouts.wells["Fraction_4N"].isna().all()
     assert any(note.startswith("Cell-cycle fractions are NaN: 12 nuclei") for note in readouts.notes)
     assert not readouts.plate["DNA_Usable"].any()
@@ -196,7 +197,7 @@ def test_without_a_plate_map_and_without_nuclei() -> None:
     none = nuclei().iloc[:0]
     readouts = make_readouts(none, fields({"A01": ("failed",)}), None, ReadoutSettings(), plate="P9")
     assert readouts.compounds.empty
-    assert readouts.compounds.columns.tolist() == [c.name for c in COMPOUND_COLUMNS]
+    assert readouts.compounds.columns.tolist() == [c.name for c in (*COMPOUND_COLUMNS, WARNING_COLUMN)]
     assert readouts.plate["ZPrime"].isna().all()
     assert readouts.wells["Metadata_Plate"].tolist() == ["P9"]
     assert readouts.notes[0].startswith("No plate map")
@@ -216,7 +217,7 @@ def test_fractions_of_wells_follow_their_own_cells() -> None:
         content = np.where(rng.uniform(size=1000) < four_n, 4.0, 2.0) * 300 * (1 + 0.06 * rng.standard_normal(1000))
         frames.append(pd.DataFrame({"Metadata_Plate": "P", "Metadata_Well": well, "Nuclei_DNA_Content": content}))
     table = fields({"A01": ("ok",), "A02": ("ok",), "A10": ("ok",)})
-    readouts = make_readouts(pd.concat(frames), table, plate_map(), ReadoutSettings(bootstrap=100))
+    readouts = make_readouts(pd.concat(frames), table, plate_map(), ReadoutSettings(draws=100))
     assert readouts.peak.two_n == pytest.approx(600, rel=0.02)
     assert readouts.peak.source_wells == "2 negative-control wells"
     assert readouts.histogram.sum() == 2000

@@ -23,6 +23,7 @@ from hcs.run.simulation import write_simulation
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.labels import read_labels, write_labels
 from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.mark import Mark
 from hcs.store.plate import open_plate, read_field, read_info
 from hcs.store.platemap import write_plate_map
 from hcs.store.record import RecordedChannels, RunRecord
@@ -57,7 +58,7 @@ def make_results(folder: Path, *, text: str = "") -> Path:
     write_plate_map(out / "platemap.csv", PlateMap.from_frame(frame, "test"))
     record = make_record(plate.path, config, tuple(entry.key for entry in plate.fields), text)
     digest = hashlib.sha256((out / "platemap.csv").read_bytes()).hexdigest()
-    replace(record, identity={**record.identity, "plate_map_sha256": digest}).write(out)
+    replace(record, plate_map={"source": "test", "sha256": digest}).write(out)
     return out
 
 
@@ -68,7 +69,8 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
     plate = open_plate(path)
     image = read_field(plate, key, channels=(0, 1))
     labels = read_labels(path, key, "truth")
-    write_labels(path, key, labels, ngff=plate.ngff, pixel_size_um=read_info(plate, key).pixel_size_um)
+    size_um = read_info(plate, key).pixel_size_um
+    write_labels(path, key, labels, ngff=plate.ngff, pixel_size_um=size_um, mark=Mark(run="a"))
     confidence = np.full(labels.shape, 0.9, np.float32)
     table = measure_nuclei(
         labels,
@@ -100,11 +102,12 @@ def _process(out: Path, path: str, key: FieldKey, config: Config) -> None:
 
 def make_record(path: str, config: Config, keys: tuple[FieldKey, ...], text: str) -> RunRecord:
     """The record of the run that `make_results` plays."""
-    identity = {"plate": {"name": "plate", "ngff": "0.5"}, "config": config.model_dump(mode="json"), "labels": "plate"}
+    identity = {"plate": {"name": "plate", "ngff": "0.5"}, "config": config.model_dump(mode="json")}
     return RunRecord(
         run_id=RUN,
         identity=identity | {"wells": sorted({str(key.well) for key in keys})},
         plate_path=path,
+        labels={"path": path, "in_plate": True, "name": "nuclei", "run": "a"},
         channels=RecordedChannels(names=CHANNELS, dna="DNA", sensor="CDK2", nuclei="DNA"),
         model={"name": f"truth {text}", "path": "", "sha256": "0" * 64},
         keys=keys,

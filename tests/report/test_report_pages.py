@@ -16,9 +16,11 @@ from report_helpers import Page, make_record
 from hcs.config import Config
 from hcs.errors import ConfigError, ResultsError
 from hcs.plate.keys import WellId, plate_shape
+from hcs.readout.dead import LIVING
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
-from hcs.report.compounds import compound_rows, losing_nuclei
+from hcs.readout.toxicity import find_toxicity
+from hcs.report.compounds import compound_rows
 from hcs.report.data import page_data
 from hcs.report.distrust import distrusted
 from hcs.report.figures import (
@@ -73,7 +75,7 @@ def plate(*, text: str = "drug", usable: bool = True, lost: bool = False, mapped
             frames.append(pd.DataFrame({**frame, "Nuclei_Sensor_Ratio": ratio}))
     nuclei = pd.concat(frames) if frames else pd.DataFrame({"Metadata_Plate": [], "Metadata_Well": []})
     plate_map = pd.DataFrame(rows) if mapped else None
-    return make_readouts(nuclei, pd.DataFrame(fields), plate_map, ReadoutSettings(bootstrap=100), plate=text)
+    return make_readouts(nuclei, pd.DataFrame(fields), plate_map, ReadoutSettings(draws=100), plate=text)
 
 
 def tables_of(readouts: Readouts, name: str = "P1", **frames: pd.DataFrame) -> PlateTables:
@@ -179,14 +181,29 @@ def test_a_compound_in_one_row_by_hand() -> None:
 def test_toxicity_and_direction_are_said() -> None:
     readouts = plate()
     toxic = (readouts.wells["Metadata_Dose"] == 10.0) & (readouts.wells["Status"] == "ok")
-    wells = readouts.wells.assign(Count_Nuclei=np.where(toxic, 29, 60))
+    living = np.where(toxic, 29.0, 60.0 + np.arange(len(readouts.wells)) % 4)
+    wells = readouts.wells.assign(**{LIVING: living})
     hits = pd.DataFrame({"Readout": RATIO, "Compound": "drug", "Dose": [1.0, 10.0], "PercentEffect": [-30.0, -60.0]})
-    tables = tables_of(readouts, wells=wells, hits=hits.assign(Hit=pd.array([True, True], dtype="boolean")))
-    assert losing_nuclei(tables) == ["drug from 10.0 drug (29 against 60)"]
-    lines = answers(tables)[1].lines
-    assert "opposite to the positives" in lines[0]
-    assert lines[-1].endswith("a sign of toxicity: drug from 10.0 drug (29 against 60).")
-    assert losing_nuclei(tables_of(readouts)) == []
+    called = hits.assign(Hit=pd.array([True, True], dtype="boolean"))
+    toxicity = find_toxicity(wells, readouts.settings)
+    tables = tables_of(readouts, wells=wells, hits=called, toxicity=toxicity)
+    works, toxic_ones = answers(tables)[1:3]
+    assert "opposite to the positives" in works.lines[0]
+    assert "(toxic from 10.0 drug)" in works.headline
+    assert (toxic_ones.question, toxic_ones.mark) == ("Which compounds are toxic?", "fair")
+    assert (
+        toxic_ones.headline == "1 of 1 compounds leaves fewer living nuclei than chance explains: drug from 10.0 drug."
+    )
+    assert toxic_ones.lines[0].startswith("drug: 47% (")
+    assert "no more dead cells than the negatives have" in toxic_ones.lines[0]
+    assert compound_rows(tables)[0].toxic == "10.0 drug"
+    fine = find_toxicity(wells.assign(**{LIVING: 60.0}), readouts.settings)
+    harmless = tables_of(readouts, hits=called, toxicity=fine)
+    assert answers(harmless)[2].headline == "None of 1 compounds leaves fewer living nuclei than chance explains."
+    assert answers(harmless)[2].mark == "good"
+    assert compound_rows(harmless)[0].toxic == ""
+    assert answers(tables_of(readouts))[2].mark == "none"
+    assert compound_rows(tables_of(readouts))[0].toxic is None
 
 
 def test_the_largest_cause_is_named_only_beyond_chance() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
-from hcs.report.findings import best_doses, status_counts, verdict
+from hcs.report.findings import best_doses, status_counts
 from hcs.report.style import interval, number, short
 from hcs.report.text import console_summary
 
@@ -38,7 +38,7 @@ def plate(*, compound: str = "drug", sensor: bool = True, failed: tuple[str, ...
                 ratio = {"Nuclei_Sensor_Ratio": column + 0.1 * rng.standard_normal(40)} if sensor else {}
                 frames.append(pd.DataFrame({"Metadata_Plate": compound, "Metadata_Well": well, **frame, **ratio}))
     nuclei = pd.concat(frames) if frames else pd.DataFrame({"Metadata_Plate": [], "Metadata_Well": []})
-    settings = ReadoutSettings(bootstrap=100)
+    settings = ReadoutSettings(draws=100)
     return make_readouts(nuclei, pd.DataFrame(fields), pd.DataFrame(rows), settings, plate=compound)
 
 
@@ -64,13 +64,6 @@ def test_short_keeps_one_printable_line() -> None:
     assert short("a\n b\x00\u202ec") == "a b c"
     assert short("x" * 50, 10) == "x" * 9 + "…"
     assert len(short(HOSTILE)) == 32
-
-
-@pytest.mark.parametrize(
-    ("zprime", "words"), [(0.5, "excellent"), (0.49, "marginal"), (0.0, "overlap"), (math.nan, "too few wells")]
-)
-def test_verdict_after_zhang(zprime: float, words: str) -> None:
-    assert words in verdict(zprime, "too few wells")
 
 
 def test_console_names_the_numbers() -> None:

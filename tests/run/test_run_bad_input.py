@@ -98,7 +98,7 @@ def test_the_folder_of_another_run_names_what_differs(hcs: Hcs, finished: Finish
     before = sorted(finished.out.rglob("*"))
     refused(hcs(*run, "--wells", "A01"), None, "wells", "another run")
     refused(hcs(*run, "--sensor", "DNA", "--dna", "CDK2"), None, "config.channels.dna", "config.channels.sensor")
-    refused(hcs("run", finished.files.plate, "--out", finished.out), None, "plate_map_sha256")
+    refused(hcs("run", finished.files.plate, "--out", finished.out), None, "another plate map", "hcs readout")
     assert sorted(finished.out.rglob("*")) == before
 
 

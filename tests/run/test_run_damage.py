@@ -110,7 +110,7 @@ def test_foreign_files_are_passed_over(finished: Finished, tmp_path: Path) -> No
     code, text = call("status", out, "--verify")
     assert code == 0
     assert "that hcs did not write are passed over" in text
-    assert "field-0000 2.parquet" in text
+    assert "A01_0000 2.json" in text
     assert "none damaged" in text
     assert count > 100
     assert call("readout", out)[0] == 0

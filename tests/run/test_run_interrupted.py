@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -132,11 +133,9 @@ def test_a_scheduler_lost_in_the_middle_leaves_table_and_ledger_in_agreement(
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 300
-            while not file.exists():
+            while not (file.exists() and file.stat().st_size):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            import json
-
             run = started(finished.files, out, "--scheduler", json.loads(file.read_text())["address"])
             while entered(out) < 2:
                 assert run.poll() is None

@@ -85,7 +85,7 @@ def standing(folder: Path, log: Path) -> Iterator[str]:
         processes = [subprocess.Popen(command, stdout=out, stderr=out) for command in commands]
         try:
             deadline = time.monotonic() + 120
-            while not file.exists():
+            while not (file.exists() and file.stat().st_size):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             with Client(scheduler_file=str(file), security=security_of(folder), timeout=60) as client:
@@ -165,7 +165,8 @@ def test_an_encrypted_scheduler_needs_certificates(tmp_path: Path, monkeypatch: 
     import dask
 
     cert, key = (str(tmp_path / "tls" / name) for name in ("cert.pem", "key.pem"))
-    with dask.config.set({"distributed.comm.tls": {"ca-file": cert, "client": {"cert": cert, "key": key}}}):
+    tls = {"ca-file": cert, "client.cert": cert, "client.key": key}
+    with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
         found = security_for("tls://node17:8786", None, unencrypted=False)
     assert isinstance(found, Security)
     assert found.require_encryption

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hcs.errors import ConfigError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.simulate.cytoplasm import nearest_nucleus
 from hcs.simulate.field import SimulatedField, simulate_field
@@ -195,11 +196,16 @@ def test_truth_wells_by_hand() -> None:
             "ratio": [0.5, 1.5, 9.0, 0.6],
             "dna_n": [2.0, 4.0, 3.0, 2.0],
             "touches_border": [False, False, True, True],
+            "brightness": [1.0, 1.0, 20.0, 1.0],
         }
     )
     table = truth_wells(cells, wells=(WellId(0, 0), WellId(1, 1), WellId(2, 2))).set_index("well")
     assert list(table["count"]) == [2, 0, 0]
     assert list(table["count_all"]) == [3, 1, 0]
+    assert list(table["count_bright"]) == [0, 0, 0]
+    assert list(table["count_bright_all"]) == [1, 0, 0]
+    inside = truth_wells(cells.assign(touches_border=False)).set_index("well")
+    assert inside.loc["A01", ["count", "count_bright", "fraction_s", "mean_ratio"]].tolist() == [3, 1, 0.0, 1.0]
     assert table.loc["A01", ["fraction_g1", "fraction_s", "fraction_g2m", "mean_ratio", "mean_dna_n"]].tolist() == [
         0.5,
         0.0,
@@ -243,3 +249,49 @@ def test_outline_fits_its_grid_and_has_its_area(seed: int, area: float, aspect: 
     assert np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).sum() == 0
     assert cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[0] == 2
     assert outline.depth[~mask].max() == 0
+
+
+DEADLY = {"wells": 8, "doses": 1, "size_px": 512, "nucleus_diameter_px": 32.0, "density": 250.0}
+
+
+def test_bright_dead_cells_shine_and_change_nothing_else() -> None:
+    usual = plan_plate(SimulationSettings(**DEADLY))  # type: ignore[arg-type]
+    deadly = plan_plate(SimulationSettings(**DEADLY, dead_brightness=(5.0, 50.0)))  # type: ignore[arg-type]
+    wells = [well for well in usual.wells if (c := usual.treatment(well).compound) and c.name == "cytotoxic"]
+    key = FieldKey(wells[0], 0)
+    before, after = simulate_field(usual, key), simulate_field(deadly, key)
+    assert (before.labels == after.labels).all()
+    assert (before.image[1] == after.image[1]).all()  # the sensor's channel
+    shining = (after.cells["brightness"] > 1).to_numpy()
+    same = [name for name in before.cells if name not in ("dna_total", "brightness")]
+    pd.testing.assert_frame_equal(before.cells[same], after.cells[same])
+    assert (before.cells["dna_total"] == after.cells["dna_total"])[~shining].all()
+    assert 0.3 < shining.mean() < 0.5  # 40 % of the cells at the full dose
+    assert after.cells["dead"][shining].all()
+    assert after.cells["brightness"][shining].between(5, 50).all()
+    inner = after.cells[shining & ~after.cells["touches_border"]]
+    shown = [after.image[0][after.labels == label].mean() - 220 for label in inner["label"]]
+    ratio = np.array(shown) / (1200 * inner["brightness"])
+    assert np.median(ratio) == pytest.approx(0.85, abs=0.15)  # blurred, shaded
+    added = after.image[0].astype(float) - before.image[0]
+    living = np.isin(after.labels, after.cells["label"][~shining])
+    # halos lie over living nuclei, but the cells that shine are told by far
+    assert 0 < np.median(added[living]) < 1200
+    assert (added > -5 * np.sqrt(after.image[0])).all()
+
+
+def test_only_the_cytotoxic_compound_makes_bright_dead_cells() -> None:
+    plate = plan_plate(SimulationSettings(**DEADLY, dead_brightness=(5.0, 50.0)))  # type: ignore[arg-type]
+    shining = {
+        str(plate.treatment(key.well).compound and plate.treatment(key.well).compound.name): bool(  # type: ignore[union-attr]
+            (simulate_field(plate, key).cells["brightness"] > 1).any()
+        )
+        for key in plate.keys
+    }
+    assert {name for name, any_shine in shining.items() if any_shine} == {"cytotoxic"}
+
+
+@pytest.mark.parametrize("bright", [(0.5, 2.0), (8.0, 4.0)])
+def test_impossible_brightness_is_refused(bright: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match="dead_brightness"):
+        SimulationSettings(dead_brightness=bright)

@@ -60,9 +60,7 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = SimulationSettings(wells=48, size_px=256, nucleus_diameter_px=16, density=1100, seed=1)
     files = write_simulation(folder / "plate.zarr", settings)
     config = folder / "settings.yaml"
-    config.write_text(
-        "channels: {dna: DNA, sensor: CDK2}\nlabels: out\nreadout: {min_nuclei_peak: 100, bootstrap: 200}\n"
-    )
+    config.write_text("channels: {dna: DNA, sensor: CDK2}\nlabels: out\nreadout: {min_nuclei_peak: 100, draws: 200}\n")
     command = [
         *(sys.executable, "-m", "hcs", "run", files.plate, "--out", folder / "results"),
         *("--plate-map", files.plate_map, "--config", config, "--workers", "1"),

@@ -14,6 +14,7 @@ from hcs.config import Config
 from hcs.plate.keys import FieldKey
 from hcs.store.labels import prepare_label_plate, write_labels
 from hcs.store.ledger import LedgerEntry, write_entry
+from hcs.store.mark import Mark
 from hcs.store.plate import open_plate
 from hcs.store.readout_record import ReadoutRecord
 from hcs.store.record import RecordedChannels, RunRecord
@@ -26,6 +27,9 @@ RUN = "0123456789abcdef"
 DONE = KEYS[:3]
 CENTERS = {1: (20, 30), 2: (2, 75)}
 """Object number → centre (y, x) of the nuclei of every field; the second reaches the upper edge."""
+
+RUN = "0123456789abcdef"
+"""Identity of the run that the results are of."""
 
 
 def labels_of(key: FieldKey) -> NDArray[Any]:
@@ -67,14 +71,16 @@ def make_results(folder: Path, *, labels: str = "plate") -> Path:
         entry = LedgerEntry(field=str(key), status="ok", run=RUN, nuclei=2)
         write_entry(out, replace(entry, part_bytes=part.nbytes, part_crc32=part.crc32))
         if labels != "none":
-            write_labels(target, key, labels_of(key), ngff="0.5", pixel_size_um=0.65)
+            write_labels(target, key, labels_of(key), ngff="0.5", pixel_size_um=0.65, mark=Mark(run=RUN))
     write_entry(out, LedgerEntry(field=str(KEYS[3]), status="failed", run=RUN, reason="its chunk is damaged"))
     config = Config().model_dump(mode="json")
     RunRecord(
         run_id=RUN,
-        identity={"plate": {"name": "007"}, "config": config, "labels": labels},
+        identity={"plate": {"name": "007"}, "config": config},
         plate_path=str(plate),
-        labels_path=target,
+        labels=None
+        if labels == "none"
+        else {"path": target, "in_plate": labels == "plate", "name": "nuclei", "run": RUN},
         channels=RecordedChannels(names=("DNA", "GFP"), dna="DNA", sensor=None, nuclei="DNA"),
         model={"name": "none", "sha256": "0" * 64},
         keys=KEYS,

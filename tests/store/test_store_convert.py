@@ -14,7 +14,7 @@ import tifffile
 from hcs.errors import ConfigError, HcsError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store import convert as convert_module
-from hcs.store.convert import convert_plate
+from hcs.store.convert import ConvertSummary, convert_plate
 from hcs.store.plate import open_plate, read_field, read_info
 
 PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_w(?P<channel>\d)\.(tif|png)$"
@@ -97,6 +97,11 @@ def colour(folder: Path) -> None:
     save(folder, "b/B02_s2_w2.png", image(0, (20, 30, 3), "uint8"))
 
 
+def pages(folder: Path) -> None:
+    for _ in range(2):
+        tifffile.imwrite(folder / "b" / "B02_s2_w1.tif", image(0), append=True)
+
+
 def damage(folder: Path) -> None:
     (folder / "b" / "B02_s2_w1.tif").write_bytes(b"II*\0no")
 
@@ -108,7 +113,8 @@ def damage(folder: Path) -> None:
         (lose_channel, r"well B02, field 2 has no channel 2"),
         (other_shape, r"B02_s2_w2.png is \(21, 30\) uint16 but B02_s2_w1.tif of the same field is \(20, 30\)"),
         (other_type, r"is \(20, 30\) uint8 but"),
-        (colour, r"B02_s2_w2.png has shape \(20, 30, 3\); a grey 2-D image is needed"),
+        (colour, r"B02_s2_w2.png has shape \(20, 30, 3\), in colour; a grey 2-D image is needed"),
+        (pages, r"B02_s2_w1.tif holds 3 images of 30 × 20 px.*`hcs convert --z max`"),
         (damage, r"B02_s2_w1.tif cannot be read"),
     ],
 )
@@ -185,3 +191,233 @@ def test_bbbc013_row_a(shared_data: Path, tmp_path: Path) -> None:
     pixels = read_field(plate, FieldKey(WellId(0, 2), 0), channels=(0, 1))
     for plane, channel in zip(pixels, (1, 2), strict=True):
         np.testing.assert_array_equal(plane, tifffile.imread(images / f"Channel{channel}-03-A-03.tif"))
+
+
+def write_files(folder: Path, names: list[str], **options: object) -> None:
+    """One image for each name, other pixels in each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(names):
+        tifffile.imwrite(folder / name, image(seed), **options)
+
+
+def shown(folder: Path, target: Path, pattern: str, **options: object) -> tuple[ConvertSummary, str]:
+    lines: list[str] = []
+    summary = convert_plate(folder, target, pattern=pattern, say=lines.append, **options)  # type: ignore[arg-type]
+    return summary, "\n".join(lines)
+
+
+def test_numeric_rows_are_operettas(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", ["r03c03f01p01-ch1sk1fk1fl1.tiff", "r16c24f01p01-ch1sk1fk1fl1.tiff"], compression="lzw")
+    pattern = r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d\d)p\d\d-ch(?P<channel>\d)sk1fk1fl1\.tiff$"
+    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", pattern, channels=("DNA",))
+    assert [str(well) for well in open_plate(str(tmp_path / "p.zarr")).wells] == ["C03", "P24"]
+    assert "Rows are numbers from 1: row 16 and column 24 are well P24." in text
+
+
+def test_running_numbers_need_the_size_of_the_plate(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", ["w001.tif", "w013.tif"])
+    with pytest.raises(PlateError, match=r"'001' is a running number.*--plate-format"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=r"w(?P<well>\d+)")
+    with pytest.raises(PlateError, match=r"'013' is no well of a plate of 12"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=r"w(?P<well>\d+)", plate_format=12)
+    with pytest.raises(ConfigError, match="no plate of 100 wells"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=r"w(?P<well>\d+)", plate_format=100)
+    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", r"w(?P<well>\d+)", plate_format=96)
+    assert [str(well) for well in open_plate(str(tmp_path / "p.zarr")).wells] == ["A01", "B01"]
+    assert "013 is B01" in text
+
+
+def test_wells_of_1536_in_three_styles(tmp_path: Path) -> None:
+    for i, names in enumerate((["AA01", "AF48"], ["Aa01", "Hd48"], ["A01.a1", "H12.d4"])):
+        write_files(tmp_path / str(i), [f"p_{name}_.tif" for name in names])
+        convert_plate(tmp_path / str(i), tmp_path / f"{i}.zarr", pattern=r"p_(?P<well>[^_]+)_")
+        wells = [str(well) for well in open_plate(str(tmp_path / f"{i}.zarr")).wells]
+        assert wells == (["AA01", "AF48"] if i == 0 else ["A01", "AF48"])
+
+
+def test_channels_are_shown_and_named_one_by_one(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", [f"A1_1_{c}.tif" for c in ("DAPI", "GFP", "CY5")])
+    pattern = r"(?P<well>[A-H]\d+)_1_(?P<channel>[A-Z0-9]+)\.tif$"
+    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", pattern, channels=("DNA", "CDK2", "ER"))
+    assert "channels  CY5 → DNA, DAPI → CDK2, GFP → ER" in text
+    assert "Channel CY5 is called DNA: the one is a far-red dye, the other a DNA stain" in text
+    wanted = ("DAPI=DNA", "GFP=CDK2")
+    summary, text = shown(tmp_path / "i", tmp_path / "q.zarr", pattern, channels=wanted)
+    assert summary.channels == ("CY5", "DNA", "CDK2")
+    assert "note" not in text
+    key = FieldKey(WellId(0, 0), 0)
+    stored = read_field(open_plate(str(tmp_path / "q.zarr")), key, channels=(1,))
+    np.testing.assert_array_equal(stored[0], image(0))
+    _, text = shown(tmp_path / "i", tmp_path / "r.zarr", pattern, channels=("GFP", "DAPI", "CY5"))
+    assert "Channel CY5 is called GFP, which the files call another channel" in text
+
+
+@pytest.mark.parametrize(
+    ("channels", "sentence"),
+    [
+        (("DAPI=DNA", "GFP"), "mixes names and FILE=NAME"),
+        (("Hoechst=DNA",), "the files have no channel 'Hoechst'; they have CY5, DAPI, GFP"),
+        (("DAPI=DNA", "GFP=DNA"), "a name twice"),
+        (("DAPI=DNA", "DAPI=GFP"), "names channel DAPI twice"),
+        (("DAPI=",), "an empty name"),
+    ],
+)
+def test_channel_names_that_do_not_fit_get_a_sentence(tmp_path: Path, channels: tuple[str, ...], sentence: str) -> None:
+    write_files(tmp_path / "i", [f"A1_{c}.tif" for c in ("DAPI", "GFP", "CY5")])
+    with pytest.raises(ConfigError, match=sentence):
+        convert_plate(
+            tmp_path / "i", tmp_path / "p.zarr", pattern=r"(?P<well>A1)_(?P<channel>\w+)\.tif", channels=channels
+        )
+
+
+def test_fields_are_shown_and_wells_that_differ(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", ["p_E07_s1.tif", "p_E07_s2.tif", "p_E08_s117654C10.tif", "p_E08_s2.tif"])
+    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", r"_(?P<well>[A-Z]\d\d)_s(?P<field>\d+)")
+    assert "fields    1 → 0 (1 well), 2 → 1 (2 wells), 117654 → 2 (1 well)" in text
+    assert "Wells do not have the same fields" in text
+
+
+Z_NAMES = [f"A01_f{f}_z{z}_c{c}.tif" for f in (1, 2) for z in ("01", "02", "10") for c in (1, 2)]
+Z_PATTERN = r"(?P<well>A01)_f(?P<field>\d)_z(?P<z>\d\d)_c(?P<channel>\d)"
+
+
+def test_z_planes_are_projected_kept_or_chosen(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", Z_NAMES)
+    with pytest.raises(ConfigError, match=r"3 z planes \(01, 02, 10\); say --z max .* such as --z 02"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN)
+    key = FieldKey(WellId(0, 0), 1)
+    planes = [image(Z_NAMES.index(f"A01_f2_z{z}_c2.tif")) for z in ("01", "02", "10")]
+    for z, expected in (("max", np.max(planes, 0)), ("10", planes[2]), ("2", planes[1]), ("keep", np.max(planes, 0))):
+        _, text = shown(tmp_path / "i", tmp_path / f"{z}.zarr", Z_PATTERN, z=z)
+        plate = open_plate(str(tmp_path / f"{z}.zarr"))
+        assert read_info(plate, key).z_size == (3 if z == "keep" else 1)
+        np.testing.assert_array_equal(read_field(plate, key, channels=(1,), z="max")[0], expected)
+        assert "z planes  3 (01, 02, 10): " in text
+    with pytest.raises(ConfigError, match=r"--z 7 is no plane of these files.*01, 02, 10"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN, z="7")
+
+
+def test_a_field_without_one_of_its_planes_is_incomplete(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", [name for name in Z_NAMES if name != "A01_f2_z10_c2.tif"])
+    with pytest.raises(PlateError, match=r"well A01, field 2 has no channel 2, plane 10"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN, z="max")
+    summary = convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN, z="max", skip_incomplete=True)
+    assert summary.fields == 1
+
+
+def test_pages_of_a_file_are_planes_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    stacks = [np.stack([image(10 * w + z) for z in range(4)]) for w in range(3)]
+    for well, stack in zip(("A01", "A02", "A03"), stacks, strict=True):
+        tifffile.imwrite(tmp_path / "i" / f"{well}.tif", stack, photometric="minisblack")
+    pattern = r"(?P<well>A\d\d)\.tif"
+    convert_plate(tmp_path / "i", tmp_path / "max.zarr", pattern=pattern, z="max")
+    convert_plate(tmp_path / "i", tmp_path / "2.zarr", pattern=pattern, z="2")
+    key = FieldKey(WellId(0, 1), 0)
+    for name, expected in (("max", stacks[1].max(0)), ("2", stacks[1][1])):
+        stored = read_field(open_plate(str(tmp_path / f"{name}.zarr")), key, channels=(0,))
+        np.testing.assert_array_equal(stored[0], expected)
+    tifffile.imwrite(tmp_path / "i" / "A03.tif", stacks[2][:3], photometric="minisblack")
+    with pytest.raises(PlateError, match=r"A03.tif has 3 planes where most files of its channel have 4"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, z="max")
+    tifffile.imwrite(tmp_path / "i" / "A03.tif", stacks[2], imagej=True, metadata={"axes": "CYX"})
+    with pytest.raises(PlateError, match=r"A03.tif holds 4 images \(channels\)"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, z="max")
+
+
+def test_incomplete_fields_are_left_out_when_asked_for_and_named(source: Path, tmp_path: Path) -> None:
+    lose_channel(source)
+    file = source / "a" / "A1_s2_w1.tif"
+    file.write_bytes(file.read_bytes()[:600])
+    with pytest.raises(PlateError, match=r"A1_s2_w1.tif is cut short.*1 more fields are incomplete; --skip-incomplete"):
+        convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+    summary = convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN, skip_incomplete=True)
+    assert (summary.wells, summary.fields) == (1, 1)
+    assert [reason.partition(":")[0] for reason in summary.left_out] == [
+        "well A01, field 2",
+        "well B02, field 2 has no channel 2; every field needs all of 1, 2",
+    ]
+    assert [entry.path for entry in open_plate(str(tmp_path / "p.zarr")).fields] == ["A/01/1"]
+
+
+def test_a_file_that_turns_out_damaged_stops_nothing_else(tmp_path: Path) -> None:
+    pixels = {well: np.random.default_rng(9).integers(0, 4000, (64, 64), np.uint16) for well in ("A01", "A02", "A03")}
+    (tmp_path / "i").mkdir()
+    for well, plane in pixels.items():
+        tifffile.imwrite(tmp_path / "i" / f"{well}.tif", plane, compression="zlib")
+    file = tmp_path / "i" / "A02.tif"
+    data = bytearray(file.read_bytes())
+    data[1000:1400] = bytes(400)
+    file.write_bytes(data)
+    nan = np.full((64, 64), np.nan, np.float32)
+    tifffile.imwrite(tmp_path / "i" / "A04.tif", nan)
+    summary = convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=r"(?P<well>A\d\d)")
+    assert (summary.wells, summary.fields) == (2, 2)
+    assert len(summary.left_out) == 2
+    assert "A02.tif cannot be read" in summary.left_out[0]
+    assert "NaN" in summary.left_out[1]
+    plate = open_plate(str(tmp_path / "p.zarr"))
+    assert [str(well) for well in plate.wells] == ["A01", "A03"]
+    assert plate.missing == ()
+
+
+def test_what_was_done_to_pixels_is_said(tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    grey = np.minimum(np.random.default_rng(0).integers(0, 5000, (20, 30)), 4095).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "i" / "A01.tif", np.stack([grey] * 3, -1), photometric="rgb")
+    tifffile.imwrite(tmp_path / "i" / "A02.tif", grey + 32768)
+    summary = convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=r"(?P<well>A\d\d)")
+    text = "\n".join(summary.notes)
+    assert "A01.tif is RGB with three equal channels" in text
+    assert "A02.tif has no value below 32768" in text
+    assert "saturation_level: 4095" in text
+    for well in (0, 1):
+        stored = read_field(open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(0, well), 0), channels=(0,))
+        np.testing.assert_array_equal(stored[0], grey)
+
+
+def test_other_sizes_are_noticed(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", ["A01.tif", "A02.tif"])
+    tifffile.imwrite(tmp_path / "i" / "A03.tif", image(3, (5, 6)))
+    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", r"(?P<well>A\d\d)")
+    assert "pixels    30 × 20 uint16; 1 fields differ, such as A03/0 with 6 × 5" in text
+
+
+def test_hidden_files_of_other_systems_are_passed_over(source: Path, tmp_path: Path) -> None:
+    (source / "a" / "._A1_s2_w1.tif").write_bytes(b"\0\5\x16\7")
+    (source / "__MACOSX").mkdir()
+    (source / "__MACOSX" / "A1_s2_w1.tif").write_bytes(b"x")
+    assert convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN).fields == 3
+
+
+def test_other_kinds_of_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i" / "001001000.flex").write_bytes(b"x")
+    with pytest.raises(PlateError, match=r"no TIFF or PNG file, but .flex files, which are not read"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=PATTERN)
+
+
+@pytest.mark.parametrize("group", ["t", "time"])
+def test_time_points_are_told_to_be_chosen(source: Path, tmp_path: Path, group: str) -> None:
+    with pytest.raises(ConfigError, match="time points are no fields: match one of them"):
+        convert_plate(source, tmp_path / "p.zarr", pattern=rf"(?P<well>A1)_s(?P<{group}>\d)")
+
+
+def test_the_planes_of_a_real_cv8000_plate(shared_data: Path, tmp_path: Path) -> None:
+    for file in (shared_data / "vendor-layouts" / "CV8000").rglob("*_D08_T0001F001L*.tif"):
+        (tmp_path / "i").mkdir(exist_ok=True)
+        (tmp_path / "i" / file.name).symlink_to(file)
+    pattern = r"_(?P<well>[A-P]\d\d)_T\d{4}F(?P<field>\d{3})L\d\dA\d\dZ(?P<z>\d\d)C(?P<channel>\d\d)\.tif$"
+    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", pattern, z="max")
+    assert "z planes  4 (01, 02, 03, 04): their maximum" in text
+
+
+def test_real_operetta_and_scanr_files(shared_data: Path, tmp_path: Path) -> None:
+    microscopes = shared_data / "microscopes"
+    pattern = r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d\d)p\d\d-ch(?P<channel>\d)sk1fk1fl1\.tiff$"
+    convert_plate(microscopes / "operetta-compose" / "operetta_plate" / "Images", tmp_path / "o.zarr", pattern=pattern)
+    assert [str(entry.key) for entry in open_plate(str(tmp_path / "o.zarr")).fields] == ["C03/0", "C03/1"]
+    pattern = r"/(?P<well>[A-H]\d+)--W\d+--P(?P<field>\d+)--Z\d+--T\d+--(?P<channel>\w+)\.tif"
+    summary = convert_plate(microscopes / "plateviewer-scanr", tmp_path / "s.zarr", pattern=pattern)
+    assert any("32768" in note for note in summary.notes)
+    assert any("saturation_level: 4095" in note for note in summary.notes)

@@ -26,8 +26,8 @@ function drawAssay(host, name, group) {
     ...tableColumns(name, [statistic("ZPrime", "Z′ (interval)"), statistic("RobustZPrime", "Robust Z′"), statistic("OneSidedZPrime", "One-sided Z′"), statistic("SSMD", "SSMD"), ["SSMD_Class", "SSMD class"],
       ["VFactor", "V"], ["SignalToBackground", "S/B"], ["SignalWindow", "Signal window"], ["CV_Positive", "CV pos.", { text: (v) => percent(v, 1) }], ["CV_Negative", "CV neg.", { text: (v) => percent(v, 1) }],
       ["Count_Positive", "n pos."], ["Count_Negative", "n neg."], ["Count_Wells", "n"], ["Count_NegativeWells", "n neg."], ["Mean", "Mean"], ["NegativeMean", "Mean neg."], ["Reason", "Remarks", { wide: true }]]),
-  ], { table: name, limit: 12, caption: "Readouts by Z′, best first; intervals are bootstrapped over wells" }));
-  host.append(el("p", { class: "note" }, "Bars: green from 0.5 (dashed; excellent after Zhang et al. 1999), brown below, red below 0; the thin line is the interval. n counts wells, never fields or nuclei."));
+  ], { table: name, limit: 12, caption: "Readouts by Z′, best first; intervals are generalised ones over wells" }));
+  host.append(el("p", { class: "note" }, "Bars: green where the lower end of the interval (thin line) is 0.5 (dashed; excellent after Zhang et al. 1999) or more, brown where it is above 0, else red. n counts wells, never fields or nuclei."));
 }
 
 const onScale = (readout, scale) => `${readoutName(readout)}${scale && scale !== "none" ? `, ${scale} scale` : ""}`;
@@ -45,7 +45,7 @@ function intervalBar(value, low, high) {
   const bar = svg("svg", { class: "bar", viewBox: "0 0 120 14", width: 120, height: 14, role: "img", "aria-label": words });
   bar.append(svg("line", { x1: at(0), x2: at(1), y1: 12.5, y2: 12.5, class: "axis" }), svg("line", { x1: at(0.5), x2: at(0.5), y1: 1, y2: 13, class: "axis dashed" }));
   if (!isNumber(value)) return bar;
-  bar.append(svg("rect", { x: at(0), y: 3, width: Math.max(0, at(value) - at(0)), height: 8, class: value >= 0.5 ? "good-fill" : value > 0 ? "fair-fill" : "poor-fill" }));
+  bar.append(svg("rect", { x: at(0), y: 3, width: Math.max(0, at(value) - at(0)), height: 8, class: low >= 0.5 ? "good-fill" : low > 0 ? "fair-fill" : "poor-fill" }));
   if (isNumber(low) && isNumber(high)) bar.append(svg("line", { x1: at(low), x2: at(high), y1: 7, y2: 7, class: "whisker" }));
   if (value <= 0) bar.append(svg("text", { x: 6, y: 10, class: "tick" }, "◂ below 0"));
   return bar;
@@ -61,7 +61,7 @@ function drawDiscriminant(host, group) {
   const columns = tableColumns("discriminant", keys.map((k) => [k, DISCRIMINANT_WORDS[k] || k.replace(/_/g, " "), { text: hasColumn("discriminant", `${k}_Low`) ? (v, r) => withInterval("discriminant", k, r) : k === "Readouts" || k === "Leading" ? named : null, wide: k === "Readouts" || k === "Leading" || k === "Reason" }]));
   host.append(uprightTable("discriminant", rows, columns, "Linear discriminant of the controls, cross-validated by well: no well is judged by a rule that it helped to make"));
 }
-const DISCRIMINANT_WORDS = { ZPrime: "Z′ (interval)", RobustZPrime: "Robust Z′", SSMD: "SSMD", Count_Positive: "n positive", Count_Negative: "n negative", Count_Readouts: "Readouts used", Leading: "Of most weight", Readouts: "All readouts used", Reason: "Remarks" };
+const DISCRIMINANT_WORDS = { ZPrime: "Z′", RobustZPrime: "Robust Z′", SSMD: "SSMD", Count_Positive: "n positive", Count_Negative: "n negative", Count_Readouts: "Readouts used", Leading: "Of most weight", Readouts: "All readouts used", Reason: "Remarks" };
 
 function attributionSection(host) {
   if (!rowsOf("attribution")) return absent(host, "attribution");

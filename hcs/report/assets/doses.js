@@ -130,10 +130,23 @@ function hitsPart(host) {
     const rows = rowNumbers("hits", (r) => !readout || cellOf("hits", "Readout", r) === readout);
     const rank = (r) => [Number(cellOf("hits", "Hit", r) === true), Math.abs(cellOf("hits", "SSMD", r) || 0)];
     rows.sort((a, b) => rank(b)[0] - rank(a)[0] || rank(b)[1] - rank(a)[1]);
-    const columns = [["Compound", "Compound", { wide: true }], ["Dose", "Dose"], ["Unit", "Unit"], ["Readout", "Readout", { text: (v) => readoutName(v), wide: true }], ["Hit", "Hit"], ["RobustZ", "Robust z"], ["SSMD", "SSMD"], ["PercentEffect", "% effect"], ["PValue", "p"], ["QValue", "q"], ["Count_Wells", "n"], ["Reason", "Remarks", { wide: true }]];
+    const columns = [["Compound", "Compound", { wide: true }], ["Dose", "Dose"], ["Unit", "Unit"], ["Readout", "Readout", { text: (v) => readoutName(v), wide: true }], ["Hit", "Hit"], ["RobustZ", "Robust z"], ["SSMD", "SSMD"], ["PercentEffect", "% effect"], ["PValue", "p"], ["QValue", "q"], ["Count_Wells", "n"], ["Warning", "Warning", { wide: true }], ["Reason", "Remarks", { wide: true }]];
     clear(place).append(makeTable(rows, tableColumns("hits", columns), { table: "hits", limit: 15, caption: "Compounds and doses against the negatives, hits first; % effect: 0 as negatives, 100 as positives; q holds the false-discovery rate" }));
   };
   const first = readouts.includes(DATA.readouts[0]) ? DATA.readouts[0] : readouts[0];
   host.append(el("div", { class: "controls" }, choice("Readout", [...readouts.map((r) => ({ value: r, text: readoutName(r) })), { value: "", text: "all readouts" }], first, draw)), place);
   draw(first);
+  toxicityPart(host);
+}
+
+function toxicityPart(host) {
+  host.append(el("h3", null, "Toxicity"));
+  if (!rowsOf("toxicity")) return absent(host, "toxicity");
+  const rows = rowNumbers("toxicity", () => true);
+  const rank = (r) => [Number(cellOf("toxicity", "Toxic", r) === true), cellOf("toxicity", "LivingRatio", r) ?? 9];
+  rows.sort((a, b) => rank(b)[0] - rank(a)[0] || rank(a)[1] - rank(b)[1]);
+  const share = (title, digits = 0) => [title, { text: (v) => (isNumber(v) ? percent(v, digits) : "–") }];
+  const ratio = (v, r) => (isNumber(v) ? `${percent(v, 0)} (${percent(cellOf("toxicity", "LivingRatio_Low", r), 0)} to ${percent(cellOf("toxicity", "LivingRatio_High", r), 0)})` : "–");
+  const columns = [["Compound", "Compound", { wide: true }], ["Dose", "Dose"], ["Unit", "Unit"], ["Role", "Role"], ["Toxic", "Toxic"], ["LowestToxicDose", "Toxic from"], ["LivingRatio", "Living nuclei", { text: ratio }], ["Living", "a field"], ["NegativeLiving", "neg. a field"], ["FractionDead", ...share("Dead", 1)], ["NegativeFractionDead", ...share("neg. dead", 1)], ["PValue", "p"], ["PValue_Adjusted", "p adjusted"], ["Count_Wells", "n"], ["Reference", "Compared with"], ["Note", "Note", { wide: true }], ["Reason", "Remarks", { wide: true }]];
+  host.append(makeTable(rows, tableColumns("toxicity", columns), { table: "toxicity", limit: 15, caption: "Living nuclei of compounds and doses relative to the negatives (interval), toxic ones first; p adjusted: on a plate without toxicity anything is at most 0.05 with a probability of at most 5 %" }));
 }

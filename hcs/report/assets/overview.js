@@ -24,7 +24,7 @@ function trendsPart(host) {
     const of = (key) => new Map(rows.map((r) => [cellOf("trend", "PlateIndex", r), cellOf("trend", key, r)]));
     const grid = el("div", { class: "panels" });
     grid.append(
-      trendPanel("Z′", [{ values: of("ZPrime"), low: of("ZPrime_Low"), high: of("ZPrime_High"), kind: "z" }], [0.5]),
+      trendPanel("Z′", [{ values: of("ZPrime"), low: cut(of("ZPrime_Low")), high: of("ZPrime_High"), kind: "z" }], [0.5]),
       trendPanel(`${readoutName(state.readout)}: ○ negative, △ positive controls (mean ± SD)`, [around(of("NegativeMean"), of("NegativeSD"), "negative"), around(of("Mean"), of("SD"), "positive")], []),
       trendPanel("Nuclei of the plate", [{ values: new Map(rowNumbers("plates").map((i) => [i, cellOf("plates", "Count_Nuclei", i)])), low: new Map(), high: new Map(), kind: "z" }], []));
     place.append(grid);
@@ -35,6 +35,9 @@ function trendsPart(host) {
     groups.length > 1 ? choice("Controls", groups.map((g) => ({ value: g, text: g ? shortText(g, 60) : "all controls" })), state.group, (v) => { state.group = v; draw(); }) : null), place);
   draw();
 }
+
+// An interval of few wells may end far below 0; the figure ends at -1, the table has the number.
+const cut = (values) => new Map([...values].map(([i, v]) => [i, isNumber(v) ? Math.max(v, -1) : v]));
 
 function around(mean, sd, kind) {
   const shifted = (sign) => new Map([...mean].map(([i, m]) => [i, isNumber(m) && isNumber(sd.get(i)) ? m + sign * sd.get(i) : null]));

@@ -36,6 +36,7 @@ function drawPanel(host, well) {
     ["Status", cellOf("wells", "Status", row), "Status"],
     ["Reason", cellOf("wells", "Reason", row), "Reason"],
     ["Nuclei", cellOf("wells", "Count_Nuclei", row), "Count_Nuclei"],
+    ["of them dead", cellOf("wells", "Count_Dead", row), "Count_Dead"],
     ["of them measured", cellOf("wells", "Count_Nuclei_Measured", row), "Count_Nuclei_Measured"],
     ...DATA.readouts.map((key) => [readoutName(key), cellOf("wells", key, row), key]),
     ...["Fraction_G1", "Fraction_S", "Fraction_G2M"].filter((k) => hasColumn("wells", k) && isNumber(cellOf("wells", k, row))).map((k) => [readoutName(k), cellOf("wells", k, row), k]),

@@ -59,7 +59,7 @@ function ledgerSection(host) {
       return !wanted || ["Metadata_Well", "Metadata_Compound", "Metadata_Role", "Reason"].some((k) => String(cellOf("wells", k, r) || "").toLowerCase().includes(wanted));
     });
     place.append(makeTable(rows, [
-      ...tableColumns("wells", [["Metadata_Well", "Well", { well: true }], ["Status", "Status"], ["Metadata_Role", "Role"], ["Metadata_Compound", "Compound", { wide: true }], ["Metadata_Dose", "Dose"], ["Metadata_Unit", "Unit"], ["Fields_Ok", "Fields done"], ["Fields_Expected", "of"], ["Count_Nuclei", "Nuclei"], ["Count_Nuclei_Measured", "measured"], ...DATA.readouts.map((k) => [k, readoutName(k)])]),
+      ...tableColumns("wells", [["Metadata_Well", "Well", { well: true }], ["Status", "Status"], ["Metadata_Role", "Role"], ["Metadata_Compound", "Compound", { wide: true }], ["Metadata_Dose", "Dose"], ["Metadata_Unit", "Unit"], ["Fields_Ok", "Fields done"], ["Fields_Expected", "of"], ["Count_Nuclei", "Nuclei"], ["Count_Dead", "dead"], ["Count_Nuclei_Measured", "measured"], ...DATA.readouts.map((k) => [k, readoutName(k)])]),
       { title: "Look twice because", wide: true, value: (r) => DATA.distrusted[WELLS[r]] || "", text: (v) => v || "" },
     ], { table: "wells", limit: 24, caption: "Wells", well: (r) => WELLS[r] }));
   };

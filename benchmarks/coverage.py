@@ -1,0 +1,133 @@
+"""What intervals and hits are worth, on populations with known truth.
+
+    python benchmarks/coverage.py [--plates 2000] [--screens 200] [--out docs/coverage.md]
+
+Prints Markdown tables: how many of the plates' 95 % intervals of Z', robust Z', SSMD and EC50 hold the true value, how
+many null plates have a false hit beside effects of the position, wider samples and heavy tails, and how many planted
+hits are found. Seeds are fixed, so that the same figures come out again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hcs.readout.hits import find_hits
+from hcs.readout.logistic import fit_curve, replicate_weights, response
+from hcs.readout.scores import score_wells
+from hcs.readout.settings import ReadoutSettings
+from hcs.readout.zprime import compare_wells
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "readout"))
+from null_plates import screen_plate
+from screen_plates import READOUT
+
+_SIDES = ((3, 3), (4, 4), (4, 8), (3, 16), (8, 8), (16, 16))
+_SDS = ((1.0, 1.0), (3.0, 1.0), (1.0, 3.0))
+_NULL: tuple[dict[str, Any], ...] = (
+    {},
+    {"position": "gradient"},
+    {"position": "edge"},
+    {"position": "rows"},
+    {"position": "columns", "wider": 1.5},
+    {"noise": "t3"},
+    {"position": "corner", "wider": 1.5, "noise": "t3"},
+)
+
+
+def separation(plates: int) -> Iterator[str]:
+    """Coverage of Z', robust Z' and SSMD: one line of a table per pair of sides."""
+    yield "| positives, negatives | SD | Z′ | robust Z′ | SSMD | Z′ too high | mean robust Z′ (truth 0.5) |"
+    yield "|---|---|---|---|---|---|---|"
+    settings = ReadoutSettings(draws=2000)
+    for n, m in _SIDES:
+        for a, b in _SDS:
+            rng = np.random.default_rng((n, m, int(a), int(b)))
+            gap = 3 * (a + b) / 0.5
+            truths = (0.5, 0.5, gap / math.hypot(a, b))
+            inside, above, robust = np.zeros(3), 0, 0.0
+            for _ in range(plates):
+                found = compare_wells(rng.normal(gap, a, n), rng.normal(0, b, m), settings=settings)
+                three = (found.zprime, found.robust_zprime, found.ssmd)
+                inside += [s.low <= t <= s.high for s, t in zip(three, truths, strict=True)]
+                above += found.zprime.low > 0.5
+                robust += found.robust_zprime.value
+            shares = " | ".join(f"{share:.3f}" for share in inside / plates)
+            yield f"| {n}, {m} | {a:g}, {b:g} | {shares} | {above / plates:.3f} | {robust / plates:.2f} |"
+
+
+def curves(plates: int) -> Iterator[str]:
+    """Coverage of EC50, and how often one is given, by where it lies."""
+    yield "| true EC50 (doses 1 to 256) | replicates | intervals that hold it | closed: an EC50 is given |"
+    yield "|---|---|---|---|"
+    doses = np.log10(np.geomspace(1, 256, 9))
+    for ec50 in (4.0, 16.0, 128.0, 512.0, 2560.0):
+        for k in (1, 3):
+            rng = np.random.default_rng((int(ec50), k))
+            x = np.concatenate([np.full(8, -np.inf), np.repeat(doses, k)])
+            # the effect at the highest dose is 10 SD wherever the curve would end
+            end = 10 / float(response(doses[-1:], math.log10(ec50), 1.2, 0, 1)[0])
+            inside = closed = 0
+            for _ in range(plates):
+                y = response(x, math.log10(ec50), 1.2, 0, end) + rng.standard_normal(x.size)
+                curve = fit_curve(x, y, replicate_weights(x, y), confidence=0.95)
+                inside += curve.low <= math.log10(ec50) <= curve.high
+                closed += bool(np.isfinite(curve.low) and np.isfinite(curve.high))
+            yield f"| {ec50:g} | {k} | {inside / plates:.3f} | {closed / plates:.3f} |"
+
+
+def screens(plates: int) -> Iterator[str]:
+    """Null plates with a false hit, and planted hits found."""
+    yield "| plate | effects, noise | null plates with a false hit | of 6 hits of 8 SD found | of 12 SD |"
+    yield "|---|---|---|---|---|"
+    settings = ReadoutSettings(readouts=(READOUT,))
+    for size, replicates in ((384, 1), (384, 2), (96, 1)):
+        for plate in _NULL:
+            common = {"size": size, "replicates": replicates, **plate}
+            false = sum(bool(_hits(settings, seed=seed, **common)) for seed in range(plates))
+            planted = {f"c{n:03d}" for n in range(6)}
+            found = []
+            for effect in (8.0, 12.0):
+                each = [
+                    len(_hits(settings, seed=10_000 + seed, hits=6, effect=effect, **common) & planted) / 6
+                    for seed in range(max(plates // 5, 3))
+                ]
+                found.append(f"{np.mean(each):.2f}")
+            what = ", ".join(f"{key} {value}" for key, value in plate.items()) or "none, gaussian"
+            yield f"| {size} wells, {replicates} a compound | {what} | {false / plates:.3f} | {' | '.join(found)} |"
+
+
+def _hits(settings: ReadoutSettings, **plate: Any) -> set[str]:
+    table = find_hits(score_wells(screen_plate(**plate), settings), settings)
+    return set(table.loc[table["Hit"], "Compound"])
+
+
+def main() -> None:
+    """Print all tables; write them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plates", type=int, default=2000)
+    parser.add_argument("--screens", type=int, default=200)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    lines = []
+    for title, rows in (
+        ("Z′ and SSMD", separation(asked.plates)),
+        ("EC50", curves(max(asked.plates // 4, 1))),
+        ("Hits", screens(asked.screens)),
+    ):
+        for line in chain((f"## {title}", ""), rows, ("",)):
+            print(line, flush=True)
+            lines.append(line)
+    if asked.out:
+        asked.out.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

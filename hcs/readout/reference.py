@@ -1,0 +1,104 @@
+"""What the wells of a screen are measured against: the sample wells, most of which do nothing, or the negatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from hcs.readout.chance import t_test
+from hcs.readout.groups import Floats
+from hcs.readout.hit_settings import HitSettings
+from hcs.readout.null import LEAST, Null, learn_null
+from hcs.readout.spread import robust_sd
+
+Basis = Literal["samples", "negatives"]
+_CONDITION = ["Metadata_Compound", "Metadata_Dose", "Metadata_Unit"]
+_SERIES = 3  # doses of a compound from which on they are a series
+
+
+def basis_of(samples: pd.DataFrame, settings: HitSettings) -> Basis:
+    """Whether sample wells (rows that have a value) are measured against themselves or against the negatives.
+
+    ``auto`` takes the samples where there are 20 conditions (wells, where no compound is named) and fewer than half of
+    these belong to a series of doses; of such a series many doses act. Asked for samples, fewer than 20 have no say.
+    """
+    names = samples[_CONDITION].fillna({"Metadata_Dose": -1.0})
+    conditions = names.drop_duplicates()
+    n = len(conditions) if conditions["Metadata_Compound"].ne("").any() else len(samples)
+    if settings.reference == "negatives" or n < LEAST:
+        return "negatives"
+    if settings.reference == "samples":
+        return "samples"
+    doses = conditions.groupby(["Metadata_Compound", "Metadata_Unit"])["Metadata_Dose"].transform("nunique")
+    return "samples" if float((doses >= _SERIES).mean()) < 0.5 else "negatives"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``centre`` and robust ``spread`` that z scores are made of, the negatives' values (m,), and the null
+    distribution: of single samples where these are the basis, else of their noise, where that could be told."""
+
+    basis: Basis
+    centre: float
+    spread: float
+    negative: Floats
+    null: Null | None
+
+    def robust_z(self, values: Floats) -> Floats:
+        """(value - centre) / spread; NaN where there is no spread."""
+        return (values - self.centre) / self.spread if self.spread > 0 else np.full(values.shape, np.nan)
+
+    def p_values(self, values: Floats) -> Floats:
+        """Two-sided p-values (n,) of single wells; NaN where there is no reference."""
+        if self.basis == "samples":
+            return self.null.p_values(values) if self.null else np.full(values.shape, np.nan)
+        return np.array([self.p_of(values[[i]]) if np.isfinite(v) else np.nan for i, v in enumerate(values)])
+
+    def p_of(self, values: Floats) -> float:
+        """Two-sided p-value that the mean of wells (k,) is that of the negatives.
+
+        Student's test against the negatives, or what the samples' own noise says where that is more: samples may vary
+        more than the controls, or now and then lie far out.
+        """
+        student = t_test(values, self.negative)
+        if self.null is None or not np.isfinite(student):
+            return student
+        away = (values.mean() - self.negative.mean()) / np.sqrt(1 / values.size + 1 / self.negative.size)
+        return max(student, float(self.null.p_values(np.array([away]))[0]))
+
+
+def reference_of(samples: pd.DataFrame, negative: Floats, settings: HitSettings) -> Reference:
+    """Reference of a readout: sample wells (rows with a finite Corrected) and corrected negatives (m,)."""
+    values = samples["Corrected"].to_numpy(dtype=np.float64)
+    if basis_of(samples, settings) == "samples":
+        null = learn_null(values)
+        if null is not None:
+            return Reference("samples", null.centre, null.spread, negative, null)
+    middle = float(np.median(negative)) if negative.size else float("nan")
+    noise = learn_null(own_noise(samples), centre=0.0)
+    return Reference("negatives", middle, robust_sd(negative), negative, noise)
+
+
+def own_noise(samples: pd.DataFrame) -> Floats:
+    """What sample wells scatter by without regard to what their compounds do, on the scale of single wells.
+
+    Deviations of replicates from their mean, times sqrt(k / (k - 1)); with fewer than 20, those of a dose from the mean
+    of the next lower and higher one, divided by sqrt(1.5), which a steep curve only makes larger.
+    """
+    sizes = samples.groupby(_CONDITION, dropna=False)["Corrected"]
+    k = sizes.transform("size").to_numpy(dtype=np.float64)
+    values = samples["Corrected"].to_numpy(dtype=np.float64)
+    several = k > 1
+    left = (values - sizes.transform("mean").to_numpy(dtype=np.float64))[several]
+    left = left * np.sqrt(k[several] / (k[several] - 1))
+    if left.size >= LEAST:
+        return np.asarray(left, dtype=np.float64)
+    bends: list[Floats] = []
+    for _, rows in samples[samples["Metadata_Dose"].notna()].groupby(["Metadata_Compound", "Metadata_Unit"]):
+        means = rows.groupby("Metadata_Dose")["Corrected"].mean().to_numpy(dtype=np.float64)
+        if means.size >= _SERIES:
+            bends.append((means[1:-1] - (means[:-2] + means[2:]) / 2) / np.sqrt(1.5))
+    return np.concatenate([left, *bends])
