@@ -85,7 +85,8 @@ def take_statistics(task: Task, i: int) -> Seconds:
         raise FieldError(task.key, "it holds NaN or infinite pixels; write it again from the raw images")
     step = sample_step(task.large.shape[0] * task.large.shape[1])
     found = statistics(image[task.job.channels.nuclei], step=step, origin=(box.y0, box.x0))
-    arrays: dict[str, NDArray[Any]] = {"sample": found.sample, "differences": found.differences}
+    parts = {"sample": found.sample, "differences": found.differences, "tiles": found.tiles}
+    arrays: dict[str, NDArray[Any]] = dict(parts)
     for c, plane in enumerate(image):
         arrays[f"means_{c}"] = block_means(as_float32(plane), task.job.config.measure)
     arrays["crc32"] = np.array(zlib.crc32(np.ascontiguousarray(image).data), np.uint32)
@@ -100,7 +101,7 @@ def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
     parts, sums = [], []
     for name in names:
         arrays = scratch.read(name)
-        parts.append(Statistics(arrays["sample"], arrays["differences"]))
+        parts.append(Statistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
         sums.append(np.uint32(arrays["crc32"]))
     backgrounds = {}
     for c, channel in enumerate(task.job.channels.names):

@@ -19,7 +19,7 @@ _SEEN_PX = 320
 """Side, at the network, of the middle of a field that is looked at."""
 _ENOUGH = 5
 """Nuclei in one field that make its median worth following to another scale."""
-_LOOKS = 3
+_LOOKS = 4
 _FRAGMENTED = 0.35
 """Share of all outlines along which nuclei touch, from which they may be fragments; of labelled images 0.17 at most."""
 _GROWN = 1.4
@@ -59,7 +59,7 @@ def nucleus_diameters(
     """Equivalent diameters, px, of the nuclei in the middle of a prepared field (Y, X).
 
     The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole; where that finds
-    few, or nuclei that the networks would rather see at a scale more than twice as large or small, it is seen again
+    few, or nuclei that the networks would rather see at a scale more than 1.5 times as large or small, it is seen again
     there. Nuclei that touch along much of their outlines may be fragments of larger ones, which agree with each other:
     the field is seen at half the scale, too, and if what is found there is larger, that is followed. Of several looks
     at a field of few nuclei, the one in which they cover most counts; where they cover next to nothing, the field
@@ -74,7 +74,7 @@ def nucleus_diameters(
         look = _whole(see, scale)
         enough = look.found.size >= _ENOUGH
         wanted = scale_for(typical_px(look.found), target) if enough else min(2 * look.scale, SCALES[-1])
-        if enough and Fraction(1, 2) <= wanted / look.scale <= 2:
+        if enough and Fraction(2, 3) <= wanted / look.scale <= Fraction(3, 2):
             return look.found
         looks.append(look)
         scale = wanted

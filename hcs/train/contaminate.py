@@ -128,7 +128,8 @@ def _disc(shape: tuple[int, ...], rng: np.random.Generator, y: float, x: float, 
 
 def _halo(bodies: Image, rng: np.random.Generator, diameter: float) -> Image:
     """Light around bright bodies (Y, X), from half a nucleus' width to several."""
-    coarse = cv2.resize(bodies, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(bodies, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA)
+    coarse = np.asarray(small, np.float32)
     halo = np.zeros(coarse.shape, np.float32)
     for width in (0.4, 1.2, 3.0):
         if rng.random() < 0.6:
