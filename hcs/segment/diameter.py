@@ -58,12 +58,13 @@ def nucleus_diameters(
 ) -> NDArray[np.float64]:
     """Equivalent diameters, px, of the nuclei in the middle of a prepared field (Y, X).
 
-    The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole; where that finds
-    few, or nuclei that the networks would rather see at a scale more than 1.5 times as large or small, it is seen again
-    there. Nuclei that touch along much of their outlines may be fragments of larger ones, which agree with each other:
-    the field is seen at half the scale, too, and if what is found there is larger, that is followed. Of several looks
-    at a field of few nuclei, the one in which they cover most counts; where they cover next to nothing, the field
-    tells no size: they may be specks.
+    The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole, then at the scale that
+    the networks would rather see what was found at, until that is the scale it was found at; above full size, where
+    little of a field is looked at, until it is about that. Where few are found, it is seen at twice the scale. Nuclei
+    that touch along much of their outlines may be fragments of larger ones, which agree with each other: the field is
+    seen at half the scale, too, and if what is found there is larger, that is followed. Of several looks at a field of
+    few nuclei, the one in which they cover most counts; where they cover next to nothing, the field tells no size:
+    they may be specks.
     """
     target = segmenter.diameter_px
     if target is None:
@@ -74,11 +75,11 @@ def nucleus_diameters(
         look = _whole(see, scale)
         enough = look.found.size >= _ENOUGH
         wanted = scale_for(typical_px(look.found), target) if enough else min(2 * look.scale, SCALES[-1])
-        if enough and Fraction(2, 3) <= wanted / look.scale <= Fraction(3, 2):
-            return look.found
         looks.append(look)
+        if enough and (wanted == look.scale or (look.scale >= 1 and Fraction(2, 3) <= wanted / look.scale <= 1.5)):
+            return look.found
         scale = wanted
-    best = max(looks, key=lambda look: look.covered)
+    best = look if enough else max(looks, key=lambda look: look.covered)
     return best.found if best.found.size >= _ENOUGH or best.covered >= _COVERED else np.empty(0)
 
 

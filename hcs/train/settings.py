@@ -84,6 +84,9 @@ class TrainSettings:
     start_from: str = ""
     """Weights to start from: name of a shipped model or path of a .safetensors file, of a wider ``add`` network the
     strongest channels; empty: random weights."""
+    kept: float = 0.0
+    """Share of the weights at the start in those that are evaluated and shipped: between the two, a network keeps what
+    it knew of usual images and still knows the new ones (Wortsman et al., CVPR 2022)."""
     empty_fraction: float = 0.03
     """Fraction of crops that are synthetic fields without nuclei (noise, haze, specks)."""
     seed: int = 0
@@ -133,9 +136,11 @@ class TrainSettings:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
-        for name in ("dropout", "gradient", "camera", "contaminated", "textured", "empty_fraction", "as_taken"):
+        for name in ("dropout", "kept", "gradient", "camera", "contaminated", "textured", "empty_fraction", "as_taken"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
+        if self.kept and not self.start_from:
+            raise ConfigError(f"kept = {self.kept}: give start_from, for there are no weights to keep")
         if self.boundary == "centred" and self.boundary_px % 2 == 0:
             raise ConfigError(f"boundary_px = {self.boundary_px}: a centred boundary needs an odd width")
 
