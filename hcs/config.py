@@ -61,6 +61,10 @@ class Config(BaseModel):
     """Uneven light of each channel: ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
     every field before anything is found or measured; or the path of an .npz with flat_<channel> and
     background_<channel>, such as illumination/flatfield.npz of another run."""
+    background: str = "auto"
+    """Background of the sensor ratio: ``auto`` is each field's own where it shows ground without cells, else the
+    plate's, from its emptiest fields; ``field`` and ``plate`` are always these; or a stated level in grey levels, such
+    as the camera's offset or a dark image's mean: 100, or by channel DNA=100,CDK2=96."""
     channels: ChannelSettings = Field(default_factory=ChannelSettings)
     """Which channel is which."""
     tiles: TileSettings = Field(default_factory=TileSettings)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.config import Config
+from hcs.measure.fill import Fill, without_fill
 from hcs.measure.illumination import ChannelLight, correct
 from hcs.measure.measure import NucleusTable, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality
@@ -42,7 +43,7 @@ class FieldResult:
 @dataclass(frozen=True, slots=True)
 class FoundNuclei:
     """Nuclei of one field before they are measured: ``labels`` (Y, X) uint32, the networks' ``confidence`` (Y, X), the
-    field (C, Y, X) ``recorded`` and in ``even`` light, which without a correction is the same."""
+    field (C, Y, X) ``recorded`` and in ``even`` light, which without a correction is the same, and its ``fill``."""
 
     labels: NDArray[np.uint32]
     confidence: NDArray[np.float32]
@@ -50,6 +51,7 @@ class FoundNuclei:
     even: NDArray[Any]
     pixel_size_um: float | None
     clock: Stopwatch
+    fill: Fill | None = None
 
 
 def find_nuclei(
@@ -61,12 +63,14 @@ def find_nuclei(
     scale: Fraction = Fraction(1),
     pixel_size_um: float | None,
     lights: Mapping[str, ChannelLight] | None = None,
+    fill: Fill | None = None,
 ) -> FoundNuclei:
     """Find the nuclei of a field (C, Y, X) of any integer or float dtype: what needs the networks and their device.
 
     The networks see it at ``scale``. The result does not depend on the tile size. A field without nuclei gives no
     labels, and then a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the
-    field as even light would show it; its quality is that of the recorded pixels all the same.
+    field as even light would show it; its quality is that of the recorded pixels all the same. No nucleus has a pixel
+    of ``fill``, which was not recorded.
     """
     clock = Stopwatch()
     even = image
@@ -74,26 +78,40 @@ def find_nuclei(
         even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
         clock.lap("correct", even.nbytes)
     settings = config.instances.for_field(pixel_size_um, scale)
-    labels, confidence = segmenter.nuclei(even[channels.nuclei], config.tiles, settings, scale=scale, clock=clock)
-    return FoundNuclei(labels, confidence, image, even, pixel_size_um, clock)
+    labels, confidence = segmenter.nuclei(
+        even[channels.nuclei],
+        config.tiles,
+        settings,
+        scale=scale,
+        clock=clock,
+        fill=None if fill is None else fill.mask,
+    )
+    return FoundNuclei(without_fill(labels, fill), confidence, image, even, pixel_size_um, clock, fill)
 
 
-def measure_found(found: FoundNuclei, channels: Channels, config: Config) -> FieldResult:
-    """Measure what `find_nuclei` found: what any thread of the host can do while the device sees the next field."""
+def measure_found(
+    found: FoundNuclei, channels: Channels, config: Config, backgrounds: Mapping[str, float] | None = None
+) -> FieldResult:
+    """Measure what `find_nuclei` found: what any thread of the host can do while the device sees the next
+    field. ``backgrounds`` are the plate's, by channel; without them each field has its own."""
     clock = Stopwatch()
+    settings = config.measure.for_pixels(found.pixel_size_um)
     table = measure_nuclei(
         found.labels,
         found.even,
         channels=channels.names,
         dna=channels.names[channels.dna],
         sensor=None if channels.sensor is None else channels.names[channels.sensor],
-        settings=config.measure,
+        settings=settings,
         pixel_size_um=found.pixel_size_um,
         confidence=found.confidence,
         recorded=None if found.even is found.recorded else found.recorded,
+        fill=found.fill,
+        backgrounds=backgrounds,
+        always=config.background not in ("auto", "field"),
     )
     clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
-    quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=config.measure)
+    quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=settings, fill=found.fill)
     clock.lap("quality")
     clock.add(found.clock)
     return FieldResult(found.labels, table, quality, clock)

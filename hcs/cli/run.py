@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @scheduler_options
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
+@click.option("--background", help="Of ratios: auto, field, plate, grey levels, or CHANNEL=LEVEL,…  [default: auto]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
 @click.option("--overwrite-labels", is_flag=True, help="Replace labels that another run, or anybody else, has written.")
 def run(
@@ -58,6 +59,7 @@ def run(
     labels: str | None,
     labels_name: str | None,
     illumination: str | None,
+    background: str | None,
     exclude_flagged: bool,
     overwrite_labels: bool,
 ) -> int:
@@ -87,6 +89,7 @@ def run(
         images=images,
         labels_name=labels_name,
         illumination=illumination,
+        background=background,
         exclude_flagged=exclude_flagged or None,
     )
     who = Workers(

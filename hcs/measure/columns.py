@@ -127,7 +127,8 @@ _RING_AREA = Column(
     "int32",
     "px",
     "Pixels of the ring: outside all nuclei, farther than ring_gap_px and at most ring_gap_px + "
-    "ring_width_px from the nearest one, centre to centre, which is this one (of equally near ones the one "
+    "ring_width_px (by ring_width_um where the pixel size is known; run.json has them) "
+    "from the nearest one, centre to centre, which is this one (of equally near ones the one "
     "with the lowest label)",
     HCS,
 )
@@ -137,7 +138,7 @@ _FLAGS = (
         "Nuclei_Flag_TouchesBorder",
         "bool",
         "",
-        "A pixel lies in the field's first or last row or column",
+        "A pixel lies in the field's first or last row or column, or beside pixels that were not recorded",
         HCS,
     ),
     Column(
@@ -224,7 +225,9 @@ def _sensor(sensor: str) -> tuple[Column, ...]:
             "float32",
             "",
             f"(ring mean - field background) / (nucleus mean - field background) in channel {sensor}; "
-            "NaN with fewer than ring_min_px ring pixels, or a nucleus not above the background (in integer images, by "
+            "with measure.sensor_ratio = dhb the median of the ring's upper half and the nucleus median instead; "
+            "NaN where no background could be told from cells, with fewer than ring_min_px ring pixels, "
+            "or a nucleus not above the background (in integer images, by "
             "sensor_min_signal grey levels). Field "
             "background: percentile background_percentile of the field's means of squares of "
             "background_block_px pixels",

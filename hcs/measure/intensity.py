@@ -67,30 +67,35 @@ def region_means(pixels: Floats32, regions: PixelLists) -> Floats:
     return np.asarray(np.add.reduceat(values, regions.offsets[:-1]) / regions.counts)
 
 
-def field_background(pixels: Floats32, settings: MeasureSettings) -> float:
+def field_background(pixels: Floats32, settings: MeasureSettings, fill: NDArray[np.bool_] | None = None) -> float:
     """Background of one channel of a field (Y, X): a low percentile of its block means.
 
     Holds in crowded fields as long as 1 % of the blocks (at the default percentile) see no cell. It finds the
     darkest part of a shaded field, and on a flat one with pixel noise σ it lies 2.3·σ/8 too low at the
     defaults (the 1st percentile of means of 64 pixels). Blocks start at the top left; a remainder narrower
-    than a block is left out, but a field smaller than a block is one block.
+    than a block is left out, but a field smaller than a block is one block. Blocks with a pixel of ``fill`` (Y, X) are
+    left out; a field that has no other gives NaN.
     """
-    return background_of(block_means(pixels, settings), settings)
+    return background_of(block_means(pixels, settings, fill), settings)
 
 
-def block_means(pixels: Floats32, settings: MeasureSettings) -> Floats:
-    """Means of a channel's blocks, (n,), of a field or a part of one (Y, X) that starts at a multiple of the block.
+def block_means(pixels: Floats32, settings: MeasureSettings, fill: NDArray[np.bool_] | None = None) -> Floats:
+    """Means of a channel's blocks without ``fill``, (n,), of a field, or of a part of one (Y, X) that starts at a
+    multiple of the block.
 
     Those of parts that cover a field are, in any order, those of the field.
     """
     block_y = min(settings.background_block_px, pixels.shape[0])
     block_x = min(settings.background_block_px, pixels.shape[1])
-    return np.asarray(_block_sums(pixels, block_y, block_x) / (block_y * block_x))
+    means = np.asarray(_block_sums(pixels, block_y, block_x) / (block_y * block_x))
+    if fill is None:
+        return means
+    return np.asarray(means[_block_sums(fill.astype(np.float32), block_y, block_x) == 0])
 
 
 def background_of(means: Floats, settings: MeasureSettings) -> float:
     """The background that a field's block means (n,) tell."""
-    return float(np.percentile(means, settings.background_percentile))
+    return float(np.percentile(means, settings.background_percentile)) if means.size else float("nan")
 
 
 def local_background(pixels: Floats32, background: PixelLists, *, fallback: float) -> Floats:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs.measure.columns import channel_suffixes, column_dictionary
+from hcs.measure.fill import Fill
+from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import (
     Floats,
+    Floats32,
     Statistics,
     as_float32,
-    field_background,
+    background_of,
+    block_means,
     local_background,
     region_means,
     region_statistics,
@@ -40,6 +46,8 @@ class NucleusTable:
     columns: Columns
     backgrounds: dict[str, float]
     """Channel → the field's background, in grey levels; also there for a field without nuclei."""
+    grounds: dict[str, str]
+    """Channel → whose background that is, see `settled_background`; empty with a window, which knows."""
 
     def __len__(self) -> int:
         return len(self.columns["Metadata_ObjectNumber"])
@@ -63,6 +71,9 @@ def measure_nuclei(
     confidence: NDArray[np.float32] | None = None,
     recorded: NDArray[np.generic] | None = None,
     window: Window | None = None,
+    fill: Fill | None = None,
+    backgrounds: Mapping[str, float] | None = None,
+    always: bool = False,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
@@ -71,11 +82,15 @@ def measure_nuclei(
     a table without rows. Pixels are read as float32. ``confidence`` (Y, X) is averaged over each nucleus.
     ``recorded`` (C, Y, X) is the image as the camera gave it, where ``image`` was corrected since: saturated pixels are
     counted in it, and whether ``sensor_min_signal`` holds goes by its type. With a ``window``, labels and image are
-    that part of a larger field; positions are those in the field.
+    that part of a larger field; positions are those in the field. Pixels of ``fill`` were not recorded: no ring and no
+    background has them, and a nucleus beside them counts as cut, as at the border.
+
+    With ``backgrounds`` (channel → grey levels) the sensor's background is that level where the field shows no ground,
+    and there is no ratio where there is no such level; with ``always`` every channel and field has it.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
-    confidence where none is given. Nothing else is NaN.
+    confidence where none is given, and all intensities in a channel of which nothing was recorded. Nothing else is NaN.
 
     Raises ConfigError for unknown or clashing channel names, and ValueError where shapes do not match, labels
     are negative, or pixels are not finite.
@@ -84,18 +99,40 @@ def measure_nuclei(
     _require_same_shape(labels, image, channels, confidence)
     nuclei = find_nuclei(labels)
     shape = measure_shape(nuclei)
-    around = find_surroundings(nuclei, shape.box, settings)
+    missing = None if fill is None else fill.mask
+    around = find_surroundings(nuclei, shape.box, settings, fill=missing)
     found = _shape_columns(nuclei, shape, pixel_size_um, window)
+    if missing is not None:
+        found["Nuclei_Flag_TouchesBorder"] = found["Nuclei_Flag_TouchesBorder"].astype(bool) | _beside(nuclei, missing)
     found |= _region_columns(nuclei, around, confidence)
-    backgrounds: dict[str, float] = {}
+    found_backgrounds: dict[str, float] = {}
+    grounds: dict[str, str] = {}
     raw = image if recorded is None else recorded
-    for plane, before, (channel, suffix) in zip(image, raw, channel_suffixes(channels).items(), strict=True):
+    for c, (plane, before, (channel, suffix)) in enumerate(
+        zip(image, raw, channel_suffixes(channels).items(), strict=True)
+    ):
         known = None if window is None else window.backgrounds[channel]
+        if known is None:
+            known, grounds[channel] = settled_background(
+                block_means(as_float32(plane), settings, missing),
+                settings,
+                channel,
+                backgrounds if always or channel == sensor else None,
+                always=always,
+            )
         measured = _measure_channel(
-            plane, plane if recorded is None else before, nuclei, around, settings, known_background=known
+            plane,
+            plane if recorded is None else before,
+            nuclei,
+            around,
+            settings,
+            background=known,
         )
-        backgrounds[channel] = measured.background
+        found_backgrounds[channel] = measured.background
         found |= _intensity_columns(measured, suffix)
+        if fill is not None and c in fill.blank and channel not in (dna, sensor):
+            found |= _nothing_of(suffix, len(nuclei))
+            continue
         if channel == dna:
             found["Nuclei_DNA_Content"] = measured.nucleus.total - measured.local * shape.area
         if channel == sensor:
@@ -103,8 +140,41 @@ def measure_nuclei(
             cytoplasm = ring_cytoplasm(
                 as_float32(plane), around.ring, background=measured.background, least_px=settings.ring_min_px
             )
+            if settings.sensor_ratio == "dhb":
+                measured = _as_dhb(measured, as_float32(plane), around)
             found |= _sensor_columns(measured, around, cytoplasm, least_px=settings.ring_min_px, least_signal=least)
-    return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, backgrounds)
+            ground = grounds.get(channel, "") if window is None else window.grounds.get(channel, "")
+            if ground == "none":
+                found |= {name: np.full(len(nuclei), np.nan) for name in _RATIOS}
+    return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, found_backgrounds, grounds)
+
+
+_RATIOS = ("Nuclei_Sensor_Ratio", "Nuclei_Sensor_LogRatio", "Nuclei_Sensor_RatioMixture")
+
+
+def settled_background(
+    means: Floats,
+    settings: MeasureSettings,
+    channel: str,
+    backgrounds: Mapping[str, float] | None,
+    *,
+    always: bool = False,
+) -> tuple[float, str]:
+    """A field's background in a channel of these block means (n,), and whose it is: ``field``, ``plate``, ``none``.
+
+    Without ``backgrounds`` it is the field's own. Else that is so where the field shows ground, and the plate's level
+    takes its place elsewhere, if the field's is higher. ``none``: the field's own is in cells and the plate's unknown.
+    """
+    own = background_of(means, settings)
+    if backgrounds is None:
+        return own, "field"
+    if always and channel in backgrounds:
+        return backgrounds[channel], "plate"
+    if shows_ground(means):
+        return own, "field"
+    if channel not in backgrounds:
+        return own, "none"
+    return min(own, backgrounds[channel]), "plate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +195,11 @@ def _measure_channel(
     around: Surroundings,
     settings: MeasureSettings,
     *,
-    known_background: float | None,
+    background: float,
 ) -> _Channel:
     """Measurements of one plane (Y, X), which was ``before`` when it was recorded, if not itself."""
     pixels = as_float32(plane)
     ceiling = saturation_level(before.dtype, settings)
-    background = field_background(pixels, settings) if known_background is None else known_background
     nucleus = region_statistics(pixels, nuclei.pixels, ceiling=ceiling)
     if before is not plane:
         seen = region_statistics(as_float32(before), nuclei.pixels, ceiling=ceiling)
@@ -140,6 +209,21 @@ def _measure_channel(
         ring=region_statistics(pixels, around.ring, ceiling=ceiling),
         local=local_background(pixels, around.background, fallback=background),
         background=background,
+    )
+
+
+def _as_dhb(measured: _Channel, pixels: Floats32, around: Surroundings) -> _Channel:
+    """Measurements whose means are those of the published DHB ratio: nucleus median, and the median of the ring's upper
+    half (Spencer et al., Cell 155, 369 (2013))."""
+    values, offsets = pixels.ravel(), around.ring.offsets
+    upper = np.full(len(around.ring.counts), np.nan)
+    for i in np.flatnonzero(around.ring.counts):
+        ring = np.sort(values[around.ring.indices[offsets[i] : offsets[i + 1]]])
+        upper[i] = np.median(ring[len(ring) // 2 :])
+    return replace(
+        measured,
+        nucleus=replace(measured.nucleus, mean=measured.nucleus.median),
+        ring=replace(measured.ring, mean=upper),
     )
 
 
@@ -213,6 +297,22 @@ def _intensity_columns(measured: _Channel, suffix: str) -> Columns:
         f"Cytoplasm_Intensity_MedianIntensity_{suffix}": ring.median,
         f"Nuclei_Flag_SaturatedPixels_{suffix}": nucleus.saturated,
     }
+
+
+def _nothing_of(suffix: str, n: int) -> Columns:
+    """Intensities in a channel of which nothing was recorded."""
+    features = ("Mean", "Median", "Std", "Min", "Max", "Integrated")
+    names = [f"Nuclei_Intensity_{feature}Intensity_{suffix}" for feature in features]
+    names += [f"Cytoplasm_Intensity_{feature}Intensity_{suffix}" for feature in ("Mean", "Median")]
+    return {name: np.full(n, np.nan) for name in (*names, f"Nuclei_Intensity_LocalBackground_{suffix}")}
+
+
+def _beside(nuclei: Nuclei, fill: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Nuclei with a pixel in fill, or beside it along a side or a corner, (n,)."""
+    near = cv2.dilate(fill.view(np.uint8), np.ones((3, 3), np.uint8)).ravel()
+    touched = np.zeros(len(nuclei) + 1, np.bool_)
+    touched[nuclei.dense.ravel()[near > 0]] = True
+    return touched[1:]
 
 
 def _sensor_columns(

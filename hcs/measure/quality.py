@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.measure.fill import Fill
 from hcs.measure.intensity import Floats, Floats32, as_float32, saturation_level
 from hcs.measure.jit import kernel
 from hcs.measure.settings import MeasureSettings
@@ -20,6 +21,9 @@ _QUIETEST = 10.0
 _OF_NOISE = 0.76
 """That percentile of means of 16 half-normal values, relative to their mean: 1 - 1.28 x 0.756 / 4."""
 _SPECK_PX = 10
+_USUAL_PX = 24
+_FEWEST_LIT = 40
+_FEWEST_SHARP = 32
 _ROUNDING = 12.0**-0.5
 
 
@@ -31,6 +35,9 @@ class ChannelQuality:
     """
 
     focus: float
+    sharpness: float
+    sharpness_part: float
+    shading: float
     saturated: float
     background: float
     gradient: float
@@ -42,16 +49,31 @@ class ChannelQuality:
 
 
 def field_quality(
-    image: NDArray[np.generic], labels: NDArray[np.integer], *, channels: tuple[str, ...], settings: MeasureSettings
+    image: NDArray[np.generic],
+    labels: NDArray[np.integer],
+    *,
+    channels: tuple[str, ...],
+    settings: MeasureSettings,
+    fill: Fill | None = None,
 ) -> dict[str, ChannelQuality]:
     """Channel → quality of a field's recorded image (C, Y, X), whose nuclei are ``labels`` (Y, X), 0 outside.
 
     NaN stands for: focus without any structure above the noise, saturation of a float image without a level in the
     settings, a gradient with fewer than four tiles that show background or a background not above 0, and stain,
-    signal to noise and debris without a nucleus, which are measured by the nuclei's brightness.
+    signal to noise and debris without a nucleus, which are measured by the nuclei's brightness. Pixels of ``fill`` are
+    not looked at; a channel of which nothing was recorded has NaN for all.
     """
-    cells = _find_cells(labels)
-    return {name: _channel_quality(plane, cells, settings) for name, plane in zip(channels, image, strict=True)}
+    cells = _find_cells(labels, None if fill is None else fill.mask)
+    blank = () if fill is None else fill.blank
+    if cells.fill is not None and cells.fill.all():
+        blank = tuple(range(len(channels)))
+    return {
+        name: _UNKNOWN if c in blank else _channel_quality(plane, cells, settings)
+        for c, (name, plane) in enumerate(zip(channels, image, strict=True))
+    }
+
+
+_UNKNOWN = ChannelQuality(**dict.fromkeys((f.name for f in fields(ChannelQuality)), float("nan")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +85,70 @@ class _Cells:
     label: NDArray[np.intp]
     """Label of each of these pixels."""
     covered: NDArray[np.uint8]
-    """(Y // 2, X // 2), 1 within about 4 px of a nucleus."""
+    """(Y // 2, X // 2), 1 within about 4 px of a nucleus, and of what was not recorded."""
+    fill: NDArray[np.bool_] | None
+    """(Y, X), what was not recorded; None where all was."""
+    diameter_px: float
+    """Median diameter of circles of the nuclei's areas; NaN without a nucleus."""
+
+    def recorded(self, values: Floats32, factor: int) -> NDArray[np.bool_]:
+        """Which of the means of squares of ``factor`` px are of recorded pixels alone, of the shape of ``values``."""
+        if self.fill is None:
+            return np.ones(values.shape, np.bool_)
+        return np.asarray(_pooled(self.fill.astype(np.float32), factor) == 0)
 
 
-def _find_cells(labels: NDArray[np.integer]) -> _Cells:
+def _find_cells(labels: NDArray[np.integer], fill: NDArray[np.bool_] | None) -> _Cells:
     sampled = np.ascontiguousarray(labels[::3, ::3])
     inside = np.flatnonzero(sampled > 0)
     rows, columns = np.divmod(inside, sampled.shape[1])
+    found = sampled.ravel()[inside].astype(np.intp)
+    areas = np.bincount(found)
+    diameter = 2.0 * np.sqrt(9.0 * float(np.median(areas[areas > 0])) / np.pi) if found.size else float("nan")
     height, width = (n // 2 for n in labels.shape)
     mask = (labels[: 2 * height : 2, : 2 * width : 2] > 0).astype(np.uint8)
+    if fill is not None:
+        mask |= fill[: 2 * height : 2, : 2 * width : 2].view(np.uint8)
     if mask.size:
         mask = np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
-    return _Cells(3 * (rows * labels.shape[1] + columns), sampled.ravel()[inside].astype(np.intp), mask)
+    return _Cells(3 * (rows * labels.shape[1] + columns), found, mask, fill, diameter)
 
 
 def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: MeasureSettings) -> ChannelQuality:
     pixels = as_float32(plane)
     half = _pooled(pixels, 2)
     eighth = _pooled(half, 4)
-    level = float(np.percentile(eighth if eighth.size else pixels, settings.background_percentile))
-    noise = noise_sd(pixels)
+    known = eighth[cells.recorded(eighth, 8)]
+    level = float(np.percentile(known if known.size else pixels, settings.background_percentile))
+    noise = noise_sd(pixels, cells.fill)
     if plane.dtype.kind in "iu":
         noise = max(noise, _ROUNDING)  # a background of one grey level is not without noise, only rounded
     stain = _stain(pixels, cells, level)
+    recorded = pixels if cells.fill is None else pixels[~cells.fill]
+    if cells.fill is not None:
+        pixels = np.where(cells.fill, np.float32(level), pixels)
+        half = _pooled(pixels, 2)
+    quarter = _pooled(half, 2)
+    ceiling = _brightest(pixels, level, stain)
+    focus = focus_score(pixels, noise=noise, ceiling=ceiling, fill=cells.fill)
+    sharpness, part = _sharpness(pixels, cells, noise=noise, ceiling=ceiling, focus=focus)
     return ChannelQuality(
-        focus=focus_score(pixels, noise=noise, ceiling=_brightest(pixels, level, stain)),
-        saturated=_saturated(pixels, saturation_level(plane.dtype, settings)),
+        focus=focus,
+        sharpness=sharpness,
+        sharpness_part=part,
+        shading=_shading(pixels, cells, level),
+        saturated=_saturated(recorded, saturation_level(plane.dtype, settings)),
         background=level,
         gradient=_gradient(eighth, cells.covered, level),
         noise=noise,
         stain=stain,
         snr=stain / noise if noise > 0 else float("nan"),
-        confluence=_confluence(_pooled(half, 2), level, noise),
-        debris=_debris(half, cells.covered, stain, noise) * 1e6 / pixels.size,
+        confluence=_confluence(quarter, cells.recorded(quarter, 4), level, noise),
+        debris=_debris(half, cells.covered, stain, noise) * 1e6 / recorded.size,
     )
 
 
-def focus_score(pixels: Floats32, *, noise: float, ceiling: float) -> float:
+def focus_score(pixels: Floats32, *, noise: float, ceiling: float, fill: NDArray[np.bool_] | None = None) -> float:
     """Sharpness of a plane (Y, X): about 1 for sharp edges, 0 for a smooth image; NaN without structure.
 
     With S(h) the mean squared difference of pixels h apart, in rows and columns, it is
@@ -107,17 +156,77 @@ def focus_score(pixels: Floats32, *, noise: float, ceiling: float) -> float:
     2 less the exponent. White noise adds the same to every S and drops out, whatever its strength; gain, offset and
     the number of cells cancel in the ratio. Pixels above ``ceiling`` count as that, lest a few bright specks decide.
     The power spectrum's log-log slope (Bray et al., J. Biomol. Screen. 17, 266 (2012)) is the same exponent, of signal
-    and noise together.
+    and noise together. Pairs with a pixel of ``fill`` (Y, X) are left out.
     """
     if min(pixels.shape) <= _STEPS_PX[-1]:
         return float("nan")
-    sums, pairs = _squared_differences(pixels, float(ceiling))
+    if fill is None:
+        sums, pairs = _squared_differences(pixels, float(ceiling))
+    else:
+        sums, pairs = _recorded_differences(pixels, float(ceiling), fill)
+    if not pairs:
+        return float("nan")
     s1, s2, s4, s8 = (float(s) for s in sums / pairs)
     # Standard error of a difference of two such means if there were nothing but noise of this strength.
     error = 4.0 * noise**2 / np.sqrt(pairs)
     if s8 - s4 <= 10.0 * error:
         return float("nan")
     return max(2.0 - 0.5 * float(np.log2((s8 - s4) / max(s2 - s1, error, 1e-6 * (s8 - s4)))), 0.0)
+
+
+def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float, focus: float) -> tuple[float, float]:
+    """`focus_score` of a plane (Y, X) reduced so that its nuclei are about 24 px across, and that of its least sharp
+    quarter over that of the sharpest; NaN where fewer than two quarters have structure, or with fewer than 32 nuclei.
+
+    Edges are as wide in pixels as the magnification makes them; beside the nuclei's own size the score is comparable.
+    """
+    factor = max(1, round(cells.diameter_px / _USUAL_PX)) if np.isfinite(cells.diameter_px) else 1
+    seen = pixels if factor == 1 else np.ascontiguousarray(_pooled(pixels, factor))
+    fill = None if cells.fill is None else ~cells.recorded(seen, factor)
+    sd = noise / factor
+    whole = focus if factor == 1 else focus_score(seen, noise=sd, ceiling=ceiling, fill=fill)
+    middle_y, middle_x = seen.shape[0] // 2, seen.shape[1] // 2
+    scores = []
+    for rows in (slice(0, middle_y), slice(middle_y, None)):
+        for columns in (slice(0, middle_x), slice(middle_x, None)):
+            quarter = np.ascontiguousarray(seen[rows, columns])
+            scores.append(
+                focus_score(quarter, noise=sd, ceiling=ceiling, fill=None if fill is None else fill[rows, columns])
+            )
+    known = [score for score in scores if np.isfinite(score)]
+    enough = len(known) > 1 and max(known) > 0 and np.unique(cells.label).size >= _FEWEST_SHARP
+    return whole, min(known) / max(known) if enough else float("nan")
+
+
+def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:
+    """Brightness of nuclei in the field's corners over that in its middle, or the reverse: the smaller of the two; NaN
+    with fewer than 40 nuclei.
+
+    The logarithm of the nuclei's means above ``level`` is fitted by a plane and the square of the distance from the
+    middle. Only the latter counts, for that is what a lens does; stain and cells may differ from side to side.
+    """
+    counts = np.bincount(cells.label)
+    present = counts > 0
+    if np.count_nonzero(present) < _FEWEST_LIT:
+        return float("nan")
+    height, width = pixels.shape
+    rows, columns = np.divmod(cells.pixels, width)
+    sums = [
+        np.bincount(cells.label, weights=w)[present] / counts[present]
+        for w in (pixels.ravel()[cells.pixels], (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1)
+    ]
+    lit = sums[0] > level
+    if np.count_nonzero(lit) < _FEWEST_LIT:
+        return float("nan")
+    y, x = sums[1][lit], sums[2][lit]
+    logs = np.log(sums[0][lit] - level)
+    terms = np.column_stack([np.ones(y.size), y, x, y * y + x * x])
+    for _ in range(2):  # once more without what is far off: dead cells, debris
+        fit = np.linalg.lstsq(terms, logs, rcond=None)[0]
+        off = np.abs(logs - terms @ fit)
+        kept = off <= 3.0 * 1.4826 * np.median(off)
+        terms, logs = terms[kept], logs[kept]
+    return float(np.exp(-2.0 * abs(fit[3])))
 
 
 @kernel
@@ -140,16 +249,37 @@ def _squared_differences(pixels: Floats32, ceiling: float) -> tuple[Floats, int]
     return sums, pairs
 
 
-def noise_sd(pixels: Floats32) -> float:
+def _recorded_differences(pixels: Floats32, ceiling: float, fill: NDArray[np.bool_]) -> tuple[Floats, int]:
+    """As `_squared_differences`, of the places at all of whose pixels something was recorded."""
+    height, width = pixels.shape[0] - 8, pixels.shape[1] - 8
+    rows = np.arange(0, height, _ROW_STEP)
+    capped = np.minimum(pixels, np.float32(ceiling))
+    known = ~fill[rows, :width]
+    for step in _STEPS_PX:
+        known &= ~fill[rows, step : width + step] & ~fill[rows + step, :width]
+    here = capped[rows, :width]
+    sums = np.zeros(4)
+    for k, step in enumerate(_STEPS_PX):
+        for there in (capped[rows, step : width + step], capped[rows + step, :width]):
+            sums[k] += np.square(there - here)[known].sum(dtype=np.float64)
+    return sums, 2 * int(np.count_nonzero(known))
+
+
+def noise_sd(pixels: Floats32, fill: NDArray[np.bool_] | None = None) -> float:
     """Standard deviation of pixel noise (Y, X), grey levels: from neighbours' differences in the quietest places.
 
     For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lowest tenth of runs of 32 pixels in a row leaves out outlines and
-    texture. A plane narrower than a run gives 0.
+    texture. A plane narrower than a run gives 0. Runs with a pixel of ``fill`` (Y, X) are left out.
     """
     rows = pixels[:: 2 * _ROW_STEP, : pixels.shape[1] // _RUN_PX * _RUN_PX]
     if rows.size == 0:
         return 0.0
     runs = np.abs(rows[:, 1::2] - rows[:, ::2]).reshape(-1, _RUN_PX // 2).mean(axis=1)
+    if fill is not None:
+        whole = ~fill[:: 2 * _ROW_STEP, : rows.shape[1]].reshape(-1, _RUN_PX).any(axis=1)
+        if not whole.any():
+            return 0.0
+        runs = runs[whole]
     return float(np.percentile(runs, _QUIETEST)) / _OF_NOISE * float(np.sqrt(np.pi)) / 2.0
 
 
@@ -202,12 +332,13 @@ def _gradient(eighth: Floats32, covered: NDArray[np.uint8], level: float) -> flo
     return (max(levels) - min(levels)) / level
 
 
-def _confluence(quarter: Floats32, level: float, noise: float) -> float:
-    """Share of means of 4 × 4 px above the background by 5 SD of their noise and a tenth of the signal."""
-    if quarter.size == 0:
+def _confluence(quarter: Floats32, recorded: NDArray[np.bool_], level: float, noise: float) -> float:
+    """Share of means of 4 × 4 recorded px above the background by 5 SD of their noise and a tenth of the signal."""
+    seen = quarter[::2, ::2][recorded[::2, ::2]]
+    if seen.size == 0:
         return float("nan")
-    signal = float(np.percentile(quarter[::2, ::2], 99.0)) - level
-    return float(np.mean(quarter > level + max(5.0 * noise / 4.0, 0.1 * signal)))
+    signal = float(np.percentile(seen, 99.0)) - level
+    return float(np.mean((quarter > level + max(5.0 * noise / 4.0, 0.1 * signal))[recorded]))
 
 
 def _debris(half: Floats32, covered: NDArray[np.uint8], stain: float, noise: float) -> float:

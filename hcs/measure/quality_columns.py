@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 MEASURES: Final = {
     "focus": "Focus",
+    "sharpness": "Sharpness",
+    "sharpness_part": "SharpnessPart",
+    "shading": "Shading",
     "saturated": "Saturated",
     "background": "Background",
     "gradient": "Gradient",
@@ -30,6 +33,24 @@ _DEFINITIONS: Final = {
         "S(h) the mean squared difference of pixels h apart; free of white noise, gain, offset and cell number, NaN "
         "without structure above the noise",
         f"{HCS}; the exponent of Bray et al., J. Biomol. Screen. 17, 266 (2012), in space and without the noise",
+    ),
+    "Sharpness": (
+        "",
+        "Focus of the field reduced by a whole number so that its nuclei are about 24 px across, which makes fields of "
+        "all magnifications comparable: 0.4 to 1 in focus, below 0.25 blurred over a seventh of a nucleus",
+        HCS,
+    ),
+    "SharpnessPart": (
+        "",
+        "Sharpness of the field's least sharp quarter over that of its sharpest; NaN with fewer than 32 nuclei",
+        HCS,
+    ),
+    "Shading": (
+        "",
+        "Brightness of nuclei above Background in the field's corners over that in its middle, or the reverse, the "
+        "smaller; by a fit of the logarithm to a plane, not counted, and the squared distance from the middle, "
+        "NaN with fewer than 40 nuclei",
+        HCS,
     ),
     "Saturated": ("", "Share of pixels at or above saturation_level; NaN for float images without a level", HCS),
     "Background": ("grey levels", "Percentile background_percentile of the field's means of 8 x 8 px", HCS),

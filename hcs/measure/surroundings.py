@@ -38,13 +38,17 @@ class Surroundings:
     background: PixelLists
 
 
-def find_surroundings(nuclei: Nuclei, box: Ints64, settings: MeasureSettings) -> Surroundings:
+def find_surroundings(
+    nuclei: Nuclei, box: Ints64, settings: MeasureSettings, *, fill: NDArray[np.bool_] | None = None
+) -> Surroundings:
     """Rings and local background pixels of all nuclei, whose boxes are ``box`` (n, 4) of y0, x0, y1, x1.
 
     The window is the box grown on each side by ``settings.reach_px``, then twice and four times that, until
-    it holds ``settings.local_min_px`` pixels.
+    it holds ``settings.local_min_px`` pixels. Pixels of ``fill`` (Y, X) are nobody's.
     """
     owner, zone = _zones(nuclei.dense, settings)
+    if fill is not None:
+        zone[fill] = NEAR
     n = len(nuclei)
     ring = PixelLists(*_pixels_by_owner(owner, zone, RING, n))
     annulus = PixelLists(*_pixels_by_owner(owner, zone, ANNULUS, n))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """Where a part of a field lies, and what only the whole field tells.
 
@@ -20,3 +20,5 @@ class Window:
     """Height and width of the field."""
     backgrounds: Mapping[str, float]
     """Channel → the field's background, grey levels."""
+    grounds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Channel → whose background that is, see `hcs.measure.measure.settled_background`."""

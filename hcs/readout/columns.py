@@ -159,6 +159,7 @@ _WELL_COLUMNS: tuple[Column, ...] = (
         "Fraction_SensorHighMixture",
         "fraction of the single nuclei with a sensor ratio above Threshold_Mixture of sensor; NaN without one",
     ),
+    number_column("Fraction_Recorded", "mean over the well's fields that are done of Fraction_Recorded of fields"),
     text_column("Flags", "flags of the well's fields, each once, parted by ;; see fields"),
     count_column("Fields_Flagged", "fields", "fields of the well that have any flag"),
     number_column("Fraction_SensorHigh", "fraction of the measured nuclei with a sensor ratio above sensor_threshold"),

@@ -20,8 +20,8 @@ def dose_curves(wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
     Sample and positive wells of the compound make the curve (see ``fit_curve``), and, with ``doses.anchor``, the
     negative wells of the group as dose 0. Wells at the same dose count as replicates. No curve, with the reason, for
     too few doses or wells, no effect beyond chance, too little explained, and an EC50 outside the doses or one whose
-    interval is open, of which the reason then gives the bound: a curve that does not level off within the doses fits
-    EC50s of any size above, and the best of them is several times too low.
+    interval reaches beyond the highest dose or is open, of which the reason then gives the bound: a curve that does not
+    level off within the doses fits EC50s of any size above, and the best of them is several times too low.
     """
     grouped = with_group(wells)
     plate = str(wells["Metadata_Plate"].iloc[0]) if len(wells) else ""
@@ -118,7 +118,7 @@ def _outside(curve: Curve, doses: Floats, unit: str) -> str:
         return f"EC50 < {bottom}, the lowest dose: {early}"
     if np.isposinf(curve.high) and np.isneginf(curve.low):
         return f"EC50 open on both sides: neither end of the effect lies between {bottom} and {top}"
-    if np.isposinf(curve.high):
+    if curve.high > np.log10(doses[-1]):
         return f"EC50 open above, > {low}: {flat} up to {top}, the highest dose"
     if np.isneginf(curve.low):
         return f"EC50 open below, < {high}: {early} at {bottom}, the lowest dose"

@@ -12,7 +12,11 @@ _OWN = "as the measure"
 FLAGS = text_column(
     "Flags",
     "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
-    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; "
+    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; blurred, "
+    "partly_blurred, saturated, low_snr and shading also by limits of their own in the channel of the nuclei; "
+    "background_in_cells where no background could be told from cells; measures of cells are "
+    "compared within a compound and dose where the plate map names them; not_recorded where "
+    "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; "
     "same_pixels or same_nuclei where it shows what another field shows; empty for nothing",
     "thresholds in quality.parquet",
 )
@@ -22,6 +26,12 @@ _FIELD_COLUMNS: tuple[Column, ...] = (
     text_column("Status", "ok; empty (no nucleus); failed; pending"),
     text_column("Reason", "why the field failed, or what is odd about it"),
     count_column("Count_Nuclei", "nuclei", "nuclei found in the field"),
+    number_column(
+        "Fraction_Recorded",
+        "share of the pixels that a camera recorded; the rest is fill of one exact value (a mosaic's gap, a missing "
+        "chunk, a turned well's corner) and in no measurement, background or count; NaN where the field was not "
+        "processed",
+    ),
     number_column("Seconds", "work on the field, all stages", unit="s"),
     FLAGS,
 )
@@ -54,5 +64,13 @@ def field_columns(fields: pd.DataFrame, channels: tuple[str, ...]) -> tuple[Colu
         )
         for name in channels
     )
-    known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *quality_columns(channels))}
+    source = tuple(
+        text_column(
+            f"Background_Source_{name}",
+            f"whose background in channel {name} that is: field, its own; plate, the plate's or a stated one; none, "
+            "its own lies in cells and the plate has none: a sensor has no ratio there",
+        )
+        for name in channels
+    )
+    known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *source, *quality_columns(channels))}
     return tuple(known[str(name)] for name in fields.columns)

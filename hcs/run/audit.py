@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from hcs.run.blocks import Settled, Task, labels_of_block, settle_statistics, ta
 from hcs.run.diameter import read_diameter
 from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
+from hcs.run.unrecorded import find_unrecorded
 from hcs.run.worker import lights_of, segmenter_of
 from hcs.segment.segmenter import Segmenter
 from hcs.store.field import FieldInfo
@@ -111,6 +113,7 @@ def _job(plate_path: str, results: Results, device: str) -> Job:
         labels=None,
         run_id=record.run_id,
         scale=read_diameter(record.nucleus_diameter).scale,
+        backgrounds=_backgrounds(record.background),
         illumination=None if record.illumination is None else str(record.illumination["sha256"]),
     )
 
@@ -143,9 +146,10 @@ def _again(task: Task, known: Settled, core: Box) -> pd.DataFrame:
         channels=job.channels.names,
         dna=job.channels.names[job.channels.dna],
         sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
-        window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds),
+        window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds, grounds=known.grounds),
+        fill=task.fill(known, seen),
     ).to_frame()[list(COLUMNS)]
     y0, x0, y1, x1 = table[BOX].to_numpy().T
     fits: pd.DataFrame = table[(y1 - y0 <= cut.nucleus_px) & (x1 - x0 <= cut.nucleus_px)]
@@ -161,6 +165,7 @@ def _in_one_piece(
     if not seams.y and not seams.x:
         return []
     image = read_field(job.plate, key, channels=tuple(range(info.shape[0])), z=job.config.z)
+    fill = find_unrecorded(key, image, job.channels, job.config.measure)
     if info.channels != job.channels.names:
         raise FieldError(key, f"its channels {info.channels} are not those of the run, {job.channels.names}")
     size_px = max(round(job.config.tiles.size_px * _SHIFTED), 64)
@@ -173,8 +178,9 @@ def _in_one_piece(
         scale=job.scale,
         pixel_size_um=info.pixel_size_um,
         lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
+        fill=fill,
     )
-    again = measure_found(found, job.channels, config)
+    again = measure_found(found, job.channels, config, job.plate_backgrounds)
     return [compare(own, again.nuclei.to_frame()[list(COLUMNS)], Box(0, 0, *shape), seams)]
 
 
@@ -186,3 +192,8 @@ def tile_seams(shape: tuple[int, int], job: Job, segmenter: Segmenter) -> Seams:
     cut = list(tiles((seen[0], seen[1]), size_px=job.config.tiles.size_px, halo_px=0, stride_px=stride))
     rows, columns = ({tile.core[axis].start / scale for tile in cut} for axis in (0, 1))
     return Seams(tuple(sorted(rows - {0.0})), tuple(sorted(columns - {0.0})))
+
+
+def _backgrounds(known: Mapping[str, Any] | None) -> tuple[tuple[str, float], ...] | None:
+    """The plate's backgrounds, as its run had them."""
+    return None if known is None or known["source"] == "field" else tuple(sorted(known["levels"].items()))

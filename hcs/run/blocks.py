@@ -7,7 +7,7 @@ that was stopped goes on where it was. Only names, numbers and seconds travel.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,26 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError
-from hcs.measure.intensity import as_float32, background_of, block_means, region_means
+from hcs.measure.fill import Fill, may_hold_fill, without_fill
+from hcs.measure.intensity import as_float32, block_means, region_means
+from hcs.measure.measure import settled_background
 from hcs.measure.regions import find_nuclei
 from hcs.plate.keys import FieldKey
+from hcs.run.block_fill import (
+    FieldFill,
+    decide,
+    fill_in,
+    missing_in,
+    plain_candidates,
+    plain_extents,
+    reach_of,
+    window_name,
+)
 from hcs.run.job import Job
 from hcs.run.large import LargeField, joint_hash
+from hcs.run.unrecorded import refuse_unrecorded, too_little
 from hcs.run.worker import segmenter_of, tune_worker
-from hcs.segment.normalise import Normalisation, Statistics, sample_step, settled, statistics
+from hcs.segment.normalise import Normalisation, Statistics, sample_step, settled, statistics, with_background
 from hcs.store.block_labels import BlockLabels
 from hcs.store.location import location
 from hcs.store.plate import read_field
@@ -63,19 +76,26 @@ class Task:
         chosen = channels if channels is not None else tuple(range(len(self.job.channels.names)))
         return read_field(self.job.plate, self.key, channels=chosen, z=self.job.config.z, window=box.slices)
 
+    def fill(self, known: Settled, box: Box) -> Fill | None:
+        """What of a part of the field was not recorded."""
+        return fill_in(self.scratch, self.large.windows, known.fill, box, self.large.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What only the whole field tells: its normalisation, its channels' backgrounds, its pixels' checksum."""
+    """What only the whole field tells: its normalisation, its channels' backgrounds, its pixels' checksum,
+    and what of it was not recorded."""
 
     normalisation: Normalisation
     backgrounds: dict[str, float]
     crc32: str
+    fill: FieldFill
+    grounds: dict[str, str]
 
 
 def take_statistics(task: Task, i: int) -> Seconds:
     """Statistics of one window of the field; FieldError for pixels that are no numbers."""
-    name, clock = f"statistics-{i:05d}", Stopwatch()
+    name, clock = window_name(i), Stopwatch()
     if task.scratch.holds(name):
         return {}
     box = task.large.windows[i]
@@ -83,31 +103,68 @@ def take_statistics(task: Task, i: int) -> Seconds:
     clock.lap("read")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise FieldError(task.key, "it holds NaN or infinite pixels; write it again from the raw images")
-    step = sample_step(task.large.shape[0] * task.large.shape[1])
-    found = statistics(image[task.job.channels.nuclei], step=step, origin=(box.y0, box.x0))
-    parts = {"sample": found.sample, "differences": found.differences, "tiles": found.tiles}
-    arrays: dict[str, NDArray[Any]] = dict(parts)
-    for c, plane in enumerate(image):
-        arrays[f"means_{c}"] = block_means(as_float32(plane), task.job.config.measure)
+    arrays = _statistics_of(task, box, image, None) | plain_extents(image)
+    if any(may_hold_fill(plane) for plane in image):
+        wide = reach_of(box, task.large.shape)
+        arrays |= plain_candidates(task.read(wide), box.within(wide))
     arrays["crc32"] = np.array(zlib.crc32(np.ascontiguousarray(image).data), np.uint32)
     task.scratch.write(name, arrays)
     clock.lap("statistics")
     return clock.seconds
 
 
+def _statistics_of(task: Task, box: Box, image: NDArray[Any], fill: NDArray[np.bool_] | None) -> dict[str, Any]:
+    """What a window's pixels (C, y, x) off its ``fill`` tell of the field."""
+    step = sample_step(task.large.shape[0] * task.large.shape[1])
+    found = statistics(image[task.job.channels.nuclei], step=step, origin=(box.y0, box.x0), fill=fill)
+    arrays: dict[str, NDArray[Any]] = {
+        "sample": found.sample,
+        "differences": found.differences,
+        "tiles": found.tiles,
+    }
+    for c, plane in enumerate(image):
+        arrays[f"means_{c}"] = block_means(as_float32(plane), task.job.config.measure, fill)
+    return arrays
+
+
 def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
-    """The whole field's statistics, of those of all its windows."""
-    scratch, names = task.scratch, [f"statistics-{i:05d}" for i in range(len(task.large.windows))]
-    parts, sums = [], []
-    for name in names:
-        arrays = scratch.read(name)
-        parts.append(Statistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
+    """The whole field's statistics, of those of all its windows; windows with pixels that were not recorded are read
+    again. FieldError where too little was recorded."""
+    scratch, boxes, channels = task.scratch, task.large.windows, task.job.channels
+    fill = decide(scratch, boxes, len(channels.names))
+    extents = scratch.read(window_name(0))
+    refuse_unrecorded(task.key, fill.blank, [extents[f"extent_{c}"][0] for c in fill.blank], channels)
+    parts, sums, missing = [], [], 0
+    means: list[list[NDArray[Any]]] = [[] for _ in channels.names]
+    for i, box in enumerate(boxes):
+        arrays = scratch.read(window_name(i))
         sums.append(np.uint32(arrays["crc32"]))
-    backgrounds = {}
-    for c, channel in enumerate(task.job.channels.names):
-        means = np.concatenate([scratch.read(name)[f"means_{c}"] for name in names])
-        backgrounds[channel] = background_of(means, task.job.config.measure)
-    return Settled(settled(parts), backgrounds, joint_hash(sums))
+        here = fill_in(scratch, boxes, fill, box, task.large.shape)
+        if here is not None and here.mask is not None:
+            arrays = _statistics_of(task, box, task.read(box), here.mask)
+            bare = missing_in(scratch, boxes, fill, box)
+            missing += 0 if bare is None else int(np.count_nonzero(bare))
+        parts.append(Statistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
+        for c, of_channel in enumerate(means):
+            of_channel.append(arrays[f"means_{c}"])
+    fill = replace(fill, recorded=1.0 - missing / (task.large.shape[0] * task.large.shape[1]))
+    if not sum(map(len, means[channels.nuclei])):
+        raise too_little(task.key, fill.recorded)
+    always = task.job.config.background not in ("auto", "field")
+    sensor = None if channels.sensor is None else channels.names[channels.sensor]
+    chosen = {
+        channel: settled_background(
+            np.concatenate(of_channel),
+            task.job.config.measure,
+            channel,
+            task.job.plate_backgrounds if always or channel == sensor else None,
+            always=always,
+        )
+        for channel, of_channel in zip(channels.names, means, strict=True)
+    }
+    backgrounds = {channel: level for channel, (level, _) in chosen.items()}
+    grounds = {channel: source for channel, (_, source) in chosen.items()}
+    return Settled(settled(parts), backgrounds, joint_hash(sums), fill, grounds)
 
 
 def find_block(task: Task, known: Settled, i: int) -> Seconds:
@@ -137,6 +194,9 @@ def labels_of_block(
     clock.lap("start")
     image = task.read(block.read, (job.channels.nuclei,))[0]
     clock.lap("read", image.nbytes)
+    fill = task.fill(known, block.read)
+    if fill is not None and fill.mask is not None:
+        image = with_background(image, fill.mask, known.normalisation)
     prepared = segmenter.recipe.preprocess.in_block(image, known.normalisation)
     del image
     clock.lap("normalise", prepared.nbytes)
@@ -146,6 +206,7 @@ def labels_of_block(
     del said
     clock.lap("stitch", probabilities.nbytes)
     labels = segmenter.labels(probabilities, job.config.instances.for_field(task.large.pixel_size_um, job.scale))
+    labels = without_fill(labels, task.fill(known, block.seen))
     confidence = segmenter.recipe.confidence(probabilities)
     clock.lap("instances", labels.nbytes)
     return labels, confidence

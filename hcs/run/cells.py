@@ -17,6 +17,7 @@ from hcs.measure.quality import ChannelQuality, field_quality
 from hcs.measure.quality_columns import quality_values
 from hcs.measure.window import Window
 from hcs.run.blocks import Seconds, Settled, Task, cell_name, nuclei_of_block
+from hcs.run.unrecorded import blank_remarks
 from hcs.run.worker import tune_worker
 from hcs.store.field import missing_chunks, missing_sentence
 from hcs.store.ledger import LedgerEntry, write_entry
@@ -44,15 +45,22 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     clock.lap("instances")
     image = task.read(cell.read)
     clock.lap("read")
+    fill = task.fill(known, cell.read)
     table = measure_nuclei(
         labels,
         image,
         channels=job.channels.names,
         dna=job.channels.names[job.channels.dna],
         sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
-        settings=job.config.measure,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
-        window=Window(origin=(cell.read.y0, cell.read.x0), field=task.large.shape, backgrounds=known.backgrounds),
+        window=Window(
+            origin=(cell.read.y0, cell.read.x0),
+            field=task.large.shape,
+            backgrounds=known.backgrounds,
+            grounds=known.grounds,
+        ),
+        fill=fill,
     )
     columns = _own_rows(table, nuclei, ids, cell.core)
     labels[labels == nobodys] = 0
@@ -60,7 +68,11 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     within = cell.core.within(cell.read)
     core = np.ascontiguousarray(labels[within])
     quality = field_quality(
-        image[(slice(None), *within)], core, channels=job.channels.names, settings=job.config.measure
+        image[(slice(None), *within)],
+        core,
+        channels=job.channels.names,
+        settings=job.config.measure.for_pixels(task.large.pixel_size_um),
+        fill=task.fill(known, cell.core),
     )
     clock.lap("quality")
     if task.labels is not None:
@@ -90,8 +102,9 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
         field=str(task.key),
         status="ok" if len(order) else "empty",
         run=job.run_id,
-        reason=_remarks(task, *missing_chunks(location(job.plate.path), info)),
+        reason=_remarks(task, known, *missing_chunks(location(job.plate.path), info)),
         nuclei=len(order),
+        recorded=round(known.fill.recorded, 6),
         part_bytes=part.nbytes,
         part_crc32=part.crc32,
         input_crc32=known.crc32,
@@ -99,6 +112,7 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
         began=task.large.began,
         ended=round(time.time(), 4),
         background=known.backgrounds,
+        ground=known.grounds,
         quality={name: None if np.isnan(value) else value for name, value in quality_values(quality).items()},
     )
     write_entry(location(job.out), entry)
@@ -155,14 +169,16 @@ def _field_quality(
                 values[name] = float(np.average(of_cells[told], weights=np.array(sizes)[told]))
             else:
                 values[name] = float(np.median(of_cells[told]))
-        quality[channel] = ChannelQuality(**(values | {"background": background}))
+        told = np.isfinite([cell[channel]["background"] for cell in cells])
+        quality[channel] = ChannelQuality(**(values | ({"background": background} if told.any() else {})))
     return quality
 
 
-def _remarks(task: Task, missing: int, chunks: int) -> str:
+def _remarks(task: Task, known: Settled, missing: int, chunks: int) -> str:
     """What is worth saying about a field that was processed."""
     too_large = int(task.scratch.read("owners")["too_large"])
     remarks = [missing_sentence(missing, chunks)] if missing else []
+    remarks += blank_remarks(known.fill.blank, task.job.channels)
     if too_large:
         largest = task.job.config.tiles.max_nucleus_px
         remarks.append(f"{too_large} objects larger than tiles.max_nucleus_px = {largest} px were left out")

@@ -127,14 +127,15 @@ def connect(workers: Workers) -> Iterator[Client]:
     """A dask client for ``workers``; what was started here is stopped at the end, somebody else's scheduler is left
     running.
 
-    ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``.
+    ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``; WorkersError
+    where it is lost meanwhile.
     """
     import dask  # noqa: PLC0415
     import distributed  # noqa: F401, PLC0415  its defaults must be loaded before one of them is set for a while
 
     # A field that fails is entered in the ledger; retrying it on every worker would only repeat the failure. A worker
     # that dies (killed, out of memory) takes its field to another one at most twice.
-    with dask.config.set({**QUIET, "distributed.scheduler.allowed-failures": 2}):
+    with dask.config.set({**QUIET, "distributed.scheduler.allowed-failures": 2}), scheduler_kept():
         if workers.scheduler is not None:
             security = security_for(workers.scheduler, workers.certificates, unencrypted=workers.unencrypted)
             with _remote(workers.scheduler, security) as client:

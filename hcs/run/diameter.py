@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hcs.config import Config
 from hcs.errors import FieldError, WorkersError
+from hcs.measure.fill import find_fill
 from hcs.plate.keys import FieldKey
 from hcs.run.large import is_large
 from hcs.segment.diameter import FEWEST, Diameter, given_diameter, nucleus_diameters, plate_diameter
@@ -38,14 +39,16 @@ def load_segmenter(model: ModelFile, device: str, *, flips: bool) -> Segmenter:
     return build_segmenter(networks, device=device, flips=flips or model.flips)
 
 
-def image_diameter(image: NDArray[Any], segmenter: Segmenter, config: Config) -> Diameter:
-    """Size of the nuclei of one prepared image (Y, X) that is a plate of its own."""
+def image_diameter(
+    image: NDArray[Any], segmenter: Segmenter, config: Config, fill: NDArray[np.bool_] | None = None
+) -> Diameter:
+    """Size of the nuclei of one prepared image (Y, X) that is a plate of its own; ``fill`` was not recorded."""
     target = segmenter.diameter_px
     if config.diameter_px != "auto":
         return given_diameter(float(config.diameter_px), target)
     if target is None:
         return plate_diameter([], None)
-    found = nucleus_diameters(image, segmenter, config.tiles, config.instances)
+    found = nucleus_diameters(image, segmenter, config.tiles, config.instances, fill)
     return plate_diameter([found], target, fewest=1)
 
 
@@ -115,7 +118,12 @@ def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:
         return np.empty(0)
     tune_worker()
     segmenter = segmenter_of(job.model, job.device, flips=False)
-    return nucleus_diameters(segmenter.prepare(image), segmenter, job.config.tiles, job.config.instances)
+    fill = find_fill(image[None])
+    if fill is not None and fill.mask is None:
+        return np.empty(0)
+    missing = None if fill is None else fill.mask
+    prepared = segmenter.prepare(image, missing)
+    return nucleus_diameters(prepared, segmenter, job.config.tiles, job.config.instances, missing)
 
 
 def _middle(info: FieldInfo) -> tuple[slice, slice]:

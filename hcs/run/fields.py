@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError, HcsError
+from hcs.measure.fill import Fill
 from hcs.measure.quality_columns import quality_values
 from hcs.pipeline import FieldResult, FoundNuclei, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey
 from hcs.run.job import Job
 from hcs.run.large import LargeField, is_large, look_at
+from hcs.run.unrecorded import blank_remarks, find_unrecorded
 from hcs.run.worker import hands_of, lights_of, process_name, segmenter_of, tune_worker
 from hcs.segment.segmenter import Segmenter
 from hcs.store.field import missing_sentence
@@ -40,6 +42,7 @@ class Loaded:
     image: NDArray[Any]
     crc32: str
     clock: Stopwatch
+    fill: Fill | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Seen:
     found: FoundNuclei | FieldResult
     """Measured already where nothing else computes meanwhile; then its pixels are let go."""
     remarks: tuple[str, ...]
+    fill: Fill | None
 
 
 def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry | LargeField]:
@@ -130,7 +134,10 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
     clock.book("read", waited_s, field.meter.bytes)
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise FieldError(key, "it holds NaN or infinite pixels; write it again from the raw images")
-    return Loaded(field, image, pixel_hash(image), clock)
+    clock.lap("decode")
+    fill = find_unrecorded(key, image, job.channels, job.config.measure)
+    clock.lap("decode")
+    return Loaded(field, image, pixel_hash(image), clock, fill)
 
 
 def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> Loaded | LedgerEntry | LargeField:
@@ -153,12 +160,17 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
             scale=job.scale,
             pixel_size_um=loaded.field.info.pixel_size_um,
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
+            fill=loaded.fill,
         )
         if measure:
-            found = measure_found(found, job.channels, job.config)
+            found = measure_found(found, job.channels, job.config, job.plate_backgrounds)
     except Exception as error:  # whatever one field does, the plate goes on
         return _failed(key, error)
-    return Seen(loaded.field, loaded.crc32, loaded.clock, found, segmenter.pace.take_remarks())
+    remarks = (
+        *blank_remarks(() if loaded.fill is None else loaded.fill.blank, job.channels),
+        *segmenter.pace.take_remarks(),
+    )
+    return Seen(loaded.field, loaded.crc32, loaded.clock, found, remarks, loaded.fill)
 
 
 def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, began: float) -> LedgerEntry | LargeField:
@@ -169,7 +181,7 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
         try:
             result = found.found
             if isinstance(result, FoundNuclei):
-                result = measure_found(result, job.channels, job.config)
+                result = measure_found(result, job.channels, job.config, job.plate_backgrounds)
             found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)
@@ -201,11 +213,13 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
         status="ok" if n else "empty",
         reason="; ".join(filter(None, (gaps, *found.remarks))),
         nuclei=n,
+        recorded=1.0 if found.fill is None else round(found.fill.recorded, 6),
         part_bytes=part.nbytes,
         part_crc32=part.crc32,
         input_crc32=found.crc32,
         seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
         bytes=clock.bytes,
+        ground=result.nuclei.grounds,
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
         quality={name: None if np.isnan(value) else value for name, value in quality_values(result.quality).items()},
     )

@@ -85,13 +85,22 @@ def _finish(
     channels = results.record.channels
     nuclear = channel_suffixes(channels.names)[channels.nuclei]
     every = _nuclei(results)
+    plate_map = kept_plate_map(out, results.record)
     ledger = results.ledger()
     twins = find_twins(results, ledger)
-    flagged = apply_flags(every, ledger, chosen, nuclear=nuclear, further=twin_flags(ledger, twins))
+    flagged = apply_flags(
+        every,
+        ledger,
+        chosen,
+        nuclear=nuclear,
+        plate_map=None if plate_map is None else plate_map.frame,
+        sensor=channels.sensor,
+        corrected=results.record.config.illumination != "none",
+        further=twin_flags(ledger, twins),
+    )
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
-    plate_map = kept_plate_map(out, results.record)
     readouts = make_readouts(
         nuclei,
         _for_readout(flagged.used),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
+from hcs.measure.fill import find_fill, without_fill
 from hcs.run.cluster import cores
 from hcs.run.diameter import image_diameter, load_segmenter
 from hcs.segment.diameter import Diameter
@@ -110,12 +111,20 @@ def _sized(image: NDArray[Any], segmenter: Segmenter, config: Config) -> tuple[N
 
 
 def segment_image(image: NDArray[Any], segmenter: Segmenter, config: Config) -> NDArray[np.uint32]:
-    """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it."""
+    """Nucleus labels (Y, X) of one image of any real dtype, at the scale of the nuclei in it.
+
+    FieldError where the image holds one value alone: nothing was recorded.
+    """
     return _segmented(image, segmenter, config)[0]
 
 
 def _segmented(image: NDArray[Any], segmenter: Segmenter, config: Config) -> tuple[NDArray[np.uint32], Diameter]:
-    field = segmenter.prepare(image)
-    size = image_diameter(field, segmenter, config)
+    fill = find_fill(image[None])
+    missing = None if fill is None else fill.mask
+    if fill is not None and fill.blank:
+        raise FieldError("image", f"not recorded: every pixel is {image.flat[0]}")
+    field = segmenter.prepare(image, missing)
+    size = image_diameter(field, segmenter, config, missing)
     probabilities = segmenter.probabilities(field, config.tiles, size.scale)
-    return segmenter.labels(probabilities, config.instances.for_field(None, size.scale)), size
+    labels = segmenter.labels(probabilities, config.instances.for_field(None, size.scale))
+    return without_fill(labels, fill), size

@@ -13,6 +13,7 @@ import numpy as np
 
 from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
+from hcs.measure.fill import find_fill
 from hcs.measure.flatfield import FEWEST_FIELDS, estimate_light
 from hcs.measure.illumination import reduced
 from hcs.measure.intensity import Floats32
@@ -119,8 +120,8 @@ def read_kept(out: Location, sha256: str, channels: tuple[str, ...]) -> Lights:
 def estimate_illumination(job: Job, keys: tuple[FieldKey, ...]) -> Lights:
     """Illumination of every channel, from at most 128 fields evenly spread over the plate.
 
-    A field that cannot be read, or is of another size than most, tells nothing here; the run will say what is wrong
-    with it. ConfigError where fewer than 8 fields are left.
+    A field that cannot be read, was recorded in part, or is of another size than most, tells nothing here; the run will
+    say what is wrong with it. ConfigError where fewer than 8 fields are left.
     """
     chosen = keys if len(keys) <= _MOST_FIELDS else [keys[i * len(keys) // _MOST_FIELDS] for i in range(_MOST_FIELDS)]
     with ThreadPoolExecutor(cores()) as pool:
@@ -138,9 +139,11 @@ def estimate_illumination(job: Job, keys: tuple[FieldKey, ...]) -> Lights:
 
 
 def _reduced_field(job: Job, key: FieldKey) -> Floats32 | None:
-    """One field (C, h, w), reduced; None where it cannot be read."""
+    """One field (C, h, w), reduced; None where it cannot be read or was not recorded as a whole."""
     try:
         image = read_field(job.plate, key, channels=tuple(range(len(job.channels.names))), z=job.config.z)
+        if find_fill(image) is not None:
+            return None
         return np.stack([reduced(plane) for plane in image])
     except (FieldError, ValueError):
         return None

@@ -36,6 +36,14 @@ class Job:
     illumination: str | None = None
     """Hash of the illumination in ``out`` that fields are corrected with; None: they are taken as they are."""
 
+    backgrounds: tuple[tuple[str, float], ...] | None = None
+    """Channels and their backgrounds, by the plate or as stated; None: each field's own, whatever it shows."""
+
+    @property
+    def plate_backgrounds(self) -> dict[str, float] | None:
+        """Channel → background; None: each field's own."""
+        return None if self.backgrounds is None else dict(self.backgrounds)
+
     def for_field(self, key: FieldKey) -> Job:
         """The same job with a plate that lists this field alone: what travels with every field stays small."""
         return self.for_fields((key,))

@@ -85,7 +85,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         radius_px=radius,
         scale=job.scale,
         filter_px=segmenter.recipe.preprocess.median_px,
-        around_px=_WINDOWS_PER_REACH * config.measure.reach_px,
+        around_px=_WINDOWS_PER_REACH * config.measure.for_pixels(info.pixel_size_um).reach_px,
     )
     shape = info.shape[1], info.shape[2]
     projected = block_bytes(

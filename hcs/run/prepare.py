@@ -10,6 +10,7 @@ from uuid import uuid4
 from hcs.config import Config
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
+from hcs.run.background import ring_note, settle_background, stated_background
 from hcs.run.choices import Choices, channels_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
@@ -141,6 +142,7 @@ def prepare(
         labels=labels,
         run_id=run_id,
     )
+    stated_background(config, channels)
     check_readouts(keys, channels, plate_map, config.readout)
     record = RunRecord(
         run_id=run_id,
@@ -153,6 +155,7 @@ def prepare(
         keys=keys,
         nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
         illumination=None if resumed is None else resumed.illumination,
+        background=None if resumed is None else resumed.background,
         **provenance(device),
     )
     return Prepared(
@@ -175,6 +178,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     of it again, because it may have been stopped in between.
     """
     job, out, record = prepared.job, prepared.out, prepared.record
+    background = settle_background(job, prepared.keys, known=record.background)
     light = settle_illumination(prepared.given, job, prepared.keys, known=record.illumination)
     known = record.nucleus_diameter
     diameter = partial(read_diameter, known) if known else settle_diameter(client, job, prepared.keys)
@@ -182,8 +186,15 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
+    if background.source != "field":
+        job = replace(job, backgrounds=tuple(sorted(background.levels.items())))
+    ring = ring_note(job, prepared.keys)
     record = replace(
-        record, nucleus_diameter=plain_diameter(size), illumination=light.plain() if light else record.illumination
+        record,
+        nucleus_diameter=plain_diameter(size),
+        illumination=light.plain() if light else record.illumination,
+        background=background.plain(),
+        ring={"width": ring},
     )
     record.write(out)
     keep_illumination(out, light)
@@ -192,5 +203,18 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     if job.labels is not None and not job.labels.in_plate:
         job.labels.prepare(job.plate)
     return replace(
-        prepared, job=job, record=record, notes=(size.note(), *prepared.notes, *(light.notes() if light else ()))
+        prepared,
+        job=job,
+        record=record,
+        notes=(
+            size.note(),
+            ring,
+            *background.notes(_sensor_name(job)),
+            *prepared.notes,
+            *(light.notes() if light else ()),
+        ),
     )
+
+
+def _sensor_name(job: Job) -> str | None:
+    return None if job.channels.sensor is None else job.channels.names[job.channels.sensor]

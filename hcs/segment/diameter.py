@@ -54,7 +54,11 @@ class Diameter:
 
 
 def nucleus_diameters(
-    image: NDArray[np.float32], segmenter: Segmenter, tiles: TileSettings, settings: InstanceSettings
+    image: NDArray[np.float32],
+    segmenter: Segmenter,
+    tiles: TileSettings,
+    settings: InstanceSettings,
+    fill: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Equivalent diameters, px, of the nuclei in the middle of a prepared field (Y, X).
 
@@ -64,12 +68,13 @@ def nucleus_diameters(
     that touch along much of their outlines may be fragments of larger ones, which agree with each other: the field is
     seen at half the scale, too, and if what is found there is larger, that is followed. Of several looks at a field of
     few nuclei, the one in which they cover most counts; where they cover next to nothing, the field tells no size:
-    they may be specks.
+    they may be specks. ``fill`` (Y, X) was not recorded: nuclei at it tell no size, and what is looked at is the middle
+    of the rest.
     """
     target = segmenter.diameter_px
     if target is None:
         return np.empty(0)
-    see = partial(_seen, image, segmenter, tiles, settings)
+    see = partial(_seen, image, segmenter, tiles, settings, fill=fill)
     scale, looks = Fraction(1, 2), list[_Look]()
     for _ in range(_LOOKS):
         look = _whole(see, scale)
@@ -119,15 +124,38 @@ def _whole(see: Callable[[Fraction], _Look], scale: Fraction) -> _Look:
 
 
 def _seen(
-    image: NDArray[np.float32], segmenter: Segmenter, tiles: TileSettings, settings: InstanceSettings, scale: Fraction
+    image: NDArray[np.float32],
+    segmenter: Segmenter,
+    tiles: TileSettings,
+    settings: InstanceSettings,
+    scale: Fraction,
+    *,
+    fill: NDArray[np.bool_] | None,
 ) -> _Look:
     """The nuclei in the middle of the field as the networks see them at ``scale``."""
     side = int(_SEEN_PX / scale)
     top, left = (max(0, (length - side) // 2) for length in image.shape)
-    middle = image[top : top + side, left : left + side]
+    if fill is not None:
+        top, left = _middle_of(~fill, side)
+    seen = slice(top, top + side), slice(left, left + side)
+    middle = image[seen]
     pixels = replace(settings, min_area_um2=None).for_field(None, scale)
     labels = segmenter.labels(segmenter.probabilities(middle, tiles, scale), pixels)
-    return _Look(scale, diameters_px(labels), float(np.count_nonzero(labels)) / labels.size, touching(labels))
+    recorded = labels.size
+    if fill is not None:
+        labels[np.isin(labels, labels[fill[seen]])] = 0
+        recorded = int(np.count_nonzero(~fill[seen]))
+    return _Look(scale, diameters_px(labels), float(np.count_nonzero(labels)) / max(recorded, 1), touching(labels))
+
+
+def _middle_of(recorded: NDArray[np.bool_], side: int) -> tuple[int, int]:
+    """Top and left of a square of ``side`` px, in the field, around the middle of its recorded pixels (Y, X)."""
+    corner = []
+    for axis, length in enumerate(recorded.shape):
+        below = np.cumsum(np.count_nonzero(recorded, axis=1 - axis))
+        middle = int(np.searchsorted(below, below[-1] / 2))
+        corner.append(int(np.clip(middle - side // 2, 0, max(0, length - side))))
+    return corner[0], corner[1]
 
 
 def touching(labels: NDArray[np.uint32]) -> float:

@@ -90,9 +90,17 @@ def normalise_by_brightest(image: NDArray[np.generic]) -> NDArray[np.float32]:
     return Normalisation(low, max(bright - low, _HOLDS_SD * noise)).apply(image)
 
 
-def normalisation_of(image: NDArray[np.generic]) -> Normalisation:
-    """The normalisation of a whole field (Y, X) of any real dtype."""
-    return settled([statistics(image, step=sample_step(image.size))])
+def normalisation_of(image: NDArray[np.generic], fill: NDArray[np.bool_] | None = None) -> Normalisation:
+    """The normalisation of a whole field (Y, X) of any real dtype, by its pixels off ``fill`` (Y, X)."""
+    return settled([statistics(image, step=sample_step(image.size), fill=fill)])
+
+
+def with_background(
+    image: NDArray[np.generic], fill: NDArray[np.bool_], normalisation: Normalisation
+) -> NDArray[np.generic]:
+    """A field, or part of one, (Y, X) with the grey level that becomes 0 in the place of ``fill``."""
+    low = np.rint(normalisation.low) if image.dtype.kind in "iu" else normalisation.low
+    return np.where(fill, image.dtype.type(low), image)
 
 
 def sample_step(size: int) -> int:
@@ -101,14 +109,27 @@ def sample_step(size: int) -> int:
     return max(1, int(np.sqrt(size / _SAMPLE_PX)))
 
 
-def statistics(image: NDArray[np.generic], *, step: int, origin: tuple[int, int] = (0, 0)) -> Statistics:
+def statistics(
+    image: NDArray[np.generic],
+    *,
+    step: int,
+    origin: tuple[int, int] = (0, 0),
+    fill: NDArray[np.bool_] | None = None,
+) -> Statistics:
     """Statistics of a part (y, x) of a field that starts at ``origin``, multiples of `STATISTICS_UNIT_PX`.
 
-    The statistics of parts that cover a field are, put together in any order, those of the field.
+    The statistics of parts that cover a field are, put together in any order, those of the field. Pixels of ``fill``
+    (y, x) are in none of them.
     """
     pixels = np.asarray(image, dtype=np.float32)
-    sample = pixels[-origin[0] % step :: step, -origin[1] % step :: step]
-    return Statistics(sample.ravel(), _differences(pixels), _tiles(pixels, step))
+    every = slice(-origin[0] % step, None, step), slice(-origin[1] % step, None, step)
+    sample, differences, tiles = pixels[every].ravel(), _differences(pixels), _tiles(pixels, step)
+    if fill is not None:
+        sample = sample[~fill[every].ravel()]
+        missing = fill.astype(np.float32)
+        differences = differences[_means_of_blocks(missing) == 0]
+        tiles = tiles[_anywhere(missing, step) == 0]
+    return Statistics(sample, differences, tiles)
 
 
 def settled(parts: Sequence[Statistics]) -> Normalisation:
@@ -134,13 +155,14 @@ def _quantum(parts: Sequence[Statistics]) -> float:
 
 def _tiles(pixels: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     """`Statistics.tiles` of a field or part (Y, X) whose sample takes every ``step``-th pixel."""
-    every = next(s for s in (_TILE_STEP_PX, 2, 1) if s <= max(step, 1))
-    seen = pixels[::every, ::every]
-    rows, columns = (_spans(length, _TILE_PX // every) for length in seen.shape)
-    found = [_tile_levels(seen[y, x], height, width) for y, height in rows for x, width in columns]
-    levels = np.concatenate(found)
-    levels[:, 2] /= (_TILE_PX // every) ** 2
+    levels = np.concatenate([_tile_levels(tiles) for tiles in _cut(pixels, step)])
+    levels[:, 2] /= (_TILE_PX // _every(step)) ** 2
     return levels
+
+
+def _anywhere(marked: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Most of ``marked`` (Y, X) in every tile, (t,)."""
+    return np.concatenate([tiles.max(axis=1) for tiles in _cut(marked, step)])
 
 
 def _spans(length: int, side: int) -> list[tuple[slice, int]]:
@@ -153,10 +175,27 @@ def _spans(length: int, side: int) -> list[tuple[slice, int]]:
     ]
 
 
-def _tile_levels(pixels: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Dark level, bright level and number of pixels of every tile (height, width) of ``pixels``, (t, 3)."""
-    down, across, size = pixels.shape[0] // height, pixels.shape[1] // width, height * width
-    tiles = pixels.reshape(down, height, across, width).swapaxes(1, 2).reshape(-1, size)
+def _every(step: int) -> int:
+    """Every how many-th pixel of a tile is looked at."""
+    return next(s for s in (_TILE_STEP_PX, 2, 1) if s <= max(step, 1))
+
+
+def _cut(pixels: NDArray[np.float32], step: int) -> list[NDArray[np.float32]]:
+    """The pixels looked at of every tile of (Y, X), by size of tile: (t, size)."""
+    every = _every(step)
+    seen, found = pixels[::every, ::every], []
+    rows, columns = (_spans(length, _TILE_PX // every) for length in seen.shape)
+    for y, height in rows:
+        for x, width in columns:
+            part = seen[y, x]
+            tiles = part.reshape(part.shape[0] // height, height, part.shape[1] // width, width)
+            found.append(tiles.swapaxes(1, 2).reshape(-1, height * width))
+    return found
+
+
+def _tile_levels(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Dark level, bright level and number of pixels of every tile (t, size), (t, 3)."""
+    size = tiles.shape[1]
     dark, bright = (int(quantile * (size - 1)) for quantile in (_DARK, _BRIGHT))
     ranked = np.partition(tiles, (dark, bright), axis=1)
     return np.column_stack((ranked[:, dark], ranked[:, bright], np.full(len(tiles), size, np.float32)))
@@ -211,7 +250,17 @@ def _asinh(values: NDArray[np.float32]) -> None:
 def _differences(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean difference of neighbours in a row, for every whole block, (m,)."""
     whole = image[: _even(image.shape[0]), : _even(image.shape[1])]
-    rows = np.abs(whole[:, 1::2] - whole[:, ::2])
+    return _means_of_blocks_of(np.abs(whole[:, 1::2] - whole[:, ::2]))
+
+
+def _means_of_blocks(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of every whole block, (m,)."""
+    whole = image[: _even(image.shape[0]), : _even(image.shape[1])]
+    return _means_of_blocks_of(whole[:, 1::2] + whole[:, ::2])
+
+
+def _means_of_blocks_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over every whole block of what neighbours in a row, (Y, X // 2), come to, (m,)."""
     half = _BLOCK_PX // 2
     height, width = (n // half * half for n in rows.shape)
     if height == 0 or width == 0:

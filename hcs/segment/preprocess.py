@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.normalise import Normalisation, normalise, normalise_by_brightest
+from hcs.segment.normalise import (
+    Normalisation,
+    normalisation_of,
+    normalise,
+    normalise_by_brightest,
+    with_background,
+)
 
 Method = Literal["tiles", "asinh", "median", "min-max"]
 QUANTILES = np.linspace(0.0, 1.0, 65)
@@ -38,8 +44,14 @@ class Preprocess:
         if len(self.histogram) not in (0, len(QUANTILES)):
             raise ConfigError(f"histogram of {len(self.histogram)} quantiles: {len(QUANTILES)} or none are needed")
 
-    def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Field (Y, X) of any real dtype → the network's input (Y, X) float32."""
+    def __call__(self, image: NDArray[Any], fill: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Field (Y, X) of any real dtype → the network's input (Y, X) float32; ``fill`` (Y, X), which was not recorded,
+        is shown as background."""
+        if fill is not None:
+            known = normalisation_of(image, fill)
+            image = with_background(image, fill, known)
+            if self.blockwise:
+                return self.in_block(image, known)
         pixels = _NORMALISATIONS[self.normalise](image)
         if self.histogram:
             pixels = match_histogram(pixels, np.asarray(self.histogram))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError
-from hcs.segment.normalise import normalisation_of
+from hcs.segment.normalise import normalisation_of, with_background
 from hcs.segment.recipe import Recipe, read_recipe
 from hcs.segment.scale import MIRRORS, enlarged, restored
 from hcs.segment.settings import InstanceSettings
@@ -53,9 +53,10 @@ class Segmenter:
         """Size at which the networks want nuclei; None: images are taken as they are."""
         return self.recipe.diameter_px
 
-    def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Field (Y, X) of any real dtype → the networks' input at full resolution."""
-        return self.recipe.preprocess(image)
+    def prepare(self, image: NDArray[Any], fill: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Field (Y, X) of any real dtype → the networks' input at full resolution; ``fill`` (Y, X), which was not
+        recorded, is shown as background."""
+        return self.recipe.preprocess(image, fill)
 
     def probabilities(
         self,
@@ -81,16 +82,19 @@ class Segmenter:
         *,
         scale: Fraction = Fraction(1),
         clock: Stopwatch | None = None,
+        fill: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """Field (Y, X) of any real dtype → labels (Y, X) uint32, and the networks' confidence of every pixel (Y, X).
+
+        ``fill`` (Y, X), which was not recorded, is shown to the networks as background.
 
         What ``clock`` books: normalise, infer, stitch, instances; on a device upload and download in the place of
         stitch.
         """
         clock = clock or Stopwatch()
         if self.on_device and self.recipe.on_device:
-            return self._nuclei_on_device(image, tiles, settings, scale, clock)
-        prepared = self.prepare(image)
+            return self._nuclei_on_device(image, tiles, settings, scale, clock, fill=fill)
+        prepared = self.prepare(image, fill)
         clock.lap("normalise", prepared.nbytes)
         probabilities = self.probabilities(prepared, tiles, scale, clock)
         clock.lap("stitch", probabilities.nbytes)
@@ -99,13 +103,22 @@ class Segmenter:
         return labels, self.recipe.confidence(probabilities)
 
     def _nuclei_on_device(
-        self, image: NDArray[Any], tiles: TileSettings, settings: InstanceSettings, scale: Fraction, clock: Stopwatch
+        self,
+        image: NDArray[Any],
+        tiles: TileSettings,
+        settings: InstanceSettings,
+        scale: Fraction,
+        clock: Stopwatch,
+        *,
+        fill: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         import torch  # noqa: PLC0415
 
         from hcs.segment.device import OnDevice, segment_on_device  # noqa: PLC0415
 
-        known = normalisation_of(image)
+        known = normalisation_of(image, fill)
+        if fill is not None:
+            image = with_background(image, fill, known)
         clock.lap("normalise")
         seen_by = OnDevice(self.networks, self.pace, tiles, scale, self.flips)
         labels, sureness = segment_on_device(image, known, seen_by, settings, clock)

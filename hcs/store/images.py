@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import FieldError
 from hcs.store.atomic import replacing
+from hcs.store.paths import is_ordinary
 from hcs.store.png import png_page, read_png
 from hcs.store.tiff import Page, Pages, Refused, read_tiff, tiff_pages
 
@@ -109,6 +110,8 @@ def remarks_of(planes: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]
 def _naming(path: Path, action: Callable[[], T]) -> T:
     """The result of ``action``; whatever goes wrong comes as a FieldError that names the file."""
     try:
+        if not is_ordinary(path):
+            raise Refused("is no file but a folder, pipe, socket or device; give an image file")
         return action()
     except Refused as error:
         raise FieldError(path.name, f"{path} {error}") from error

@@ -35,6 +35,8 @@ class LedgerEntry:
     part_crc32: str = ""
     """CRC-32 of the part's bytes, by which it is known."""
     nuclei: int = 0
+    recorded: float | None = None
+    """Share of the field's pixels that were recorded, where it was processed."""
     input_crc32: str = ""
     """Checksum of the pixels the field was processed from."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -46,6 +48,8 @@ class LedgerEntry:
     """When, seconds since 1970 by that host's clock."""
     ended: float = 0.0
     background: dict[str, float] = dataclasses.field(default_factory=dict)
+    ground: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Channel → whose background that is: ``field``, ``plate`` or, where it lies in cells, ``none``."""
     quality: dict[str, float | None] = dataclasses.field(default_factory=dict)
     """Quality_ columns of the field table; None where a number has no meaning."""
 
@@ -142,8 +146,8 @@ def finished_entry(out: Location, plate: str, key: FieldKey, run: str) -> Ledger
 
 
 def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
-    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Background_<channel>, Seconds,
-    Quality_<measure>_<channel>."""
+    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Fraction_Recorded,
+    Background_<channel>, Seconds, Quality_<measure>_<channel>."""
     rows = []
     for entry in entries:
         key = FieldKey.parse(entry.field)
@@ -154,7 +158,9 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
                 "Status": entry.status,
                 "Reason": entry.reason,
                 "Count_Nuclei": entry.nuclei,
+                "Fraction_Recorded": float("nan") if entry.recorded is None else entry.recorded,
                 **{f"Background_{name}": value for name, value in entry.background.items()},
+                **{f"Background_Source_{name}": source for name, source in entry.ground.items()},
                 "Seconds": sum(entry.seconds.values()),
                 **{name: float("nan") if value is None else value for name, value in entry.quality.items()},
             }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RUN_RECORD = "run.json"
 
-_SETTLED_LATER = ("plate_map", "nucleus_diameter", "illumination", "times", "account")
+_SETTLED_LATER = ("plate_map", "nucleus_diameter", "illumination", "background", "ring", "times", "account")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,10 @@ class RunRecord:
     """The size of the plate's nuclei, once it is settled."""
     illumination: Mapping[str, Any] | None = None
     """The illumination that fields are corrected with, once it is settled."""
+    background: Mapping[str, Any] | None = None
+    """The background of sensor ratios where a field has none of its own, once it is settled."""
+    ring: Mapping[str, Any] | None = None
+    """The ring's width in px and µm, once it is settled."""
     times: Mapping[str, Any] | None = None
     """When the last session began, and what took how long."""
     account: Mapping[str, Any] | None = None

@@ -67,8 +67,8 @@ class Results(RunTables):
 
     @property
     def has_nuclei(self) -> bool:
-        """Whether any field has its part of the nucleus table, be it empty."""
-        return any(entry.done for entry in self.entries())
+        """Whether any field has its part of the nucleus table, be it empty; ResultsError where an entry is damaged."""
+        return bool(self._parts(self.record.keys))
 
     def parts(self, wells: Sequence[str] | None = None) -> Parts:
         """The parts of the nucleus table, of all wells or some, as the ledger has them: whatever else lies there is

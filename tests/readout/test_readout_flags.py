@@ -222,3 +222,50 @@ def test_every_column_is_defined() -> None:
 def test_impossible_settings_name_their_key(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(bad))):
         ReadoutSettings(**bad)
+
+
+def test_a_plate_that_is_out_of_focus_as_a_whole_is_flagged() -> None:
+    table = plate().assign(Quality_Sharpness_DNA=0.15, Quality_SharpnessPart_DNA=0.9, Quality_Shading_DNA=0.8)
+    assert (flag_fields(table, SETTINGS, nuclear="DNA").flags == "blurred_DNA").all()
+    assert (flag_fields(table.head(3), SETTINGS, nuclear="DNA").flags == "blurred_DNA").all()
+    part = plate().assign(Quality_Sharpness_DNA=0.6, Quality_SharpnessPart_DNA=0.2, Quality_Shading_DNA=0.3)
+    assert (flag_fields(part, SETTINGS, nuclear="DNA").flags == "partly_blurred_DNA;shading_DNA").all()
+    assert (flag_fields(part, SETTINGS, nuclear="DNA", corrected=True).flags == "partly_blurred_DNA").all()
+    assert (flag_fields(part, SETTINGS, nuclear="GFP").flags == "").all()
+
+
+def test_what_a_compound_does_is_no_fault_of_its_images() -> None:
+    """Four positive wells have stain and cells of their own; one of them has lost its stain beside the others."""
+    works = {row: 3000.0 + 20 * row for row in (0, 1, 2, 3)}
+    table = plate(Quality_Stain_DNA=works, Count_Nuclei=dict.fromkeys(works, 12))
+    wells = table["Metadata_Well"]
+    plate_map = pd.DataFrame(
+        {"well": wells, "role": "negative", "compound": "DMSO", "dose": np.nan, "unit": ""}
+    ).assign(role=lambda m: np.where(m.index < 4, "positive", np.where(m.index == 9, "sample", "negative")))
+    plate_map["compound"] = np.where(plate_map.index < 4, "palbociclib", np.where(plate_map.index == 9, "X", "DMSO"))
+    without = flag_fields(table, SETTINGS).flags
+    assert (without[:4] == "few_nuclei;stain_DNA").all()
+    assert (flag_fields(table, SETTINGS, plate_map=plate_map).flags == "").all()
+    table.loc[2, "Quality_Stain_DNA"] = 100.0
+    table.loc[[9, 12], "Quality_Stain_DNA"] = 100.0
+    found = flag_fields(table, SETTINGS, plate_map=plate_map).flags
+    assert found[2] == "stain_DNA"
+    assert found[9] == "", "one well of a compound cannot tell what the compound does"
+    assert found[12] == "stain_DNA"
+
+
+def test_what_was_not_recorded_is_flagged_and_a_tenth_leaves_the_field_out() -> None:
+    table = plate().assign(Fraction_Recorded=1.0)
+    table.loc[[3, 5], "Fraction_Recorded"] = [0.97, 0.5]
+    table.loc[7, [c for c in table if c.startswith("Quality_")]] = np.nan
+    found = flag_fields(table, SETTINGS)
+    assert found.flags[[3, 5, 7]].tolist() == ["not_recorded", "not_recorded", "not_recorded_DNA"]
+    assert found.excluding[[3, 5, 7]].tolist() == ["", "not_recorded", "not_recorded_DNA"]
+
+
+def test_a_background_in_cells_is_flagged() -> None:
+    table = plate().assign(Fraction_Recorded=1.0, Background_Source_CDK2="field")
+    table.loc[4, "Background_Source_CDK2"] = "none"
+    found = flag_fields(table, SETTINGS, sensor="CDK2")
+    assert found.flags[4] == "background_in_cells_CDK2"
+    assert found.excluding[4] == ""

@@ -166,11 +166,11 @@ def test_a_compound_in_one_row_by_hand() -> None:
         }
     )
     doses = pd.DataFrame(
-        {"Readout": RATIO, "Compound": "drug", "Group": "drug", "EC50": 2.0, "EC50_Low": 0.0, "EC50_High": [4.0]}
+        {"Readout": RATIO, "Compound": "drug", "Group": "drug", "EC50": 2.0, "EC50_Low": 1.0, "EC50_High": [4.0]}
     ).assign(Unit="nM", Reason="")
     row = compound_rows(tables_of(readouts, hits=hits, doses=doses))[0]
     assert (row.compound, row.works, row.first_dose, row.half_dose) == ("drug", True, 1.0, 10.0)
-    assert row.ec50 == "2.00 (at most 4.00) nM"
+    assert row.ec50 == "2.00 (1.00 to 4.00) nM"
     none = hits.assign(Hit=pd.array([False] * 3, dtype="boolean"))
     row = compound_rows(tables_of(readouts, hits=none))[0]
     assert row.works is False

@@ -82,7 +82,8 @@ def test_a_corrupt_field_fails_alone_and_is_tried_again(plate: SimulationFiles, 
     wells = package.open_results(out).wells().set_index("Metadata_Well")
     assert wells.loc["A02", "Status"] == "failed"
     assert wells.loc["A02", "Reason"]
-    assert wells.loc["B02", "Status"] == "empty"
+    assert wells.loc["B02", "Status"] == "failed"  # black all over: nothing was recorded, which is not "no nucleus"
+    assert "not recorded: every pixel of channel DNA is 0" in wells.loc["B02", "Reason"]
     assert np.isnan(wells.loc["A02", "Mean_Nuclei_Sensor_Ratio"])
     assert set(wells.drop(index=["A02", "B02"])["Status"]) <= {"ok", "empty"}
     assert "A02" in (out / "report.html").read_text()
@@ -90,7 +91,7 @@ def test_a_corrupt_field_fails_alone_and_is_tried_again(plate: SimulationFiles, 
     shutil.copytree(backup, plate.plate)
     mended = subprocess.run(command(plate, out), capture_output=True, text=True, check=False)
     assert mended.returncode == 0, mended.stderr
-    assert "1/1 fields" in mended.stderr
+    assert "2/2 fields" in mended.stderr
 
 
 @pytest.mark.parametrize("limit_bytes", [2_000, 12_000], ids=["at the start", "in a worker"])

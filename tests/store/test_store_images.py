@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -308,3 +309,18 @@ def test_real_files_of_every_microscope_are_read_or_named(shared_data: Path) -> 
     assert read > 100
     assert len(refusals) == 7
     assert all(" images" in reason for reason in refusals)
+
+
+@pytest.mark.parametrize("ending", ["tif", "png"])
+@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+def test_what_may_never_end_is_no_image(tmp_path: Path, ending: str, what: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    for read in (read_header, read_image, read_label_image):
+        with pytest.raises(FieldError, match="is no file but a folder, pipe, socket or device"):
+            read(path)
