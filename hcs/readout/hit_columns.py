@@ -30,7 +30,8 @@ DOSE_COLUMNS: tuple[Column, ...] = (
     text_column("Group", "group of the wells; empty where the map names none", MAP),
     number_column(
         "EC50",
-        "dose of half the effect; an IC50 where Direction is falling. NaN where its interval is open or reaches beyond the highest dose: see Reason",
+        "dose of half the effect; an IC50 where Direction is falling. NaN where its interval is open or reaches beyond "
+        "the highest dose: see Reason",
         "4-parameter logistic",
         "see Unit",
     ),
