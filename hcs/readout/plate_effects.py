@@ -45,21 +45,28 @@ def correct(wells: pd.DataFrame, readout: str, settings: HitSettings) -> Correct
     none. Controls in columns of their own are therefore no measure of corrected samples: see ``hits.reference``.
     """
     values = values_of(wells, readout)
-    none = np.zeros(len(values)), np.full(len(values), np.nan)
-    method = settings.correction
-    if method == "none":
-        return Corrected(values, *none)
+    if settings.correction == "none":
+        return _left(values)
     place = positions_of(wells["Metadata_Well"])
     samples = (wells["Metadata_Role"] == "sample").to_numpy() & np.isfinite(values)
     reason = _unfit(wells, place, samples)
-    if not reason and method == "auto":
+    return _left(values, reason) if reason else taken_out(values, place, samples, settings.correction)
+
+
+def _left(values: Floats, reason: str = "") -> Corrected:
+    """Values as they are."""
+    return Corrected(values, np.zeros(values.size), np.full(values.size, np.nan), reason=reason)
+
+
+def taken_out(values: Floats, place: Positions, samples: Bools, method: str) -> Corrected:
+    """Values (n_wells,) less the effect of the position, learned from ``samples`` (n_wells,), which lie at random."""
+    if method == "auto":
         found = position_trends(values, place, samples)
-        seen = [trend for trend in found if trend.p < _SEEN]
+        if not any(trend.p < _SEEN for trend in found):
+            least = min((trend.p for trend in found), default=1.0)
+            return _left(values, f"the samples show no effect of the position (p = {least:.2g})")
         method = "both"
-        if not seen:
-            reason = f"the samples show no effect of the position (p = {min((t.p for t in found), default=1.0):.2g})"
-    if reason:
-        return Corrected(values, *none, reason=reason)
+    none = np.zeros(values.size), np.full(values.size, np.nan)
     lines = _lines(values, place, samples) if method in ("edge", "both") else none[0]
     if method == "edge":
         return Corrected(values - lines, lines, none[1], method)
