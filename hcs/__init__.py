@@ -1,7 +1,7 @@
 """hcs: a distributed processor for high-content screens.
 
-Five functions are public: `process_plate`, `open_results`, `segment_image`, `measure_nuclei` and `zprime`. They do what the
-command line does. Importing the package loads neither torch nor dask.
+Five functions are public: `process_plate`, `open_results`, `segment_image`, `measure_nuclei` and `zprime`. They do what
+the command line does. Importing the package loads neither torch nor dask.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def process_plate(
     """Find and measure every nucleus of ``plate``, make the readouts and the report in ``out``: ``hcs run``.
 
     ``plate`` and ``out`` are folders or URLs. ``plate_map`` is a table of wells. ``dna`` and ``sensor`` are names of
-    channels, or their 0-based numbers. ``wells`` takes names and wildcards, such as ``"B03,C*"``. ``settings`` are the keys of the YAML
-    settings, or its path. ``workers`` is the number of local processes, one a core by default. A stopped call goes on
-    where it stopped.
+    channels, or their 0-based numbers. ``wells`` takes names and wildcards, such as ``"B03,C*"``. ``settings`` are the
+    keys of the YAML settings, or its path. ``workers`` is the number of local processes, one a core by default. A
+    stopped call goes on where it stopped.
 
     A field that fails does not raise: ``results.fields()`` has its reason. Raises ConfigError, PlateError or
     ResultsError, which are all HcsError, for anything that can be known to be wrong before the first field. Local
@@ -136,8 +136,8 @@ def measure_nuclei(
 ) -> pd.DataFrame:
     """One row a nucleus of ``labels`` (Y, X), measured in every channel of ``image``, (C, Y, X) or (Y, X).
 
-    ``channels`` names the channels of ``image``; ``dna`` is the DNA stain (by default the first channel), ``sensor`` the
-    translocating sensor. Columns, units and definitions are those of the nucleus table
+    ``channels`` names the channels of ``image``; ``dna`` is the DNA stain (by default the first channel), ``sensor``
+    the translocating sensor. Columns, units and definitions are those of the nucleus table
     (`hcs.measure.columns.column_dictionary`). Raises ConfigError for an unknown channel, ValueError where
     shapes do not fit or pixels are not finite.
 
