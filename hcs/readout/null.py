@@ -11,7 +11,9 @@ from hcs.readout.spread import Floats, robust_sd
 
 LEAST = 20  # values that a null distribution is learned from; fewer tell nothing of its tails
 _FREEDOMS = np.array([2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 200.0])  # the tails that may be
-_PRIORS = np.exp(np.outer((-0.25, 0.15), np.arange(_FREEDOMS.size)))  # of each tail: heavy ones; light ones
+_PRIORS = np.exp(
+    np.outer((-0.35, 0.0), np.arange(_FREEDOMS.size))
+)  # how likely each tail is: the heavy more; all alike
 _HEAVY = _FREEDOMS < 3  # tails that noise hardly has
 _HITS = 0.8  # weight on these from which on hits are taken to be among the values
 _LITTLE = 1e-6  # weight that is left out
@@ -51,7 +53,7 @@ def learn_null(values: Floats, *, centre: float | None = None) -> Null | None:
     likelihood knows only how many there are, so that hits neither widen it nor lengthen its tails. Where the tails
     come out heavier than Student's of 3 degrees of freedom, hits are among the central values too, and fewer are taken.
     Beforehand heavy tails are the likelier ones, as a tail taken for too light makes false hits; where hits are plainly
-    among the values, light ones. docs/benchmarks/coverage.md counts the false hits that are left.
+    among the values, all are alike. docs/benchmarks/coverage.md counts the false hits that are left.
     ``centre`` is where it is known, by default the median.
     """
     if values.size < LEAST:
