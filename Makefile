@@ -26,6 +26,7 @@ lint: dev
 weights: install
 	$(BIN)/hcs train $(DATA) --config configs/train/fast-base.yaml --out runs/fast-base --name fast-base
 	$(BIN)/hcs train $(DATA) --config configs/train/wide.yaml --out runs/wide --name wide
+	$(BIN)/hcs train $(DATA) --config configs/train/slim.yaml --out runs/slim --name slim
 	$(BIN)/hcs train $(DATA) --config configs/train/fast.yaml --out runs/fast --name fast
 
 install: $(VENV)/.installed

@@ -117,7 +117,11 @@ def _statistics_of(task: Task, box: Box, image: NDArray[Any], fill: NDArray[np.b
     """What a window's pixels (C, y, x) off its ``fill`` tell of the field."""
     step = sample_step(task.large.shape[0] * task.large.shape[1])
     found = statistics(image[task.job.channels.nuclei], step=step, origin=(box.y0, box.x0), fill=fill)
-    arrays: dict[str, NDArray[Any]] = {"sample": found.sample, "differences": found.differences}
+    arrays: dict[str, NDArray[Any]] = {
+        "sample": found.sample,
+        "differences": found.differences,
+        "tiles": found.tiles,
+    }
     for c, plane in enumerate(image):
         arrays[f"means_{c}"] = block_means(as_float32(plane), task.job.config.measure, fill)
     return arrays
@@ -140,7 +144,7 @@ def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
             arrays = _statistics_of(task, box, task.read(box), here.mask)
             bare = missing_in(scratch, boxes, fill, box)
             missing += 0 if bare is None else int(np.count_nonzero(bare))
-        parts.append(Statistics(arrays["sample"], arrays["differences"]))
+        parts.append(Statistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
         for c, of_channel in enumerate(means):
             of_channel.append(arrays[f"means_{c}"])
     fill = replace(fill, recorded=1.0 - missing / (task.large.shape[0] * task.large.shape[1]))

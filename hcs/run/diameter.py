@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hcs.run.job import Job
 
-_MIDDLE_PX = 2048
+_MIDDLE_PX = 2560
 _FIELDS = 6
 """Fields looked at; as many again, up to four times, while they hold too few nuclei."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,13 @@ _SEEN_PX = 320
 """Side, at the network, of the middle of a field that is looked at."""
 _ENOUGH = 5
 """Nuclei in one field that make its median worth following to another scale."""
+_LOOKS = 4
+_FRAGMENTED = 0.35
+"""Share of all outlines along which nuclei touch, from which they may be fragments; of labelled images 0.17 at most."""
+_GROWN = 1.4
+"""Nuclei that are so many times as large, seen at half the scale, were fragments."""
+_DEBRIS = 0.4
+"""Nuclei below so much of the size of those that cover most are left out of the median: specks, pieces of the dead."""
 _COVERED = 0.0025
 """Share of the field that fewer nuclei must cover to tell a size: two of 24 px in 600 × 600 px."""
 FEWEST = 20
@@ -29,9 +37,9 @@ class Diameter:
     """Estimated size of a plate's nuclei."""
 
     px: float
-    """Median equivalent diameter; NaN where it could not be estimated."""
+    """Median equivalent diameter, but for debris; NaN where it could not be estimated."""
     nuclei: int
-    """Nuclei it is the median of."""
+    """Nuclei that were looked at."""
     scale: Fraction
     """Magnification at which the network will see the plate; 1 where the size is unknown."""
     reason: str = ""
@@ -54,25 +62,65 @@ def nucleus_diameters(
 ) -> NDArray[np.float64]:
     """Equivalent diameters, px, of the nuclei in the middle of a prepared field (Y, X).
 
-    The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole; where that finds
-    few, or nuclei that the networks would rather see at a scale more than twice as large or small, it is seen again
-    there. Of several looks at a field of few nuclei, the one in which they cover most counts; where they cover next to
-    nothing, the field tells no size: they may be specks. ``fill`` (Y, X) was not recorded: nuclei at it tell no size,
-    and what is looked at is the middle of the rest.
+    The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole, then at the scale that
+    the networks would rather see what was found at, until that is the scale it was found at; above full size, where
+    little of a field is looked at, until it is about that. Where few are found, it is seen at twice the scale. Nuclei
+    that touch along much of their outlines may be fragments of larger ones, which agree with each other: the field is
+    seen at half the scale, too, and if what is found there is larger, that is followed. Of several looks at a field of
+    few nuclei, the one in which they cover most counts; where they cover next to nothing, the field tells no size:
+    they may be specks. ``fill`` (Y, X) was not recorded: nuclei at it tell no size, and what is looked at is the middle
+    of the rest.
     """
     target = segmenter.diameter_px
     if target is None:
         return np.empty(0)
-    scale, looks = Fraction(1, 2), []
-    for _ in range(3):
-        found, covered = _seen(image, segmenter, tiles, settings, scale, fill=fill)
-        wanted = scale_for(float(np.median(found)), target) if found.size >= _ENOUGH else min(2 * scale, SCALES[-1])
-        if found.size >= _ENOUGH and Fraction(1, 2) <= wanted / scale <= 2:
-            return found
-        looks.append((covered, found))
+    see = partial(_seen, image, segmenter, tiles, settings, fill=fill)
+    scale, looks = Fraction(1, 2), list[_Look]()
+    for _ in range(_LOOKS):
+        look = _whole(see, scale)
+        enough = look.found.size >= _ENOUGH
+        wanted = scale_for(typical_px(look.found), target) if enough else min(2 * look.scale, SCALES[-1])
+        looks.append(look)
+        if enough and (wanted == look.scale or (look.scale >= 1 and Fraction(2, 3) <= wanted / look.scale <= 1.5)):
+            return look.found
         scale = wanted
-    covered, found = max(looks, key=lambda look: look[0])
-    return found if found.size >= _ENOUGH or covered >= _COVERED else np.empty(0)
+    best = look if enough else max(looks, key=lambda look: look.covered)
+    return best.found if best.found.size >= _ENOUGH or best.covered >= _COVERED else np.empty(0)
+
+
+def typical_px(diameters: NDArray[np.float64]) -> float:
+    """Median of the diameters (n,) but for those far below the diameter of the nuclei that cover most; 0 for none."""
+    if diameters.size == 0:
+        return 0.0
+    ordered = np.sort(diameters)
+    covered = np.cumsum(ordered**2)
+    middle = ordered[np.searchsorted(covered, covered[-1] / 2.0)]
+    return float(np.median(ordered[ordered >= _DEBRIS * middle]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is found at one scale in the middle of a field."""
+
+    scale: Fraction
+
+    found: NDArray[np.float64]
+    """Diameters, px at full resolution."""
+    covered: float
+    """Share of the field in nuclei."""
+    touching: float
+    """Share of their outlines along which two of them touch."""
+
+
+def _whole(see: Callable[[Fraction], _Look], scale: Fraction) -> _Look:
+    """What is seen at ``scale``, or, where that is fragments, at the coarser one at which they are whole."""
+    look = see(scale)
+    while look.touching > _FRAGMENTED and look.scale > SCALES[0]:
+        coarser = see(max(look.scale / 2, SCALES[0]))
+        if typical_px(coarser.found) < _GROWN * typical_px(look.found):
+            break  # whole nuclei that do touch
+        look = coarser
+    return look
 
 
 def _seen(
@@ -83,8 +131,8 @@ def _seen(
     scale: Fraction,
     *,
     fill: NDArray[np.bool_] | None,
-) -> tuple[NDArray[np.float64], float]:
-    """Diameters of the nuclei found at ``scale`` in the middle of the field, and the fraction that they cover of it."""
+) -> _Look:
+    """The nuclei in the middle of the field as the networks see them at ``scale``."""
     side = int(_SEEN_PX / scale)
     top, left = (max(0, (length - side) // 2) for length in image.shape)
     if fill is not None:
@@ -93,10 +141,11 @@ def _seen(
     middle = image[seen]
     pixels = replace(settings, min_area_um2=None).for_field(None, scale)
     labels = segmenter.labels(segmenter.probabilities(middle, tiles, scale), pixels)
-    if fill is None:
-        return diameters_px(labels), float(np.count_nonzero(labels)) / labels.size
-    labels[np.isin(labels, labels[fill[seen]])] = 0
-    return diameters_px(labels), float(np.count_nonzero(labels)) / max(int(np.count_nonzero(~fill[seen])), 1)
+    recorded = labels.size
+    if fill is not None:
+        labels[np.isin(labels, labels[fill[seen]])] = 0
+        recorded = int(np.count_nonzero(~fill[seen]))
+    return _Look(scale, diameters_px(labels), float(np.count_nonzero(labels)) / max(recorded, 1), touching(labels))
 
 
 def _middle_of(recorded: NDArray[np.bool_], side: int) -> tuple[int, int]:
@@ -109,8 +158,19 @@ def _middle_of(recorded: NDArray[np.bool_], side: int) -> tuple[int, int]:
     return corner[0], corner[1]
 
 
+def touching(labels: NDArray[np.uint32]) -> float:
+    """Share of all outlines in labels (Y, X) along which a nucleus touches another, not the background."""
+    outline = contact = 0
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        differ = one != other
+        both = int(np.count_nonzero(differ & (one > 0) & (other > 0)))
+        contact += 2 * both  # an outline of either
+        outline += int(np.count_nonzero(differ)) + both
+    return contact / max(outline, 1)
+
+
 def plate_diameter(found: Sequence[NDArray[np.float64]], target_px: float | None, *, fewest: int = FEWEST) -> Diameter:
-    """One size for a whole plate from the diameters found in some of its fields, so that all fields agree.
+    """One size for a whole plate, `typical_px` of the diameters found in some of its fields, so that all fields agree.
 
     With fewer than ``fewest`` nuclei in all, or for networks that take images as they are (``target_px`` None), the
     size is NaN, the scale 1, and the reason says why.
@@ -121,7 +181,7 @@ def plate_diameter(found: Sequence[NDArray[np.float64]], target_px: float | None
     if pooled.size < fewest:
         reason = f"{pooled.size} nuclei in {len(found)} fields are too few to tell their size; give --diameter-px"
         return Diameter(float("nan"), pooled.size, Fraction(1), reason)
-    px = float(np.median(pooled))
+    px = typical_px(pooled)
     return Diameter(px, pooled.size, working_scale(px, target_px))
 
 

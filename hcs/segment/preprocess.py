@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.normalise import Normalisation, normalisation_of, normalise, with_background
+from hcs.segment.normalise import (
+    Normalisation,
+    normalisation_of,
+    normalise,
+    normalise_by_brightest,
+    with_background,
+)
 
-Method = Literal["asinh", "median", "min-max"]
+Method = Literal["tiles", "asinh", "median", "min-max"]
 QUANTILES = np.linspace(0.0, 1.0, 65)
 """Quantiles by which a histogram travels in a model card."""
 _LOCAL_PX = 61
@@ -22,8 +28,9 @@ _LOCAL_PX = 61
 class Preprocess:
     """How a field becomes the network's input; travels in the model card, because the weights are good for no other."""
 
-    normalise: Method = "asinh"
-    """asinh: our own, see `hcs.segment.normalise`; median: see `median_and_local_mean`; min-max: to 0 … 1."""
+    normalise: Method = "tiles"
+    """tiles: our own, see `hcs.segment.normalise`; asinh: the same, scaled by the brightest pixels; median: see
+    `median_and_local_mean`; min-max: to 0 … 1."""
     histogram: tuple[float, ...] = ()
     """`QUANTILES` of a normalised reference image, to which every image's histogram is matched; empty: it is not."""
     median_px: int = 0
@@ -53,7 +60,7 @@ class Preprocess:
     @property
     def blockwise(self) -> bool:
         """Whether `in_block` can be used: whether a few statistics of a field are all that its pixels need to know."""
-        return self.normalise == "asinh" and not self.histogram
+        return self.normalise == "tiles" and not self.histogram
 
     def in_block(self, image: NDArray[Any], normalisation: Normalisation) -> NDArray[np.float32]:
         """Part (y, x) of a field → the network's input (y, x) float32, that of the whole field but for a filter's width
@@ -101,4 +108,9 @@ def match_histogram(image: NDArray[np.float32], reference: NDArray[np.float64]) 
     return np.interp(image, own, target).astype(np.float32)
 
 
-_NORMALISATIONS = {"asinh": normalise, "median": median_and_local_mean, "min-max": min_max}
+_NORMALISATIONS = {
+    "tiles": normalise,
+    "asinh": normalise_by_brightest,
+    "median": median_and_local_mean,
+    "min-max": min_max,
+}

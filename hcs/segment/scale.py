@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCALES: tuple[Fraction, ...] = tuple(
-    Fraction(p, q) for p, q in ((1, 4), (1, 3), (1, 2), (2, 3), (1, 1), (3, 2), (2, 1), (3, 1))
+    Fraction(p, q) for p, q in ((1, 8), (1, 6), (1, 4), (1, 3), (1, 2), (2, 3), (1, 1), (3, 2), (2, 1), (3, 1))
 )
 """Magnifications in use; neighbours differ by at most 1.5, so that `scale_for` misses a size by at most 23 %."""
 

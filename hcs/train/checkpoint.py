@@ -33,7 +33,9 @@ class Run:
 
     network: Network
     average: Network
-    """Running mean of the network's weights: what is evaluated and shipped."""
+    """Running mean of the network's weights."""
+    start: Network
+    """What training started from."""
     optimiser: torch.optim.Optimizer
     step: int = 0
     best_f1: float = -1.0
@@ -47,6 +49,17 @@ class Run:
     history: list[Row] = field(default_factory=list)
     """Scores at every evaluation."""
 
+    @torch.no_grad()
+    def shipped(self, kept: float) -> Network:
+        """What is evaluated and shipped: the running mean, and in it a share ``kept`` of the weights at the start."""
+        if not kept:
+            return self.average
+        network = copy.deepcopy(self.average)
+        for mean, first in zip(network.state_dict().values(), self.start.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(first, kept)
+        return network
+
 
 def start_or_resume(folder: Path, settings: TrainSettings, device: torch.device) -> Run:
     """The run as its last checkpoint in ``folder`` left it, or a new one.
@@ -59,7 +72,7 @@ def start_or_resume(folder: Path, settings: TrainSettings, device: torch.device)
         _load_weights(network, settings.start_from)
     network = channels_last(network.to(device))
     average = copy.deepcopy(network).requires_grad_(requires_grad=False)
-    run = Run(network, average, optimiser_of(network, settings))
+    run = Run(network, average, copy.deepcopy(average), optimiser_of(network, settings))
     path = folder / "checkpoint.pt"
     if not path.exists():
         return run
@@ -98,9 +111,9 @@ def save_checkpoint(run: Run, settings: TrainSettings, folder: Path) -> None:
     write_rows(folder / "losses.csv", run.curve)
 
 
-def save_best(run: Run, scores: Floats, folder: Path) -> None:
-    """Write ``best.pt``: the averaged weights and every validation image's scores (n, 2)."""
-    _save({"average": run.average.state_dict(), "scores": torch.from_numpy(scores)}, folder / "best.pt")
+def save_best(network: Network, scores: Floats, folder: Path) -> None:
+    """Write ``best.pt``: the weights that would be shipped and every validation image's scores (n, 2)."""
+    _save({"average": network.state_dict(), "scores": torch.from_numpy(scores)}, folder / "best.pt")
 
 
 def load_best(network: Network, folder: Path) -> Floats:

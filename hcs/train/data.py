@@ -19,6 +19,7 @@ from hcs.segment.preprocess import Preprocess, quantiles
 from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
 from hcs.store.images import read_image, read_label_image
 from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
+from hcs.train.contaminate import contaminated, rescaled, textured
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
 
@@ -134,26 +135,30 @@ def _weight(labels: NDArray[np.int32], target: NDArray[np.uint8], settings: Trai
     return distance_weights(labels) if settings.weights == "distance" else np.ones(labels.shape, np.float32)
 
 
-def _photographed(image: NDArray[np.float32], settings: TrainSettings, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The crop as another microscope gives it. An effect that is off draws nothing: the others stay the same."""
-    out = photometric(image, rng)
+def _photographed(crop: Sample, settings: TrainSettings, rng: np.random.Generator) -> Sample:
+    """The crop as another microscope gives it, with what may lie in the well. An effect that is off draws nothing: the
+    others stay the same."""
+    if settings.textured and rng.random() < settings.textured:
+        crop = textured(crop, rng)
+    if settings.contaminated and rng.random() < settings.contaminated:
+        crop = contaminated(crop, rng)
+    image = rescaled(crop.image, rng, sd=settings.rescaled) if settings.rescaled else crop.image
+    image = photometric(image, rng)
     if settings.gradient and rng.random() < settings.gradient:
-        out = shaded(out, rng, ratio=settings.gradient_ratio)
+        image = shaded(image, rng, ratio=settings.gradient_ratio)
     if settings.camera and rng.random() < settings.camera:
-        out = retaken(out, rng)
-    return out
+        image = retaken(image, rng)
+    return replace(crop, image=image)
 
 
 def _crop(samples: list[Sample], settings: TrainSettings, rng: np.random.Generator) -> Sample:
     if rng.random() < settings.empty_fraction:
-        crop = empty_field(rng, crop_px=settings.crop_px)
-    else:
-        sample = samples[int(rng.integers(len(samples)))]
-        if settings.as_taken and rng.random() < settings.as_taken:
-            return plain_crop(sample, rng, crop_px=settings.crop_px)
-        scale = settings.wide_scale if rng.random() < _WIDE else settings.scale
-        crop = random_crop(sample, rng, crop_px=settings.crop_px, scale=scale)
-    return replace(crop, image=_photographed(crop.image, settings, rng))
+        return _photographed(empty_field(rng, crop_px=settings.crop_px), settings, rng)
+    sample = samples[int(rng.integers(len(samples)))]
+    if settings.as_taken and rng.random() < settings.as_taken:
+        return plain_crop(sample, rng, crop_px=settings.crop_px)
+    scale = settings.wide_scale if rng.random() < _WIDE else settings.scale
+    return _photographed(random_crop(sample, rng, crop_px=settings.crop_px, scale=scale), settings, rng)
 
 
 def at_training_scale(sample: Sample, diameter_px: float, rule: ScaleRule = working_scale) -> Sample:

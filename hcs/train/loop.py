@@ -117,15 +117,16 @@ def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings
 
 
 def _evaluate(run: Run, settings: TrainSettings, validation: list[Sample], recipe: Recipe, folder: Path) -> str:
-    """Score the running average, keep it where it is the best so far; what came out as a line."""
-    scores = image_scores(run.average, validation, recipe, SCALE_RULES[settings.magnified])
+    """Score what would be shipped, keep it where it is the best so far; what came out as a line."""
+    shipped = run.shipped(settings.kept)
+    scores = image_scores(shipped, validation, recipe, SCALE_RULES[settings.magnified])
     f1, f1_half = (float(v) for v in scores.mean(axis=0))
     loss = sum(run.losses) / len(run.losses)
     run.losses.clear()
     run.history.append({"step": run.step, "loss": loss, "val_mean_f1": f1, "val_f1_at_0.5": f1_half})
     if f1 > run.best_f1:
         run.best_f1 = f1
-        save_best(run, scores, folder)
+        save_best(shipped, scores, folder)
     write_rows(folder / "history.csv", run.history)
     return f"step {run.step}/{settings.steps}  loss {loss:.4f}  val mean F1 {f1:.4f}  F1@0.5 {f1_half:.4f}"
 

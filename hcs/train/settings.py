@@ -28,7 +28,7 @@ class TrainSettings:
     """What convolutions of a ``concat`` network see beyond the border; ``add`` sees the edge repeated."""
     upsampling: Literal["transposed", "nearest"] = "transposed"
     """How a ``concat`` network doubles the resolution."""
-    normalise: Literal["asinh", "median", "min-max"] = "asinh"
+    normalise: Literal["tiles", "asinh", "median", "min-max"] = "tiles"
     """How intensities become the network's input; see `hcs.segment.preprocess`."""
     histogram_of: str = ""
     """Name of the training image to whose histogram every image's is matched; empty: to none."""
@@ -84,6 +84,9 @@ class TrainSettings:
     start_from: str = ""
     """Weights to start from: name of a shipped model or path of a .safetensors file, of a wider ``add`` network the
     strongest channels; empty: random weights."""
+    kept: float = 0.0
+    """Share of the weights at the start in those that are evaluated and shipped: between the two, a network keeps what
+    it knew of usual images and still knows the new ones (Wortsman et al., CVPR 2022)."""
     empty_fraction: float = 0.03
     """Fraction of crops that are synthetic fields without nuclei (noise, haze, specks)."""
     seed: int = 0
@@ -94,6 +97,14 @@ class TrainSettings:
     """Brightest over darkest end of that gradient, at most."""
     camera: float = 0.0
     """Fraction of crops taken again by a simulated camera: Poisson and read noise, then 8, 12 or 16 bits."""
+    contaminated: float = 0.0
+    """Fraction of crops with pasted dead cells, halos and debris, many times as bright as the nuclei; see
+    `hcs.train.contaminate`."""
+    textured: float = 0.0
+    """Fraction of crops whose nuclei are mottled."""
+    rescaled: float = 0.0
+    """Standard deviation of the logarithm of every crop's brightness before compression: a field's scale is an
+    estimate; 0: as estimated."""
     evaluate_every: int = 600
     """Steps between evaluations of the averaged weights on the validation images."""
     patience: int = 0
@@ -125,9 +136,11 @@ class TrainSettings:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
-        for name in ("dropout", "gradient", "camera", "empty_fraction", "as_taken"):
+        for name in ("dropout", "kept", "gradient", "camera", "contaminated", "textured", "empty_fraction", "as_taken"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
+        if self.kept and not self.start_from:
+            raise ConfigError(f"kept = {self.kept}: give start_from, for there are no weights to keep")
         if self.boundary == "centred" and self.boundary_px % 2 == 0:
             raise ConfigError(f"boundary_px = {self.boundary_px}: a centred boundary needs an odd width")
 
@@ -153,5 +166,5 @@ class TrainSettings:
 
 _LEAST = {
     **dict.fromkeys(("steps", "batch", "evaluate_every", "checkpoint_every", "threads", "loaders"), 1),
-    **dict.fromkeys(("patience", "balance_px"), 0),
+    **dict.fromkeys(("patience", "balance_px", "rescaled"), 0),
 }

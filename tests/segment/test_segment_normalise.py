@@ -6,15 +6,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcs.segment.normalise import Normalisation, noise_sd, normalise
+from hcs.segment.normalise import (
+    STATISTICS_UNIT_PX,
+    Normalisation,
+    noise_sd,
+    normalisation_of,
+    normalise,
+    sample_step,
+    settled,
+    statistics,
+)
 
 
-def field(rng: np.random.Generator, noise: float = 8.0) -> NDArray[np.float64]:
-    y, x = np.mgrid[:256, :256]
-    image = np.full((256, 256), 200.0)
-    for cy, cx in rng.uniform(20, 236, (40, 2)):
-        image += 900.0 * (((y - cy) ** 2 + (x - cx) ** 2) < 100)
+def field(rng: np.random.Generator, noise: float = 8.0, *, nuclei: int = 40, side: int = 256) -> NDArray[np.float64]:
+    image = np.full((side, side), 200.0)
+    for y, x in rng.uniform(20, side - 20, (nuclei, 2)):
+        add_disc(image, y, x, radius=10.0, light=900.0)
     return image + rng.normal(0.0, noise, image.shape)
+
+
+def add_disc(image: NDArray[np.float64], cy: float, cx: float, *, radius: float, light: float) -> None:
+    y, x = np.ogrid[: image.shape[0], : image.shape[1]]
+    image += light * (((y - cy) ** 2 + (x - cx) ** 2) < radius**2)
 
 
 def test_gain_and_offset_do_not_matter() -> None:
@@ -68,3 +81,53 @@ def test_whole_numbers_are_looked_up_to_the_same_values(dtype: type[np.unsignedi
     found = Normalisation(40.0, 130.0)
     # Half of it is no contiguous array, and floats are computed one by one.
     np.testing.assert_array_equal(found.apply(recorded[:, ::2]), found.apply(recorded[:, ::2].astype(np.float32)))
+
+
+@pytest.mark.parametrize("fold", [3.0, 10.0, 50.0])
+@pytest.mark.parametrize("radius", [1.5, 4.0, 10.0])
+def test_two_percent_of_bright_pixels_leave_the_scale_as_it_is(fold: float, radius: float) -> None:
+    rng = np.random.default_rng(1)
+    image = field(rng, nuclei=150, side=512)
+    clean = normalisation_of(image)
+    for y, x in rng.uniform(0, 512, (int(0.02 * 512**2 / (np.pi * radius**2)), 2)):
+        add_disc(image, y, x, radius=radius, light=fold * 900.0)
+    found = normalisation_of(image)
+    assert found.low == pytest.approx(clean.low, abs=4.0)
+    assert 0.95 < found.scale / clean.scale < 1.3
+
+
+@pytest.mark.parametrize("nuclei", [1, 3, 20, 300])
+def test_nuclei_look_alike_however_many_there_are(nuclei: int) -> None:
+    image = field(np.random.default_rng(2), nuclei=nuclei, side=512)
+    seen = normalise(image)
+    assert 0.5 < float(np.median(seen[image > 700.0])) < 1.3
+    assert abs(float(np.median(seen[image < 300.0]))) < 0.15
+
+
+@pytest.mark.parametrize("background", [0, 3])
+def test_a_background_of_one_value_stays_dark_and_nuclei_do_not(background: int) -> None:
+    image = np.full((256, 256), float(background))
+    for y, x in np.random.default_rng(3).uniform(20, 236, (8, 2)):
+        add_disc(image, y, x, radius=8.0, light=60.0)
+    seen = normalise(image.astype(np.uint8))
+    assert 0.5 < float(np.median(seen[image > 30.0])) < 1.1
+    assert not seen[image < 30.0].any()
+
+
+def test_rounding_to_whole_grey_levels_is_no_structure() -> None:
+    toggling = np.random.default_rng(0).random((256, 256)) < 0.1
+    assert float(normalise(toggling.astype(np.uint8) + 7).max()) < 0.8
+
+
+@pytest.mark.parametrize("shape", [(512, 768), (517, 1291), (2100, 1000), (40, 300)])
+def test_parts_of_a_field_give_the_normalisation_of_the_whole(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(4)
+    image = rng.normal(300.0, 10.0, shape).astype(np.float32)
+    image[rng.random(shape) < 0.2] += 700.0
+    step, unit = sample_step(image.size), 4 * STATISTICS_UNIT_PX
+    parts = [
+        statistics(image[y : y + unit, x : x + 2 * unit], step=step, origin=(y, x))
+        for y in range(0, shape[0], unit)
+        for x in range(0, shape[1], 2 * unit)
+    ]
+    assert settled(parts) == settled(parts[::-1]) == normalisation_of(image)

@@ -89,7 +89,6 @@ def debris() -> NDArray[np.float64]:
 
 
 EMPTY: dict[str, Callable[[], NDArray[np.float64]]] = {
-    "one value": lambda: np.full((1024, 1024), 100.0),
     "noise": lambda: np.random.default_rng(0).normal(300.0, 12.0, (1024, 1024)),
     "noise, shaded": lambda: np.random.default_rng(1).normal(300.0, 12.0, (1024, 1024)) * np.linspace(0.5, 1.0, 1024),
     "debris": debris,

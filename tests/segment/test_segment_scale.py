@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs.segment.diameter import FEWEST, given_diameter, plate_diameter
+from hcs.segment.diameter import FEWEST, given_diameter, plate_diameter, touching, typical_px
 from hcs.segment.scale import SCALES, diameters_px, enlarged, restored, scale_for, working_scale
 
 scales = st.sampled_from(SCALES)
 
 
-@given(st.floats(8.0, 80.0))
-def test_every_size_from_8_to_80_px_comes_within_a_quarter_of_the_models(diameter: float) -> None:
+@given(st.floats(8.0, 200.0))
+def test_every_size_from_8_to_200_px_comes_within_a_quarter_of_the_models(diameter: float) -> None:
     assert abs(math.log(diameter * scale_for(diameter, 24.0) / 24.0)) <= math.log(1.25)
 
 
@@ -25,7 +25,8 @@ def test_the_scale_by_hand() -> None:
     assert scale_for(24.0, 24.0) == 1
     assert scale_for(48.0, 24.0) == Fraction(1, 2)
     assert scale_for(13.0, 24.0) == 2  # 26 px; at 3/2 it would be 19.5
-    assert scale_for(1000.0, 24.0) == Fraction(1, 4)
+    assert scale_for(150.0, 24.0) == Fraction(1, 6)
+    assert scale_for(1000.0, 24.0) == Fraction(1, 8)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,18 @@ def test_an_unknown_size_leaves_the_scale_alone_and_says_why(n: int, target: flo
 def test_a_given_size_is_taken() -> None:
     assert given_diameter(48.0, 24.0).scale == Fraction(1, 2)
     assert given_diameter(48.0, None).scale == 1
+
+
+def test_a_few_specks_or_many_do_not_change_the_size() -> None:
+    nuclei = np.random.default_rng(0).normal(30.0, 3.0, 40)
+    for specks in (0, 30, 300):
+        assert typical_px(np.concatenate([nuclei, np.full(specks, 5.0)])) == pytest.approx(np.median(nuclei))
+    assert typical_px(np.empty(0)) == 0.0
+
+
+def test_the_share_of_outlines_that_touch_by_hand() -> None:
+    labels = np.zeros((12, 12), np.uint32)
+    labels[2:6, 2:6], labels[2:6, 6:10] = 1, 2  # two squares of 4 px, side by side: 8 of 32 edges
+    assert touching(labels) == pytest.approx(8 / 32)
+    labels[2:6, 6:10] = 1
+    assert touching(labels) == 0.0

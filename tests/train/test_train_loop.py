@@ -291,3 +291,22 @@ def test_every_shipped_configuration_is_read_and_can_be_shortened(path: Path) ->
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="start_from = 'fast': its weights do not fit"):
         train([discs(0)], [discs(1)], replace(SETTINGS, start_from="fast"), folder=tmp_path)
+
+
+def test_a_share_of_the_weights_at_the_start_is_kept(tmp_path: Path) -> None:
+    first = train([discs(0)], [discs(1)], SETTINGS, folder=tmp_path / "first")
+    (tmp_path / "index.csv").write_text("split,source,name,licence,nuclei\nval,here,a.png,CC0,5\n")
+    export(first, SETTINGS, data=tmp_path, path=tmp_path / "first.safetensors")
+    start = replace(SETTINGS, start_from=str(tmp_path / "first.safetensors"), evaluate_every=6)
+    freed, kept, held = (
+        train([discs(0)], [discs(1)], replace(start, kept=share), folder=tmp_path / str(share))
+        for share in (0.0, 0.5, 1.0)
+    )
+    names = ("head.weight", "down.0.norm1.running_mean")
+    for name in names:
+        begun, end, middle = (run.network.state_dict()[name] for run in (held, freed, kept))
+        assert not torch.equal(begun, end)
+        torch.testing.assert_close(middle, (begun + end) / 2)
+        torch.testing.assert_close(begun, first.network.state_dict()[name])
+    with pytest.raises(ConfigError, match="start_from"):
+        replace(SETTINGS, kept=0.5)

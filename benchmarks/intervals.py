@@ -1,6 +1,6 @@
 """What intervals and hits are worth, on populations with known truth.
 
-    python benchmarks/coverage.py [--plates 2000] [--screens 200] [--out docs/coverage.md]
+    python benchmarks/intervals.py [--plates 2000] [--screens 200] [--out docs/coverage.md]
 
 Prints Markdown tables: how many of the plates' 95 % intervals of Z', robust Z', SSMD and EC50 hold the true value, how
 many null plates have a false hit beside effects of the position, wider samples and heavy tails, and how many planted
