@@ -11,9 +11,7 @@ from hcs.readout.spread import Floats, robust_sd
 
 LEAST = 20  # values that a null distribution is learned from; fewer tell nothing of its tails
 _FREEDOMS = np.array([2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 200.0])  # the tails that may be
-_PRIORS = np.exp(
-    np.outer((-0.35, 0.0), np.arange(_FREEDOMS.size))
-)  # how likely each tail is: the heavy more; all alike
+_PRIORS = np.exp(np.outer((-0.35, 0.0), np.arange(_FREEDOMS.size)))  # of each tail: heavy ones likelier; all alike
 _HEAVY = _FREEDOMS < 3  # tails that noise hardly has
 _HITS = 0.8  # weight on these from which on hits are taken to be among the values
 _LITTLE = 1e-6  # weight that is left out
