@@ -79,9 +79,9 @@ def columns_page() -> str:
     channels = ("DNA", "CDK2")
     tables = {"nuclei": (*KEY_COLUMNS, *column_dictionary(channels, *channels)), **PLAIN_TABLES}
     parts = [
-        "# Columns\n\nMade from the code, for a plate with the channels `DNA` and `CDK2` (the sensor). `columns.csv` in "
-        "your results has the same for your own channels, and the columns of `wells` and `fields`: means and medians of the "
-        "columns of `nuclei`, and the quality of each channel's image.\n"
+        "# Columns\n\nMade from the code, for a plate with the channels `DNA` and `CDK2` (the sensor). `columns.csv` "
+        "in your results has the same for your own channels, and the columns of `wells` and `fields`: means and "
+        "medians of the columns of `nuclei`, and the quality of each channel's image.\n"
     ]
     for name, columns in tables.items():
         parts.append(f"## {name}\n\n| column | type | unit | definition | source |\n|---|---|---|---|---|")
