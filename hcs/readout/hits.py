@@ -13,8 +13,9 @@ from hcs.readout.groups import TESTED, Floats, conditions, of_group
 from hcs.readout.hit_columns import HIT_COLUMNS
 from hcs.readout.hit_settings import HitSettings
 from hcs.readout.null import Null, learn_null
-from hcs.readout.reference import Reference, reference_of
+from hcs.readout.reference import Reference, contrasts, reference_of
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.spread import robust_sd
 from hcs.readout.zprime import ssmd
 
 
@@ -44,11 +45,13 @@ def find_hits(scores: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """What the conditions of a group are measured against: as its ``wells``, and, where these are the samples, the
-    ``null`` distribution of sqrt(k) x the mean of k wells, less the wells' centre."""
+    """What the conditions of a group are measured against: as its ``wells``; and, where these are the samples and have
+    replicates, the distribution of the replicates' ``noise``, and by how much sqrt(k) x the mean of k wells scatters
+    more between conditions than that, ``stretch``."""
 
     wells: Reference
-    null: Null | None
+    noise: Null | None
+    stretch: float
 
     @classmethod
     def of(cls, table: pd.DataFrame, group: str, settings: ReadoutSettings) -> _Conditions:
@@ -59,16 +62,26 @@ class _Conditions:
         negative = _known(members.loc[members["Metadata_Role"] == "negative", "Corrected"])
         wells = reference_of(samples, negative, settings.hits)
         if wells.basis == "negatives":
-            return cls(wells, None)
-        found = [_known(rows["Corrected"]) for _, rows in conditions(samples)]
-        null = learn_null(np.array([_far(values, wells.centre) for values in found]))
-        return cls(wells, null or wells.null)
+            return cls(wells, None, 1.0)
+        found = [values for _, rows in conditions(samples) if (values := _known(rows["Corrected"])).size > 1]
+        noise = learn_null(np.concatenate([np.empty(0), *map(contrasts, found)]), centre=0.0)
+        if noise is None:
+            return cls(wells, None, 1.0)
+        between = robust_sd(np.array([_far(values, wells.centre) for values in found]))
+        return cls(wells, noise, max(1.0, between / noise.spread))
 
     def p_of(self, values: Floats) -> float:
-        """Two-sided p-value of the wells (k,) of a condition."""
-        if self.null is None:
+        """Two-sided p-value of the wells (k,) of a condition.
+
+        Single wells go by the distribution of all samples. Replicates go by their own noise, whose tails no hit
+        lengthens; its scale is that of the means where replicates are alike for another reason than their compound.
+        """
+        if self.wells.basis == "negatives" or self.wells.null is None:
             return self.wells.p_of(values)
-        return float(self.null.p_values(np.array([_far(values, self.wells.centre)]))[0])
+        far = _far(values, self.wells.centre)
+        if values.size > 1 and self.noise is not None:
+            return float(self.noise.p_values(np.array([far / self.stretch]))[0])
+        return float(self.wells.null.p_values(np.array([self.wells.null.centre + far]))[0])
 
     def ssmd_of(self, values: Floats) -> float:
         """SSMD against the reference; NaN for a single well."""

@@ -82,20 +82,24 @@ def reference_of(samples: pd.DataFrame, negative: Floats, settings: HitSettings)
     return Reference("negatives", middle, robust_sd(negative), negative, noise)
 
 
+def contrasts(values: Floats) -> Floats:
+    """What replicates (k,) scatter by, as k - 1 values of the scale of one: each well against the mean of those before
+    (Helmert), which are independent where the wells are, so that they may be counted."""
+    before = np.arange(1, values.size)
+    found: Floats = (np.cumsum(values)[:-1] - before * values[1:]) / np.sqrt(before * (before + 1))
+    return found
+
+
 def own_noise(samples: pd.DataFrame) -> Floats:
     """What sample wells scatter by without regard to what their compounds do, on the scale of single wells.
 
-    Deviations of replicates from their mean, times sqrt(k / (k - 1)); with fewer than 20, those of a dose from the mean
-    of the next lower and higher one, divided by sqrt(1.5), which a steep curve only makes larger.
+    Contrasts of replicates; with fewer than 20, also those of a dose against the mean of the next lower and higher one,
+    divided by sqrt(1.5), which a steep curve only makes larger.
     """
-    sizes = samples.groupby(_CONDITION, dropna=False)["Corrected"]
-    k = sizes.transform("size").to_numpy(dtype=np.float64)
-    values = samples["Corrected"].to_numpy(dtype=np.float64)
-    several = k > 1
-    left = (values - sizes.transform("mean").to_numpy(dtype=np.float64))[several]
-    left = left * np.sqrt(k[several] / (k[several] - 1))
+    groups = [rows["Corrected"].to_numpy(dtype=np.float64) for _, rows in samples.groupby(_CONDITION, dropna=False)]
+    left = np.concatenate([np.empty(0), *(contrasts(values) for values in groups)])
     if left.size >= LEAST:
-        return np.asarray(left, dtype=np.float64)
+        return left
     bends: list[Floats] = []
     for _, rows in samples[samples["Metadata_Dose"].notna()].groupby(["Metadata_Compound", "Metadata_Unit"]):
         means = rows.groupby("Metadata_Dose")["Corrected"].mean().to_numpy(dtype=np.float64)

@@ -14,6 +14,8 @@ from hcs.readout.chance import false_discovery
 from hcs.readout.null import Null, learn_null
 from hcs.readout.plate_effects import taken_out
 from hcs.readout.position import Positions
+from hcs.readout.reference import contrasts
+from hcs.readout.spread import robust_sd
 
 Position = Literal["none", "gradient", "rows", "columns", "edge", "corner"]
 Noise = Literal["gaussian", "t3"]
@@ -95,7 +97,18 @@ def called(seed: int, *, limit: float = 3.0, fdr: float = 0.05, **plate: Any) ->
     parts = np.split(values[order], first[1:])
     z = np.array([np.median((part - wells.centre) / wells.spread) for part in parts])
     far = np.array([np.sqrt(part.size) * (part.mean() - wells.centre) for part in parts])
-    q = false_discovery(_far_p_values(learn_null(far) or wells, far))
+    noise, stretch = wells, 1.0
+    if parts[0].size > 1:
+        noise = learn_null(np.concatenate([contrasts(part) for part in parts if part.size > 1]), centre=0.0) or wells
+        stretch = max(
+            1.0, robust_sd(np.array([f for f, p in zip(far, parts, strict=True) if p.size > 1])) / noise.spread
+        )
+    centre = 0.0 if noise is not wells else wells.centre
+    p_values = _far_p_values(noise, centre + far / stretch)
+    lone = np.array([part.size == 1 for part in parts])
+    if noise is not wells and lone.any():
+        p_values[lone] = wells.p_values(wells.centre + far[lone])
+    q = false_discovery(p_values)
     return set(compounds[(q <= fdr) & (np.abs(z) >= limit)].tolist())
 
 

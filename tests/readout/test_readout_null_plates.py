@@ -40,6 +40,7 @@ def hits_of(settings: ReadoutSettings = SETTINGS, **plate: Any) -> set[str]:
         {"position": "columns", "wider": 1.5},
         {"position": "rows", "size": 96},
         {"position": "gradient", "replicates": 2},
+        {"noise": "t3", "replicates": 2},
         {"noise": "t3"},
         {"wider": 1.5, "size": 96},
     ],
@@ -116,3 +117,9 @@ def test_notes_say_where_samples_are_not_like_the_negatives() -> None:
     asked = ReadoutSettings(readouts=(READOUT,), hits=HitSettings(correction="none"))
     left = sample_notes(score_wells(screen_plate(0, position="gradient"), asked))
     assert left[0].endswith("it is not taken out; hits may be owed to their place.")
+
+
+def test_replicates_find_what_single_wells_cannot() -> None:
+    found = [called(seed, replicates=3, hits=6, effect=4.0) for seed in range(PLATES)]
+    assert np.mean([len(each & set(range(6))) / 6 for each in found]) >= 0.65
+    assert sum(len(each - set(range(6))) > 0 for each in found) <= 1
