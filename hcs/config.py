@@ -106,6 +106,43 @@ def parse_config(data: object, *, source: str) -> Config:
         raise ConfigError(f"{source}: " + "; ".join(explain(e) for e in error.errors())) from error
 
 
+USER_SETTINGS = frozenset(
+    {
+        *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
+        *("channels.dna", "channels.sensor", "channels.nuclei"),
+        *("instances.min_area_px", "instances.min_area_um2"),
+        *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),
+        *("readout.readouts", "readout.sensor_threshold", "readout.exclude_border", "readout.exclude_flagged"),
+        *("readout.drop_duplicates", "readout.dead.exclude"),
+    }
+)
+"""Settings that a user may want to change, by their dotted keys; all others are for experts."""
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON schema of the YAML settings: it refuses the keys that hcs refuses, and says for whom each setting is.
+
+    ``x-for`` of a property is ``user`` or ``expert``, by `USER_SETTINGS`.
+    """
+    schema = Config.model_json_schema()
+    sections = schema["$defs"]
+    for part in (schema, *sections.values()):
+        if "properties" in part:
+            part["additionalProperties"] = False
+    _mark(schema, sections, prefix="")
+    return schema
+
+
+def _mark(part: dict[str, Any], sections: dict[str, Any], *, prefix: str) -> None:
+    """Add ``x-for`` to every property of ``part`` and of the sections below it."""
+    for key, value in part["properties"].items():
+        name = value.get("$ref", "").rpartition("/")[2]
+        if name:
+            _mark(sections[name], sections, prefix=f"{prefix}{key}.")
+        else:
+            value["x-for"] = "user" if f"{prefix}{key}" in USER_SETTINGS else "expert"
+
+
 def _texts(data: object, key: str = "") -> Iterator[tuple[str, str]]:
     """All texts of plain data, with their dotted keys."""
     if isinstance(data, str):

@@ -16,12 +16,12 @@ def config() -> None:
 
 @config.command()
 def schema() -> int:
-    """Print the JSON schema of the YAML settings."""
+    """Print the JSON schema of the YAML settings; ``x-for`` says whether a setting is for users or for experts."""
     import json
 
-    from hcs.config import Config
+    from hcs.config import settings_schema
 
-    click.echo(json.dumps(Config.model_json_schema(), indent=2))
+    click.echo(json.dumps(settings_schema(), indent=2))
     return 0
 
 

@@ -25,14 +25,15 @@ SEAM_PX = 2
 _LATTICE_PX = 4
 _LEAST_SIDE_PX = 5
 _RUN_PX = 15
-_GROW_PX = 12
-"""Pixels of the value so near to an area belong to it: the corners of turned areas are narrower than 5 px."""
-_BOX_PX = 17
+_GROW_PX, _GROW_OTHER_PX = 12, 2
+"""Pixels of the value so near to an area belong to it: the corners of turned areas are narrower than 5 px. Of values
+other than 0 and the type's largest, which image pixels may have by chance, only the nearest do."""
+_BOX_PX = 49
 _NEAR_PX, _FAR_PX = (2, 4), (6, 8)
 _FEWEST_PX = 100
 """Area from which fill is looked for."""
 _FEWEST_BESIDE = 16
-_OFF_HALF = 0.06
+_OFF_HALF = 0.03
 """Share of a box around a straight edge's pixel that lies beyond it, at most so far from a half."""
 _MOST_EQUAL = 0.05
 _CLIPPED = 0.2
@@ -192,13 +193,18 @@ def _as_cv(plane: NDArray[Any]) -> NDArray[Any]:
 def _values(pixels: NDArray[Any]) -> list[Any]:
     """Values that may cover areas: a square of 5 px holds a pixel of a lattice of 4, an area a run of them."""
     lattice = pixels[::_LATTICE_PX, ::_LATTICE_PX]
-    usual = [0, np.iinfo(pixels.dtype).max] if pixels.dtype.kind in "iu" else [0]
+    usual = _usual(pixels.dtype)
     values: list[Any] = [value for value in usual if (lattice == value).any()]
     level = lattice[:, 1:-1][(lattice[:, 1:-1] == lattice[:, :-2]) & (lattice[:, 1:-1] == lattice[:, 2:])]
     upright = lattice[1:-1][(lattice[1:-1] == lattice[:-2]) & (lattice[1:-1] == lattice[2:])]
     others, counts = np.unique(np.concatenate([level, upright]), return_counts=True)
     further = [others[k] for k in np.argsort(-counts, kind="stable") if others[k] not in usual]
     return values + further[:_FURTHER_VALUES]
+
+
+def _usual(dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """Values that software fills with."""
+    return (0, int(np.iinfo(dtype).max)) if dtype.kind in "iu" else (0,)
 
 
 def _candidate(pixels: NDArray[Any], value: Any, core: tuple[slice, slice]) -> Candidate | None:
@@ -209,7 +215,7 @@ def _candidate(pixels: NDArray[Any], value: Any, core: tuple[slice, slice]) -> C
     solid = _dilated(np.asarray(eroded, np.uint8), _LEAST_SIDE_PX // 2)
     if not solid.any():
         return None
-    areas = _dilated(solid, _GROW_PX) & equal
+    areas = _dilated(solid, _GROW_PX if value in _usual(pixels.dtype) else _GROW_OTHER_PX) & equal
     near = _ring(areas, *_NEAR_PX)[core]
     if np.count_nonzero(near & equal[core].view(np.bool_)) > _CLIPPED * np.count_nonzero(near):
         return None
