@@ -3,6 +3,7 @@
 #   make test   install with the development tools and run the tests
 # And one makes the shipped weights again (about four hours on two cores; goes on where it was stopped):
 #   make weights DATA=../shared/data/nuclei
+# `make lint` checks style and types, `make docs` builds the site into site/.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 DATA := ../shared/data/nuclei
 
-.PHONY: demo test lint weights install dev clean
+.PHONY: demo test lint docs weights install dev clean
 
 demo: install
 	$(BIN)/hcs demo --out demo-out
@@ -22,6 +23,9 @@ lint: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: dev
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
 weights: install
 	$(BIN)/hcs train $(DATA) --config configs/train/fast-base.yaml --out runs/fast-base --name fast-base
@@ -45,4 +49,4 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) demo-out site

@@ -10,6 +10,9 @@ import mkdocs_gen_files
 
 from hcs.cli import commands
 from hcs.config import Config, settings_schema
+from hcs.measure.columns import Column, column_dictionary
+from hcs.run.finish import PLAIN_TABLES
+from hcs.run.no_nuclei import KEY_COLUMNS
 
 
 def commands_page() -> str:
@@ -71,6 +74,27 @@ def kind(value: dict[str, Any]) -> str:
     return {"null": "nothing", "array": "list"}.get(value.get("type", ""), value.get("type", ""))
 
 
-for path, text in (("commands", commands_page()), ("settings", settings_page())):
+def columns_page() -> str:
+    """Every column with unit, definition and source, of a plate with a DNA stain and a sensor."""
+    channels = ("DNA", "CDK2")
+    tables = {"nuclei": (*KEY_COLUMNS, *column_dictionary(channels, *channels)), **PLAIN_TABLES}
+    parts = [
+        "# Columns\n\nMade from the code, for a plate with the channels `DNA` and `CDK2` (the sensor). `columns.csv` "
+        "in your results has the same for your own channels, and the columns of `wells` and `fields`: means and "
+        "medians of the columns of `nuclei`, and the quality of each channel's image.\n"
+    ]
+    for name, columns in tables.items():
+        parts.append(f"## {name}\n\n| column | type | unit | definition | source |\n|---|---|---|---|---|")
+        parts += [row(column) for column in columns]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def row(column: Column) -> str:
+    cells = (f"`{column.name}`", column.dtype, column.unit, column.definition, column.source)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+for path, text in (("commands", commands_page()), ("settings", settings_page()), ("columns", columns_page())):
     with mkdocs_gen_files.open(f"reference/{path}.md", "w") as page:
         page.write(text)

@@ -11,6 +11,7 @@ from hcs.readout.spread import Floats, robust_sd
 
 LEAST = 20  # values that a null distribution is learned from; fewer tell nothing of its tails
 _FREEDOMS = np.array([2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 200.0])  # the tails that may be
+_PRIORS = np.exp(np.outer((-0.35, 0.0), np.arange(_FREEDOMS.size)))  # of each tail: heavy ones likelier; all alike
 _HEAVY = _FREEDOMS < 3  # tails that noise hardly has
 _HITS = 0.8  # weight on these from which on hits are taken to be among the values
 _LITTLE = 1e-6  # weight that is left out
@@ -49,6 +50,8 @@ def learn_null(values: Floats, *, centre: float | None = None) -> Null | None:
     controls, which lie elsewhere on the plate. Scale and tails are judged by the central 95 %; of the rest the
     likelihood knows only how many there are, so that hits neither widen it nor lengthen its tails. Where the tails
     come out heavier than Student's of 3 degrees of freedom, hits are among the central values too, and fewer are taken.
+    Beforehand heavy tails are the likelier ones, as a tail taken for too light makes false hits; where hits are plainly
+    among the values, all are alike. docs/benchmarks/coverage.md counts the false hits that are left.
     ``centre`` is where it is known, by default the median.
     """
     if values.size < LEAST:
@@ -60,32 +63,22 @@ def learn_null(values: Floats, *, centre: float | None = None) -> Null | None:
     away = np.sort(np.abs(values - middle)) / spread
     weights = np.empty(0)
     for share in _CENTRAL:
-        weights = _weights(away, int(np.ceil(share * away.size)))
+        prior = _PRIORS[0 if share == _CENTRAL[0] else 1]
+        weights = _weights(away, int(np.ceil(share * away.size)), prior)
         if weights[_HEAVY].sum() <= _HITS:
             break
     return Null(middle, spread, weights)
 
 
-def _weights(away: Floats, n: int) -> Floats:
+def _weights(away: Floats, n: int, prior: Floats) -> Floats:
     """How likely sorted distances from the centre (m,), in robust spreads, make each tail and scale (f, s): by the
-    places of the first ``n`` and the number of the others."""
+    places of the first ``n``, the number of the others, and how likely each tail is beforehand, ``prior`` (f,)."""
     inside, cut = away[:n], away[n - 1]
     squares = (inside[:, None] / _SCALES) ** 2
     freedoms = _FREEDOMS[:, None]
     log = np.stack([-(f + 1) / 2 * np.log1p(squares / f).sum(axis=0) for f in _FREEDOMS])
     log += n * (gammaln((freedoms + 1) / 2) - gammaln(freedoms / 2) - np.log(freedoms * np.pi) / 2 - np.log(_SCALES))
     log += (away.size - n) * np.log(2 * stdtr(freedoms, -cut / _SCALES))
-    weights = np.exp(log - log.max()) * _prior(away.size)[:, None]
+    weights = np.exp(log - log.max()) * prior[:, None]
     total: Floats = weights / weights.sum()
     return total
-
-
-def _prior(n: int) -> Floats:
-    """How likely each tail is beforehand (f,), of ``n`` values: heavy ones for 80 and fewer, light ones from 320 on.
-
-    Chosen on simulated plates, such that at most 5 % of those with the tails of 3 degrees of freedom have a hit: few
-    values tell little of their tails, and a tail taken for too light makes false hits.
-    """
-    share = np.clip(np.log(n / 80) / np.log(4), 0, 1)
-    prior: Floats = np.exp((-0.2 + 0.35 * share) * np.arange(_FREEDOMS.size))
-    return prior

@@ -49,6 +49,22 @@ _CONTENT_N = Column(
 )
 
 
+PLAIN_TABLES: dict[str, tuple[Column, ...]] = {
+    "compounds": (*COMPOUND_COLUMNS, WARNING_COLUMN),
+    "plate": PLATE_COLUMNS,
+    **SCREEN_COLUMNS,
+    "toxicity": TOXICITY_COLUMNS,
+    "dead": DEAD_COLUMNS,
+    "cycles": CYCLE_COLUMNS,
+    "phases": PHASE_COLUMNS,
+    "sensor": SENSOR_COLUMNS,
+    "quality": THRESHOLD_COLUMNS,
+    "seams": SEAM_COLUMNS,
+    "duplicates": DUPLICATE_COLUMNS,
+}
+"""Columns of the tables whose columns are the same for every plate."""
+
+
 def finish(
     out: Location,
     settings: ReadoutSettings | None = None,
@@ -187,18 +203,8 @@ def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fi
         "nuclei": (*KEY_COLUMNS, *nucleus),
         "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
-        "compounds": (*COMPOUND_COLUMNS, WARNING_COLUMN),
-        "plate": PLATE_COLUMNS,
-        **SCREEN_COLUMNS,
-        "toxicity": TOXICITY_COLUMNS,
-        "dead": DEAD_COLUMNS,
-        "cycles": CYCLE_COLUMNS,
-        "phases": PHASE_COLUMNS,
-        "sensor": SENSOR_COLUMNS,
+        **PLAIN_TABLES,
         "fields": field_columns(fields, channels.names),
-        "quality": THRESHOLD_COLUMNS,
-        "seams": SEAM_COLUMNS,
-        "duplicates": DUPLICATE_COLUMNS,
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)

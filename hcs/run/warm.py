@@ -25,7 +25,7 @@ QUIET = {
     "distributed.admin.system-monitor.interval": "5s",
 }
 """Dask looks at the stacks of all threads a hundred times a second, and at its event loop fifty times, which takes
-every worker 6 % of its core and the client as much (benchmarks/RESULTS.md); hcs keeps an account of its own."""
+every worker 6 % of its core and the client as much; hcs keeps an account of its own."""
 
 # One thread a process: cores are never oversubscribed, and a convolution sums in the same order however many workers
 # share the machine, so the table is the same to the last bit. Dask's nanny would have malloc return memory at once,

@@ -35,7 +35,7 @@ def working_scale(diameter_px: float, target_px: float) -> Fraction:
     to it.
 
     The networks are trained on nuclei from half to twice that size, and magnifying takes 2.25 times the work or more;
-    on training images it gained nothing that could be told from chance (benchmarks/RESULTS.md).
+    on training images it gained nothing that could be told from chance (`benchmarks/scales.py`).
     """
     return Fraction(1) if target_px / 2 <= diameter_px <= target_px else scale_for(diameter_px, target_px)
 

@@ -137,7 +137,7 @@ def _level(shape: tuple[int, ...], dtype: str, axes: str, ngff: Ngff) -> _Level:
 
 def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> None:
     """Write (…, Y, X) in chunks of one channel and at most 1080 px a side: the files that `create_level` and zarr would
-    write, of which a plate has many thousands, in a third of zarr's time (benchmarks/RESULTS.md)."""
+    write, of which a plate has many thousands, in a third of zarr's time."""
     native = data.astype(data.dtype.newbyteorder("<"), copy=False)
     level = _level(native.shape, native.dtype.str, axes, ngff)
     folder.mkdir(parents=True)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from screen_plates import Floats, well_names, well_table
+
+from hcs.readout.chance import false_discovery
+from hcs.readout.null import Null, learn_null
+from hcs.readout.plate_effects import taken_out
+from hcs.readout.position import Positions
 
 Position = Literal["none", "gradient", "rows", "columns", "edge", "corner"]
 Noise = Literal["gaussian", "t3"]
@@ -30,7 +37,16 @@ def position_effect(kind: Position, shape: tuple[int, int], rng: np.random.Gener
     return np.zeros(rows.size)
 
 
-def screen_plate(
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """Values (n_wells,), their places, and the number of each well's compound (n_wells,), -1 for a control."""
+
+    values: Floats
+    place: Positions
+    numbers: npt.NDArray[np.int64]
+
+
+def plate_of(
     seed: int,
     *,
     size: int = 384,
@@ -40,21 +56,54 @@ def screen_plate(
     replicates: int = 1,
     hits: int = 0,
     effect: float = 8.0,
-) -> pd.DataFrame:
+) -> Plate:
     """A plate with negatives in its first and positives in its last column, samples in between, each compound in
     ``replicates`` wells at random places. The first ``hits`` compounds act by ``effect`` SD of the samples."""
     rng = np.random.default_rng(seed)
     shape = _SHAPES[size]
-    wells = well_names(*shape)
-    columns = np.arange(size) % shape[1]
-    roles = np.where(columns == 0, "negative", np.where(columns == shape[1] - 1, "positive", "sample")).astype(object)
+    rows, columns = np.divmod(np.arange(size), shape[1])
     values = rng.standard_normal(size) if noise == "gaussian" else rng.standard_t(3, size) / 1.13
-    sample = np.flatnonzero(roles == "sample")
+    sample = np.flatnonzero((columns > 0) & (columns < shape[1] - 1))
     values[sample] *= wider
-    numbers = np.empty(size, dtype=np.int64)
+    numbers = np.full(size, -1)
     numbers[rng.permutation(sample)] = np.arange(sample.size) // replicates
     values[sample] += effect * wider * (numbers[sample] < hits)
-    values += position_effect(position, shape, rng) + 12.0 * (roles == "positive")
-    names = ["" if role != "sample" else f"c{n:03d}" for role, n in zip(roles, numbers, strict=True)]
-    doses = np.where(roles == "sample", 10.0, np.nan)
-    return well_table(wells, list(roles), 100 + values, compounds=names, doses=doses)
+    values += 100 + position_effect(position, shape, rng) + 12.0 * (columns == shape[1] - 1)
+    return Plate(values, Positions(rows, columns, shape), numbers)
+
+
+def screen_plate(seed: int, **plate: Any) -> pd.DataFrame:
+    """The well table of a plate of ``plate_of``; its compounds are named c000, c001, …"""
+    made = plate_of(seed, **plate)
+    rows, columns = made.place.shape
+    lone = np.where(made.place.columns == 0, "negative", "positive")
+    roles = np.where(made.numbers >= 0, "sample", lone)
+    names = [f"c{n:03d}" if n >= 0 else "" for n in made.numbers]
+    doses = np.where(made.numbers >= 0, 10.0, np.nan)
+    return well_table(well_names(rows, columns), list(roles), made.values, compounds=names, doses=doses)
+
+
+def called(seed: int, *, limit: float = 3.0, fdr: float = 0.05, **plate: Any) -> set[int]:
+    """Compounds of a plate that `find_hits` calls, by the same functions without tables: twenty times as fast."""
+    made = plate_of(seed, **plate)
+    sample = made.numbers >= 0
+    values = taken_out(made.values, made.place, sample, "auto").values[sample]
+    order = np.argsort(made.numbers[sample], kind="stable")
+    compounds, first = np.unique(made.numbers[sample][order], return_index=True)
+    wells = learn_null(values)
+    assert wells is not None
+    parts = np.split(values[order], first[1:])
+    z = np.array([np.median((part - wells.centre) / wells.spread) for part in parts])
+    far = np.array([np.sqrt(part.size) * (part.mean() - wells.centre) for part in parts])
+    q = false_discovery(_far_p_values(learn_null(far) or wells, far))
+    return set(compounds[(q <= fdr) & (np.abs(z) >= limit)].tolist())
+
+
+def _far_p_values(null: Null, values: Floats) -> Floats:
+    """p-values (n,); 1 for values within 1.5 spreads where all of these have more than 0.05 and are no discoveries."""
+    near = np.abs(values - null.centre) < 1.5 * null.spread
+    if null.p_values(np.array([null.centre + 1.5 * null.spread]))[0] <= 0.05:
+        near[:] = False
+    p = np.ones(values.size)
+    p[~near] = null.p_values(values[~near])
+    return p
