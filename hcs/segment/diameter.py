@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ _SEEN_PX = 320
 _ENOUGH = 5
 """Nuclei in one field that make its median worth following to another scale."""
 _LOOKS = 4
+_STARTS = (Fraction(1, 2), Fraction(1, 4), Fraction(1), Fraction(2), Fraction(3))
+_SHARE = 0.25
+"""Nuclei that cover less than this of what those at another scale do are not those to follow."""
 _FRAGMENTED = 0.35
 """Share of all outlines along which nuclei touch, from which they may be fragments; of labelled images 0.17 at most."""
 _GROWN = 1.4
@@ -64,28 +67,28 @@ def nucleus_diameters(
 
     The field is first seen at half its size, where nuclei of some 12 to 100 px are found whole, then at the scale that
     the networks would rather see what was found at, until that is the scale it was found at; above full size, where
-    little of a field is looked at, until it is about that. Where few are found, it is seen at twice the scale. Nuclei
-    that touch along much of their outlines may be fragments of larger ones, which agree with each other: the field is
-    seen at half the scale, too, and if what is found there is larger, that is followed. Of several looks at a field of
-    few nuclei, the one in which they cover most counts; where they cover next to nothing, the field tells no size:
-    they may be specks. ``fill`` (Y, X) was not recorded: nuclei at it tell no size, and what is looked at is the middle
-    of the rest.
+    little of a field is looked at, until it is about that. Where few are found, more of the field is seen at a quarter
+    of its size, then ever less of it, larger. Nuclei that touch along much of their outlines may be fragments of larger
+    ones, which agree with each other: the field is seen at half the scale, too, and if what is found there is larger,
+    that is followed. What covers much less of the field than was found at another scale is debris beside nuclei, and in
+    a field of few nuclei the look in which they cover most counts; where they cover next to nothing, the field tells
+    no size: they may be specks. ``fill`` (Y, X) was not recorded: nuclei at it tell no size, and what is looked at is
+    the middle of the rest.
     """
     target = segmenter.diameter_px
     if target is None:
         return np.empty(0)
-    see = partial(_seen, image, segmenter, tiles, settings, fill=fill)
-    scale, looks = Fraction(1, 2), list[_Look]()
-    for _ in range(_LOOKS):
-        look = _whole(see, scale)
-        enough = look.found.size >= _ENOUGH
-        wanted = scale_for(typical_px(look.found), target) if enough else min(2 * look.scale, SCALES[-1])
-        looks.append(look)
-        if enough and (wanted == look.scale or (look.scale >= 1 and Fraction(2, 3) <= wanted / look.scale <= 1.5)):
+    see = cache(partial(_seen, image, segmenter, tiles, settings, fill=fill))
+    most = _Look(SCALES[0], np.empty(0), 0.0, 0.0)
+    for start in _STARTS:
+        if start < _STARTS[0] and max(image.shape) <= _SEEN_PX / _STARTS[0]:
+            continue  # of which all has been seen
+        look = _followed(see, start, target)
+        if look.covered > most.covered:
+            most = look
+        if look.found.size >= _ENOUGH and look.covered >= _SHARE * most.covered:
             return look.found
-        scale = wanted
-    best = look if enough else max(looks, key=lambda look: look.covered)
-    return best.found if best.found.size >= _ENOUGH or best.covered >= _COVERED else np.empty(0)
+    return most.found if most.found.size >= _ENOUGH or most.covered >= _COVERED else np.empty(0)
 
 
 def typical_px(diameters: NDArray[np.float64]) -> float:
@@ -110,6 +113,23 @@ class _Look:
     """Share of the field in nuclei."""
     touching: float
     """Share of their outlines along which two of them touch."""
+
+
+def _followed(see: Callable[[Fraction], _Look], scale: Fraction, target_px: float) -> _Look:
+    """What is seen from ``scale`` on at the scale that the networks would rather see it at, until that is settled or
+    few nuclei are found."""
+    look = _whole(see, scale)
+    for _ in range(_LOOKS - 1):
+        if look.found.size < _ENOUGH:
+            return look
+        wanted = scale_for(typical_px(look.found), target_px)
+        if wanted == look.scale or (look.scale >= 1 and Fraction(2, 3) <= wanted / look.scale <= Fraction(3, 2)):
+            return look
+        closer = _whole(see, wanted)
+        if closer.found.size < _ENOUGH:
+            return look  # of which less of the field is left
+        look = closer
+    return look
 
 
 def _whole(see: Callable[[Fraction], _Look], scale: Fraction) -> _Look:
