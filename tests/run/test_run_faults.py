@@ -78,20 +78,22 @@ def test_a_corrupt_field_fails_alone_and_is_tried_again(plate: SimulationFiles, 
     shown = subprocess.run(command(plate, out), capture_output=True, text=True, check=False)
     assert shown.returncode == 1
     assert "A02/0  failed: " in shown.stderr
-    assert "Field B01/0: 1 of 2 chunks are missing" in shown.stdout
+    assert "B01/0  failed: " in shown.stderr
     wells = package.open_results(out).wells().set_index("Metadata_Well")
     assert wells.loc["A02", "Status"] == "failed"
     assert wells.loc["A02", "Reason"]
     assert wells.loc["B02", "Status"] == "failed"  # black all over: nothing was recorded, which is not "no nucleus"
     assert "not recorded: every pixel of channel DNA is 0" in wells.loc["B02", "Reason"]
     assert np.isnan(wells.loc["A02", "Mean_Nuclei_Sensor_Ratio"])
-    assert set(wells.drop(index=["A02", "B02"])["Status"]) <= {"ok", "empty"}
+    assert wells.loc["B01", "Status"] == "failed"  # a channel without any of its chunks
+    assert "CDK2" in wells.loc["B01", "Reason"]
+    assert set(wells.drop(index=["A02", "B01", "B02"])["Status"]) <= {"ok", "empty"}
     assert "A02" in (out / "report.html").read_text()
     shutil.rmtree(plate.plate)
     shutil.copytree(backup, plate.plate)
     mended = subprocess.run(command(plate, out), capture_output=True, text=True, check=False)
     assert mended.returncode == 0, mended.stderr
-    assert "2/2 fields" in mended.stderr
+    assert "3/3 fields" in mended.stderr
 
 
 @pytest.mark.parametrize("limit_bytes", [2_000, 12_000], ids=["at the start", "in a worker"])

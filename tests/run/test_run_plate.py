@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,9 @@ def test_the_record_says_how_to_repeat_the_run(finished: Finished) -> None:
     record = package.open_results(finished.out).record
     assert record.command.startswith("hcs run ")
     assert len(record.model["sha256"]) == 64
-    assert record.channels == RecordedChannels(names=("DNA", "CDK2"), dna="DNA", sensor="CDK2", nuclei="DNA")
+    plain = replace(record.channels, because={})
+    assert plain == RecordedChannels(names=("DNA", "CDK2"), dna="DNA", sensor="CDK2", nuclei="DNA")
+    assert set(record.channels.because) == {"dna", "sensor", "nuclei"}
     assert record.times is not None
     assert {"infer", "read", "measure"} <= set(record.times["worker_s_by_stage"])
     assert record.versions["torch"] != "unknown"

@@ -93,9 +93,9 @@ def make_results(folder: Path, *, labels: str = "plate") -> Path:
 
 def give_tables(out: Path, **frames: pd.DataFrame) -> None:
     """Write readout tables into a results folder, and the record of them."""
+    before = ReadoutRecord.read(out, RUN) if (out / "readout.json").exists() else None
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
     if (out / "columns.csv").exists():
         files["columns.csv"] = Written.of((out / "columns.csv").read_bytes())
-    before = ReadoutRecord.read(out, RUN)
     files = (dict(before.files) if before else {}) | files
     ReadoutRecord(run=RUN, settings={}, notes=(), done=tuple(map(str, DONE)), files=files).write(out)

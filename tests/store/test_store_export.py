@@ -74,7 +74,7 @@ def test_nuclei_of_some_wells_and_columns(results: Path, tmp_path: Path) -> None
     path = tmp_path / "n.csv"
     call(results, "--csv", path, "--table", "nuclei", "--wells", "a*", "--columns", "Metadata_Well, Metadata_Site")
     assert path.read_text("utf-8-sig") == "Metadata_Well,Metadata_Site\nA01,0\nA01,0\nA01,1\nA01,1\n"
-    call(results, "--csv", path, "--wells", "B03", "--columns", "Status")
+    call(results, "--csv", path, "--wells", "B03", "--columns", "Status", "--overwrite")
     assert path.read_text("utf-8-sig") == "Status\nok\n"
 
 
@@ -122,8 +122,9 @@ def test_anndata_has_features_keys_map_units_and_places(results: Path, tmp_path:
     assert call(results, "--anndata", path).output == f"{path}: 6 rows of nuclei\n"
     data = anndata.read_h5ad(path) if ending == "h5ad" else anndata.read_zarr(path)
     nuclei = hcs.open_results(results).nuclei()
-    features = [name for name in nuclei if not name.startswith("Metadata_")]
+    features = [name for name in nuclei if not name.startswith(("Metadata_", "Nuclei_Flag_Dead"))]
     assert list(data.var_names) == features
+    assert "Nuclei_Flag_Dead" in data.obs
     np.testing.assert_array_equal(data.X, nuclei[features].to_numpy(np.float32))
     assert list(data.obs_names[:3]) == ["007/A01/0/1", "007/A01/0/2", "007/A01/1/1"]
     assert list(data.obs["Metadata_Compound"]) == [COMPOUNDS[0]] * 4 + [COMPOUNDS[1]] * 2
@@ -142,4 +143,4 @@ def test_anndata_of_wells_and_no_folder_is_overwritten(results: Path, tmp_path: 
     np.testing.assert_array_equal(data.X, np.array([[4, 0.25], [2, np.nan], [0, np.nan]], np.float32))
     assert list(data.obs["Status"]) == ["ok", "ok", "failed"]
     again = call(results, "--anndata", path)
-    assert "is there already and may hold other things" in str(again.exception)
+    assert "exists already; give another name, or --overwrite to replace it" in str(again.exception)
