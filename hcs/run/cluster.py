@@ -193,12 +193,31 @@ def _started(cluster: Callable[..., T], **options: Any) -> T:
     """A cluster of processes on this machine; WorkersError where they do not start."""
     try:
         return cluster(**options)
+    except KeyboardInterrupt:
+        _let_go()
+        raise
     except RuntimeError as error:
         reason = error.__cause__ or error
         raise WorkersError(
             f"local workers die while they start ({type(reason).__name__}: {reason}); look for a lack of memory or "
             "processes, and use fewer --workers"
         ) from error
+
+
+def _let_go() -> None:
+    """Kill the processes of a cluster that was interrupted while it started, and keep dask from closing it at exit.
+
+    Half of such a cluster may not be there: what dask does at exit, and a worker that still starts while this process
+    goes, would end in a traceback. Workers have done nothing yet. Python's resource tracker stays, to tidy up.
+    """
+    import psutil  # noqa: PLC0415
+    from distributed.deploy.spec import SpecCluster  # noqa: PLC0415
+
+    SpecCluster._instances.clear()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "resource_tracker" not in " ".join(process.cmdline()):
+                process.kill()
 
 
 @contextlib.contextmanager
