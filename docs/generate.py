@@ -47,7 +47,7 @@ def table(schema: dict[str, Any], reader: str) -> str:
     for key, value in leaves(schema, schema, Config().model_dump(mode="json")):
         if value["schema"]["x-for"] == reader:
             cells = (f"`{key}`", kind(value["schema"]), f"`{value['default']}`", value["schema"].get("description", ""))
-            rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+            rows.append("| " + " | ".join(plain(cell) for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -61,6 +61,11 @@ def leaves(
             yield from leaves(schema["$defs"][name], schema, defaults[key], f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", {"schema": value, "default": defaults[key]}
+
+
+def plain(cell: str) -> str:
+    """A text for one cell of a table: on one line, with nothing that Markdown or HTML takes for its own."""
+    return cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def kind(value: dict[str, Any]) -> str:
@@ -92,7 +97,7 @@ def columns_page() -> str:
 
 def row(column: Column) -> str:
     cells = (f"`{column.name}`", column.dtype, column.unit, column.definition, column.source)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(plain(cell) for cell in cells) + " |"
 
 
 for path, text in (("commands", commands_page()), ("settings", settings_page()), ("columns", columns_page())):
