@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hcs import __version__
 from hcs.errors import ConfigError
 from hcs.evaluate.columns import metrics, table_columns
 from hcs.evaluate.compare import Comparison, compare
@@ -169,7 +170,7 @@ def _provenance(folders: Folders, evaluation: Evaluation, *, seconds: float) -> 
         "Images": str(folders.images or "none"),
         "Value": evaluation.value or "none",
         "Settings": settings,
-        "Versions": {name: version(name) for name in ("hcs", "numpy", "scipy", "pandas")},
+        "Versions": {"hcs": __version__} | {name: version(name) for name in ("numpy", "scipy", "pandas")},
         "Machine": platform.platform(),
         "Seconds of comparing": round(seconds, 1),
     }

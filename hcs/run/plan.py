@@ -203,9 +203,10 @@ def check_resumable(out: Location, wanted: dict[str, Any]) -> RunRecord | None:
 
 def provenance(device: str) -> dict[str, Any]:
     """Versions, machine and command of this process."""
-    packages = ("hcs", "numpy", "torch", "zarr", "dask", "scikit-image", "pandas", "pyarrow")
+    packages = ("numpy", "torch", "zarr", "dask", "scikit-image", "pandas", "pyarrow")
+    versions = {"python": platform.python_version(), "hcs": __version__}
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+        "versions": versions | {name: _version(name) for name in packages},
         "machine": {"system": platform.platform(), "processor": processor_name(), "cores": cores(), "device": device},
         "command": " ".join(["hcs", *sys.argv[1:]]),
     }
