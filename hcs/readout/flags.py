@@ -1,4 +1,8 @@
-"""Which fields of a plate look unlike the others, by thresholds learned from the plate itself, and leaving them out."""
+"""Which fields of a plate look unlike the others, by thresholds learned from the plate itself, and leaving them out.
+
+Long, because the rules, the limits that hold without a plate to learn from, and what a flag leaves out are read
+together.
+"""
 
 from __future__ import annotations
 
