@@ -29,12 +29,12 @@ from pathlib import Path
 
 import psutil
 
-from hcs.run.certificates import write_certificates
-from hcs.run.cluster import cores
-from hcs.run.simulation import SimulationFiles, write_simulation
+from hcs.commands.simulate import SimulationFiles, write_simulation
+from hcs.engine.certificates import write_certificates
+from hcs.machine import cores
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.results import open_results
-from hcs.store.verify import verify
+from hcs.store.results.folder import open_results
+from hcs.store.results.verify import verify
 
 LOCAL, STANDING = ("worker", "helper", "client", "all"), ("worker", "nanny", "scheduler", "client")
 HEAVY = ("client", "all", "scheduler", "helper")

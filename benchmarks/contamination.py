@@ -22,13 +22,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hcs.commands.segment import segment_image
 from hcs.config import Config
 from hcs.evaluate.matching import match
-from hcs.run.diameter import load_segmenter
-from hcs.run.folder import segment_image
+from hcs.field.worker import load_segmenter
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
-from hcs.store.images import read_image
+from hcs.store.files.images import read_image
 from hcs.store.models import find_model
 
 Image = NDArray[np.float32]

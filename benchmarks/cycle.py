@@ -13,8 +13,8 @@ from collections import Counter
 
 import numpy as np
 
-from hcs.readout.deanjett import CycleFit
-from hcs.readout.fits import CycleFits, fit_plate, fit_well, margins
+from hcs.readout.cycle.deanjett import CycleFit
+from hcs.readout.cycle.fits import CycleFits, fit_plate, fit_well, margins
 from hcs.readout.settings import ReadoutSettings
 from hcs.simulate.contents import POPULATIONS, Contents, Population
 

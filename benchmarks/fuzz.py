@@ -40,17 +40,16 @@ import zarr
 
 from hcs.config import Config
 from hcs.errors import HcsError
+from hcs.field.large import LargeField
+from hcs.field.whole import process_fields_here
+from hcs.field.worker import field_diameters, segmenter_of
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.diameter import field_diameters
-from hcs.run.fields import process_fields_here
-from hcs.run.large import LargeField
 from hcs.run.prepare import prepare
-from hcs.run.worker import segmenter_of
-from hcs.store.labels import write_labels
 from hcs.store.models import find_model
-from hcs.store.nodes import METADATA_FILES
-from hcs.store.results import open_results
-from hcs.store.write import PlateSpec, create_plate, field_path, write_field
+from hcs.store.plate.labels import write_labels
+from hcs.store.plate.nodes import METADATA_FILES
+from hcs.store.plate.writer import PlateSpec, create_plate, field_path, write_field
+from hcs.store.results.folder import open_results
 
 KEYS = tuple(FieldKey(WellId(row, column), field) for row, column in ((0, 0), (1, 2)) for field in (0, 1))
 SIZE_PX = 64
@@ -390,7 +389,7 @@ def main() -> None:
     options.add_argument("--keep", action="store_true", help="keep the stores that ended badly")
     chosen = options.parse_args()
     segmenter_of(find_model("fast", "cpu"), "cpu", flips=False)
-    import hcs.run.kernels  # noqa: F401, PLC0415  compiled here once, and not by every child
+    import hcs.engine.kernels  # noqa: F401, PLC0415  compiled here once, and not by every child
 
     counts, began = Counter[str](), time.monotonic()
     with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="hcs-fuzz-") as temporary:

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hcs.clock import Stopwatch
-from hcs.segment.device import OnDevice, normalised, probabilities_on_device, segment_on_device
-from hcs.segment.model import build_network
+from hcs.segment.device.field import OnDevice, normalised, probabilities_on_device, segment_on_device
 from hcs.segment.network import Network
+from hcs.segment.networks import build_network
 from hcs.segment.normalise import Normalisation, normalisation_of
 from hcs.segment.pace import Pace
 from hcs.segment.settings import InstanceSettings
@@ -106,7 +106,7 @@ def agreement(image: NDArray[np.uint16], device: torch.device, cut: TileSettings
     labels = _cpu_labels(expected.numpy())
     if labels is None:
         yield "OpenCV or numba is missing: labels are compared with those of the same tensor code on the CPU"
-        from hcs.segment.torch_instances import instances_on_device  # noqa: PLC0415
+        from hcs.segment.device.instances import instances_on_device  # noqa: PLC0415
 
         labels = instances_on_device(expected, SETTINGS).numpy()
     network = load(device)
@@ -126,7 +126,7 @@ def agreement(image: NDArray[np.uint16], device: torch.device, cut: TileSettings
 def _cpu_labels(probabilities: NDArray[np.float32]) -> NDArray[np.uint32] | None:
     """The CPU's own labels; None where its packages are missing."""
     try:
-        from hcs.segment.instances import instances  # noqa: PLC0415
+        from hcs.segment.ours.instances import instances  # noqa: PLC0415
     except ImportError:
         return None
     return instances(np.ascontiguousarray(probabilities), SETTINGS)
@@ -185,7 +185,7 @@ def throughput(
     """Megapixels of both channels a second, from files to labels and table in memory, and the share of the time in
     which the device worked or sent its results.
 
-    As `hcs.run.fields` has it: some threads read ahead, one drives the device, as many as read measure.
+    As `hcs.field.whole` has it: some threads read ahead, one drives the device, as many as read measure.
     """
     busy = 0.0
 

@@ -20,12 +20,13 @@ from skimage.segmentation import watershed
 
 from hcs.config import Config
 from hcs.evaluate.matching import CAICEDO, match
-from hcs.run.diameter import image_diameter, load_segmenter
-from hcs.segment.cores import find_cores
-from hcs.segment.instances import grow, instances
+from hcs.field.worker import load_segmenter
+from hcs.run.diameter import image_diameter
+from hcs.segment.ours.cores import find_cores
+from hcs.segment.ours.instances import grow, instances
 from hcs.segment.predict import tune_cpu
 from hcs.segment.settings import InstanceSettings
-from hcs.store.images import read_image
+from hcs.store.files.images import read_image
 from hcs.store.models import find_model
 from hcs.train.data import read_index
 
@@ -34,7 +35,7 @@ Share = Callable[[NDArray[np.int32], NDArray[np.bool_], NDArray[np.float32]], ND
 
 
 def grown(cores: NDArray[np.int32], foreground: NDArray[np.bool_], _: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Every pixel to the core that reaches it in the fewest steps, as `hcs.segment.instances` does."""
+    """Every pixel to the core that reaches it in the fewest steps, as `hcs.segment.ours.instances` does."""
     labels = cores.copy()
     grow(labels, foreground)
     return labels

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from hcs.readout.logistic import fit_curve, replicate_weights, response
+from hcs.readout.screen.logistic import fit_curve, replicate_weights, response
+from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.zprime import compare_wells
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "readout"))
 from null_plates import called

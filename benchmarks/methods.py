@@ -30,17 +30,17 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from hcs.commands.segment import segment_image
+from hcs.commands.train import train_with
 from hcs.config import Config
 from hcs.evaluate.compare import Comparison, compare
 from hcs.evaluate.evaluation import evaluate
 from hcs.evaluate.settings import EvaluateSettings
-from hcs.run.diameter import load_segmenter
-from hcs.run.folder import segment_image
-from hcs.run.training import train_with
-from hcs.segment.classical import METHODS, Method
-from hcs.segment.forest import train_forest
+from hcs.field.worker import load_segmenter
+from hcs.segment.baselines.classical import METHODS, Method
+from hcs.segment.baselines.forest import train_forest
 from hcs.segment.predict import tune_cpu
-from hcs.store.images import read_image, write_labels_image
+from hcs.store.files.images import read_image, write_labels_image
 from hcs.store.models import find_model, read_model, shipped_models
 from hcs.train.config import read_train_settings
 from hcs.train.data import load_split, preprocess_for, read_index

@@ -20,13 +20,13 @@ from scipy.ndimage import distance_transform_edt
 from segmentation import interval
 from skimage.segmentation import expand_labels, find_boundaries
 
+from hcs.commands.segment import segment_image
 from hcs.config import Config
 from hcs.evaluate.matching import CAICEDO, match
-from hcs.run.diameter import load_segmenter
-from hcs.run.folder import segment_image
+from hcs.field.worker import load_segmenter
 from hcs.segment.predict import tune_cpu
 from hcs.segment.scale import diameters_px
-from hcs.store.images import read_image
+from hcs.store.files.images import read_image
 from hcs.store.models import find_model
 
 MOVES_PX = (-3, -2, -1, 0, 1, 2, 3)

@@ -6,11 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
+from hcs.commands.simulate import write_simulation
 from hcs.plate.keys import FieldKey
-from hcs.run.simulation import write_simulation
 from hcs.simulate.plate import plate_wells
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.write import PlateSpec, create_plate, field_path
+from hcs.store.plate.writer import PlateSpec, create_plate, field_path
 
 MOST_WELLS = 384
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import psutil
 
-from hcs.store.ledger import LedgerEntry
-from hcs.store.results import open_results
+from hcs.machine import cores, processor_name
+from hcs.store.results.folder import open_results
+from hcs.store.results.ledger import LedgerEntry
 
 _EVERY_S = 0.1
 
@@ -85,8 +86,5 @@ def _note_peaks(pid: int, peaks: dict[int, int]) -> None:
 
 def machine_line() -> str:
     """Processor, cores and how busy the machine is, for the head of every table."""
-    from hcs.run.cluster import cores  # noqa: PLC0415
-    from hcs.run.plan import processor_name  # noqa: PLC0415
-
     load = ", ".join(f"{x:.1f}" for x in psutil.getloadavg())
     return f"{processor_name()}, {cores()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB; load {load}"

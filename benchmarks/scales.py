@@ -17,7 +17,8 @@ from methods import read_labelled
 
 from hcs.config import Config
 from hcs.evaluate.matching import CAICEDO, match
-from hcs.run.diameter import image_diameter, load_segmenter
+from hcs.field.worker import load_segmenter
+from hcs.run.diameter import image_diameter
 from hcs.segment.predict import tune_cpu
 from hcs.store.models import find_model
 

@@ -23,14 +23,14 @@ from plates import make_plate
 from runs import Run, machine_line, watch_run
 
 from hcs.config import Config
+from hcs.engine import flow
+from hcs.engine.cluster import Workers, connect
+from hcs.field.job import Job
+from hcs.field.large import LargeField
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run import flow
-from hcs.run.cluster import Workers, connect
-from hcs.run.job import Job
-from hcs.run.large import LargeField
 from hcs.run.prepare import prepare
-from hcs.store.ledger import LedgerEntry
-from hcs.store.plate import FieldEntry
+from hcs.store.plate.reader import FieldEntry
+from hcs.store.results.ledger import LedgerEntry
 
 
 def over_fields(folder: Path, counts: Sequence[int], size_px: int, rounds: int) -> None:
@@ -73,7 +73,7 @@ def over_workers(folder: Path, count: int, size_px: int, repeats: int) -> None:
 def skip_pixels(job: Job, key: FieldKey, seconds: float) -> None:
     """Have this worker's fields return at once from now on, with the entry of ``key``, which is really processed, and
     as if they had taken ``seconds``. Runs in a worker: what client and scheduler do is what they do in a run."""
-    from hcs.run import fields  # noqa: PLC0415  torch, for workers alone
+    from hcs.field import whole as fields  # noqa: PLC0415  torch, for workers alone
 
     (found,) = fields.process_fields_here(job, [key])
     assert isinstance(found, LedgerEntry)

@@ -24,17 +24,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hcs.config import Config
+from hcs.engine.cluster import Workers, connect
+from hcs.field.large import is_large, look_at
+from hcs.field.worker import segmenter_of
+from hcs.machine import processor_name
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.cluster import Workers, connect
-from hcs.run.large import is_large, look_at
-from hcs.run.plan import processor_name
 from hcs.run.prepare import prepare
 from hcs.run.run import run_plate
-from hcs.run.worker import segmenter_of
-from hcs.store.images import read_image
-from hcs.store.plate import read_info
-from hcs.store.results import open_results
-from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.store.files.images import read_image
+from hcs.store.plate.reader import read_info
+from hcs.store.plate.writer import PlateSpec, create_plate, write_field
+from hcs.store.results.folder import open_results
 from hcs.tiles.blocks import Box
 from hcs.tiles.seams import COLUMNS, compare, seams_of, summarise
 

@@ -31,15 +31,15 @@ from runs import Run, machine_line, watch_run
 from torch import nn
 
 from hcs.config import Config
+from hcs.field.whole import process_fields_here
+from hcs.field.worker import load_segmenter
 from hcs.report.figures import save_figure
 from hcs.run.account import BESIDE, STAGES, Account, by_worker, together
-from hcs.run.diameter import load_segmenter
-from hcs.run.fields import process_fields_here
 from hcs.run.prepare import prepare
 from hcs.segment.predict import tune_cpu
-from hcs.store.ledger import LedgerEntry
 from hcs.store.models import find_model
-from hcs.store.plate import open_field, open_plate
+from hcs.store.plate.reader import open_field, open_plate
+from hcs.store.results.ledger import LedgerEntry
 from hcs.tiles.grid import tiles
 
 TILE_PX = Config().tiles.size_px

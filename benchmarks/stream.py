@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from runs import machine_line
 from torch import Tensor
 
-from hcs.run.diameter import load_segmenter
+from hcs.field.worker import load_segmenter
 from hcs.segment.network import Network
 from hcs.segment.predict import predict, tune_cpu
 from hcs.store.models import find_model

@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from hcs.config import Config
 from hcs.measure.columns import column_dictionary
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.export import Selection, export_parquet
-from hcs.store.ledger import LedgerEntry, write_entry
-from hcs.store.record import RecordedChannels, RunRecord
-from hcs.store.results import open_results
-from hcs.store.table import write_part
+from hcs.store.results.export import Selection, export_parquet
+from hcs.store.results.folder import open_results
+from hcs.store.results.ledger import LedgerEntry, write_entry
+from hcs.store.results.record import RecordedChannels, RunRecord
+from hcs.store.results.table import write_part
 
 CORES, POOL, COLUMNS = 2, 20_000, 24
 CHANNELS, DNA, SENSOR = ("DNA", "CDK2", "Tubulin", "Actin"), "DNA", "CDK2"

@@ -9,10 +9,10 @@ import click
 import mkdocs_gen_files
 
 from hcs.cli import commands
+from hcs.columns import KEY_COLUMNS, Column
 from hcs.config import Config, settings_schema
-from hcs.measure.columns import Column, column_dictionary
+from hcs.measure.columns import column_dictionary
 from hcs.run.finish import PLAIN_TABLES
-from hcs.run.no_nuclei import KEY_COLUMNS
 
 
 def commands_page() -> str:

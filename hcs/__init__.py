@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    from hcs.store.results import Results
+    from hcs.store.results.folder import Results
 
 __version__ = "0.1.0"
 __all__ = ["ZPrime", "measure_nuclei", "open_results", "process_plate", "segment_image", "zprime"]
@@ -63,7 +63,7 @@ def process_plate(
         results.wells()[["Metadata_Well", "Status", "Count_Nuclei"]]
     """
     from hcs.config import Config, parse_config
-    from hcs.run.cluster import Workers
+    from hcs.engine.cluster import Workers
     from hcs.run.run import run_plate
     from hcs.store.config import read_config
     from hcs.store.location import location
@@ -91,7 +91,7 @@ def open_results(folder: str | Path, *, plate: str | Path | None = None) -> Resu
     ``plate`` says where the plate is now, if it was moved since the run; only images and labels need it. Raises
     ResultsError where ``folder`` is no results folder or is damaged.
     """
-    from hcs.store.results import open_results as open_folder
+    from hcs.store.results.folder import open_results as open_folder
 
     return open_folder(folder, plate=plate)
 
@@ -113,9 +113,9 @@ def segment_image(
     """
     import numpy as np
 
+    from hcs.commands.segment import segment_image as segment
     from hcs.config import Config
-    from hcs.run.diameter import load_segmenter
-    from hcs.run.folder import segment_image as segment
+    from hcs.field.worker import load_segmenter
     from hcs.store.models import find_model
 
     plane = np.asarray(image)
@@ -177,8 +177,8 @@ def zprime(positives: ArrayLike, negatives: ArrayLike) -> ZPrime:
         >>> hcs.zprime([1.0, 2.0], [3.0, 4.0, 5.0]).reason
         '2 positive wells with a value, at least 3 needed'
     """
+    from hcs.readout.screen.zprime import separate, well_sample
     from hcs.readout.settings import ReadoutSettings
-    from hcs.readout.zprime import separate, well_sample
 
     settings = ReadoutSettings()
     groups = [

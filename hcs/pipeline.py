@@ -16,17 +16,8 @@ from hcs.measure.fill import Fill, without_fill
 from hcs.measure.illumination import ChannelLight, correct
 from hcs.measure.measure import NucleusTable, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality
+from hcs.plate.channels import Channels
 from hcs.segment.segmenter import Segmenter
-
-
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """Channels of a plate by 0-based index, with their names; ``sensor`` may be absent."""
-
-    names: tuple[str, ...]
-    dna: int
-    sensor: int | None
-    nuclei: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hcs
+from hcs.commands.simulate import write_simulation
 from hcs.errors import FieldError, HcsError
-from hcs.run.simulation import write_simulation
 from hcs.simulate.settings import SimulationSettings
 
 

@@ -23,9 +23,9 @@ def audit_seams(plate: str, results: Location, sample: int, device: str) -> int:
     Shows how many nuclei at seams, and elsewhere, come out otherwise: lost, gained, or with other pixels, and how much
     areas and DNA contents differ. Also written to DIR/seams.parquet.
     """
-    from hcs.report.seams import seams_text
-    from hcs.run.audit import audit_seams as run_audit
-    from hcs.store.results import open_results
+    from hcs.commands.audit_seams import audit_seams as run_audit
+    from hcs.report.text import seams_text
+    from hcs.store.results.folder import open_results
 
     found = run_audit(plate, open_results(results), sample=sample, device=device, say=click.echo)
     click.echo("\n" + seams_text(found.table))

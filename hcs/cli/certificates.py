@@ -17,7 +17,7 @@ def certificates(folder: Path) -> int:
     Whoever has them can run programs on the cluster. A scheduler and workers that are started with them, and `hcs run
     --scheduler tls://… --certificates FOLDER`, talk to nobody else.
     """
-    from hcs.run.certificates import CERTIFICATE, KEY, YEARS, write_certificates
+    from hcs.engine.certificates import CERTIFICATE, KEY, YEARS, write_certificates
 
     write_certificates(folder)
     cert, key = folder / CERTIFICATE, folder / KEY

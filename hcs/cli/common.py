@@ -10,8 +10,8 @@ import click
 
 if TYPE_CHECKING:
     from hcs.config import Config
-    from hcs.store.ledger import LedgerEntry
     from hcs.store.location import Location
+    from hcs.store.results.ledger import LedgerEntry
 
 EXIT_FAILED_WELLS = 1
 EXIT_BAD_INPUT = 2

@@ -11,7 +11,7 @@ from hcs.cli.common import FILE, PLACE
 
 if TYPE_CHECKING:
     from hcs.store.location import Location
-    from hcs.store.results import Results
+    from hcs.store.results.folder import Results
 
 
 @click.command(short_help="Write a table as CSV, Parquet or AnnData.")
@@ -50,10 +50,10 @@ def export(
     without a file between.
     """
     from hcs.errors import ConfigError
-    from hcs.store.anndata import export_anndata
     from hcs.store.atomic import check_free
-    from hcs.store.export import SHEET_ROWS, Selection, export_csv, export_parquet
-    from hcs.store.results import open_results
+    from hcs.store.results.anndata import export_anndata
+    from hcs.store.results.export import SHEET_ROWS, Selection, export_csv, export_parquet
+    from hcs.store.results.folder import open_results
 
     opened = open_results(results)
     chosen_wells = _wells(opened, wells)

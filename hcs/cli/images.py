@@ -31,7 +31,7 @@ def segment(
     The size of the nuclei is estimated in each image. Labels are 16-bit (32-bit TIFF beyond 65,535 nuclei):
     0 background, 1..n nuclei.
     """
-    from hcs.run.folder import segment_folder
+    from hcs.commands.segment import segment_folder
 
     config = configuration(config_path, model=model, diameter_px=diameter_px)
     summary = segment_folder(
@@ -70,10 +70,9 @@ def evaluate(
     Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
     Student's intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
     """
+    from hcs.commands.evaluate import Folders, evaluate_folders
     from hcs.evaluate.settings import EvaluateSettings
     from hcs.report.evaluation_text import console_scores
-    from hcs.run.evaluation import evaluate_folders
-    from hcs.run.evaluation_files import Folders
 
     settings = EvaluateSettings(
         value_bounds=_numbers(value_bounds, "--value-bounds"), size_bounds=_numbers(size_bounds, "--size-bounds")
@@ -112,7 +111,7 @@ def train(data: Path, config_path: Path | None, out: Path, name: str, device: st
 
     A run that was stopped goes on from its last checkpoint, with the result of an uninterrupted one.
     """
-    from hcs.run.training import train_model
+    from hcs.commands.train import train_model
 
     path = train_model(data, config_path, out, name=name, device=device, say=click.echo)
     click.echo(f"Model  {path}")

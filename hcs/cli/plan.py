@@ -35,14 +35,13 @@ def plan(
     Channels, plate map, chunks and shards are checked, and a few fields of each plate are processed into a temporary
     folder; the plates are not written to. PLATE may be a URL, or a pattern in quotes such as 'plates/*.zarr'.
     """
-    from hcs.run.warm import warm_up
+    from hcs.engine.warm import warm_up
 
     if device == "cpu":
         warm_up()  # as `hcs run` does, so that a start takes as long here as there
-    from hcs.run.cluster import Workers
-    from hcs.run.forecast import forecast_lines
-    from hcs.run.many import find_plate_map, find_plates
-    from hcs.run.probe import plan_plate, process_age_s
+    from hcs.commands.plan import forecast_lines, plan_plate, process_age_s
+    from hcs.engine.cluster import Workers
+    from hcs.run.plates import find_plate_map, find_plates
 
     launch_s = process_age_s()
     config = configuration(

@@ -10,7 +10,7 @@ import click
 from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, exit_code, where
 
 if TYPE_CHECKING:
-    from hcs.store.nodes import Ngff
+    from hcs.store.plate.nodes import Ngff
 
 
 @click.command(short_help="Write a synthetic plate with known truth.")
@@ -43,7 +43,7 @@ def simulate(
     Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
     plate as labels/truth.
     """
-    from hcs.run.simulation import write_simulation
+    from hcs.commands.simulate import write_simulation
     from hcs.simulate.settings import SimulationSettings
 
     settings = SimulationSettings(
@@ -93,7 +93,7 @@ def convert(
     What was understood is shown first: which files are which channel, field and plane. Exit code 1 where fields were
     left out.
     """
-    from hcs.run.conversion import convert_and_check
+    from hcs.commands.convert import convert_and_check
 
     names = tuple(name.strip() for name in channels.split(",")) if channels else None
     done = convert_and_check(
@@ -121,9 +121,9 @@ def convert(
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
 def demo(out: Path, wells: int, workers: int | None) -> int:
     """Simulate a small plate, process it, and compare the readouts with the truth."""
+    from hcs.commands.demo import run_demo
+    from hcs.engine.cluster import Workers
     from hcs.report.text import console_summary
-    from hcs.run.cluster import Workers
-    from hcs.run.demo import run_demo
 
     result = run_demo(out, wells=wells, workers=Workers(count=workers), say=click.echo)
     click.echo(console_summary(result.summary.readouts))

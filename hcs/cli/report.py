@@ -24,7 +24,7 @@ def report(results: tuple[Location, ...], out: Path | None, overwrite: bool, no_
     With several RESULTS, each gets its page, and an overview shows trends over all of them. For instance: hcs report
     plate1 plate2 plate3 --out overview.html
     """
-    from hcs.run.overview import report_results
+    from hcs.commands.report import report_results
     from hcs.store.atomic import check_free
 
     if out is not None and len(results) == 1:

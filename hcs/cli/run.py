@@ -21,8 +21,8 @@ from hcs.cli.common import (
 
 if TYPE_CHECKING:
     from hcs.config import Config
-    from hcs.run.cluster import Workers
-    from hcs.run.many import PlateRun
+    from hcs.engine.cluster import Workers
+    from hcs.run.plates import PlateRun
     from hcs.store.location import Location
 
 
@@ -69,12 +69,12 @@ def run(
     such as 'plates/*.zarr', go into a folder each below --out, the controls of all first. PLATE and --out may be
     URLs: s3://, gs://, and https:// to read from.
     """
-    from hcs.run.warm import warm_up
+    from hcs.engine.warm import warm_up
 
     if device == "cpu" and scheduler is None and cluster is None:
         warm_up()  # beside all that comes before the first field
-    from hcs.run.cluster import Workers
-    from hcs.run.many import find_plates, is_many
+    from hcs.engine.cluster import Workers
+    from hcs.run.plates import find_plates, is_many
     from hcs.run.run import run_plate
     from hcs.store.location import location
 
@@ -141,7 +141,7 @@ def _run_many(
     overwrite_labels: bool,
 ) -> int:
     """Run the plates and count how they ended; 1 where any failed or has failed fields."""
-    from hcs.run.many import run_many
+    from hcs.run.plates import run_many
 
     run_many(
         runs,
@@ -193,9 +193,9 @@ def status(results: Location, fields: bool, verify: bool) -> int:
     With --verify every ledger entry, part, table and record is compared with what was written, and what is damaged is
     named with what makes it again. Exit code 1 where a field has no result or a file is damaged.
     """
-    from hcs.run.status import status_lines, unfinished
-    from hcs.store.results import open_results
-    from hcs.store.verify import verify as compare
+    from hcs.commands.status import status_lines, unfinished
+    from hcs.store.results.folder import open_results
+    from hcs.store.results.verify import verify as compare
 
     opened = open_results(results)
     for line in status_lines(opened, by_field=fields):

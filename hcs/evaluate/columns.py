@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hcs.columns import Column
 from hcs.evaluate.evaluation import Evaluation
-from hcs.measure.columns import Column
 
 _CAICEDO = "Caicedo et al., Cytometry A 95, 952 (2019)"
 _DSB = "Caicedo et al., Nat. Methods 16, 1247 (2019); Schmidt et al., MICCAI 2018 (StarDist)"

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from hcs.columns import Column
 from hcs.errors import ConfigError
 
 REGIONPROPS = "scikit-image regionprops"
 HCS = "hcs"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: ``dtype`` is a NumPy name, ``unit`` is empty where there is none."""
-
-    name: str
-    dtype: str
-    unit: str
-    definition: str
-    source: str
 
 
 def column_dictionary(channels: tuple[str, ...], dna: str, sensor: str | None) -> tuple[Column, ...]:

@@ -1,4 +1,4 @@
-"""The one way kernels of this room are compiled."""
+"""The one way kernels of this room are compiled. Alone in a file, for every kernel imports it and nothing else."""
 
 from __future__ import annotations
 

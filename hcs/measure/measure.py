@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,10 +31,28 @@ from hcs.measure.ring import Cytoplasm, ring_cytoplasm
 from hcs.measure.settings import MeasureSettings
 from hcs.measure.shape import Shape, measure_shape
 from hcs.measure.surroundings import Surroundings, find_surroundings
-from hcs.measure.window import Window
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Where a part of a field lies, and what only the whole field tells.
+
+    Measurements are those of the whole field for nuclei whose box, grown by 5 times ``MeasureSettings.reach_px``, lies
+    in the window or ends with the field.
+    """
+
+    origin: tuple[int, int]
+    """Row and column of the field where the window starts."""
+    field: tuple[int, int]
+    """Height and width of the field."""
+    backgrounds: Mapping[str, float]
+    """Channel → the field's background, grey levels."""
+    grounds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Channel → whose background that is, see `hcs.measure.measure.settled_background`."""
+
 
 Columns = dict[str, NDArray[np.generic]]
 

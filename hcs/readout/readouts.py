@@ -8,19 +8,18 @@ from difflib import get_close_matches
 import pandas as pd
 
 from hcs.errors import ConfigError
-from hcs.readout.caicedo import CAICEDO, caicedo_fractions
-from hcs.readout.compounds import summarise_compounds, summarise_plate
-from hcs.readout.cycle_notes import cycle_notes
-from hcs.readout.cycles import PlateCycle, find_cycle
-from hcs.readout.dead import count_dead, dead_notes, dead_table, flag_dead, learn_living
-from hcs.readout.dna import DnaPeak
-from hcs.readout.features import ByWell
-from hcs.readout.nuclei import SENSOR_RATIO, source_rows
-from hcs.readout.phases import Floats, bin_content
-from hcs.readout.screen import ScreenTables, screen_notes, screen_tables
+from hcs.readout.cycle.caicedo import CAICEDO, caicedo_fractions
+from hcs.readout.cycle.cycles import PlateCycle, cycle_notes, find_cycle
+from hcs.readout.cycle.dna import DnaPeak
+from hcs.readout.cycle.phases import Floats, bin_content
+from hcs.readout.screen.compounds import summarise_compounds, summarise_plate
+from hcs.readout.screen.tables import ScreenTables, screen_notes, screen_tables
+from hcs.readout.screen.toxicity import find_toxicity, toxicity_notes, with_warning
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.toxicity import find_toxicity, toxicity_notes, with_warning
-from hcs.readout.wells import expected_wells, plate_peak, summarise_wells
+from hcs.readout.wells.dead import count_dead, dead_notes, dead_table, flag_dead, learn_living
+from hcs.readout.wells.features import ByWell
+from hcs.readout.wells.nuclei import SENSOR_RATIO, source_rows
+from hcs.readout.wells.wells import expected_wells, plate_peak, summarise_wells
 
 _WIDE_CV = 0.12  # from here on simulated S fractions are off by more than 3 points
 

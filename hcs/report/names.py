@@ -1,4 +1,4 @@
-"""Columns of tables in words that a screener reads."""
+"""Columns of tables in words that a screener reads; tables and figures of the page share them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours and text shared by the figures."""
+"""Colours and text shared by the figures, so that a class looks the same in each of them."""
 
 from __future__ import annotations
 

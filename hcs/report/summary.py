@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hcs.readout.verdict import sentence_of
+from hcs.readout.screen.verdict import sentence_of
 from hcs.report.compounds import CompoundRow, compound_rows
 from hcs.report.distrust import distrusted
 from hcs.report.findings import behind_text, dose_text, status_counts

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from hcs.store.record import RunRecord
+from hcs.store.results.record import RunRecord
 
 ABSENT = {
     "wells": "There is no well table; `hcs readout` makes it from the nuclei.",

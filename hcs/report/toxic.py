@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from hcs.readout.toxicity import toxic_compounds
+from hcs.readout.screen.toxicity import toxic_compounds
 from hcs.report.style import number, short
 
 _MOST_NAMED = 8

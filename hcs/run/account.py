@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hcs.store.ledger import LedgerEntry
+from hcs.store.results.ledger import LedgerEntry
 
 STAGES = (
     *("start", "read", "decode", "correct", "normalise", "upload", "infer", "stitch", "instances", "download"),

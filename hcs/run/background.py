@@ -12,15 +12,15 @@ import numpy as np
 
 from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
+from hcs.field.job import Job
+from hcs.field.large import is_large
+from hcs.machine import cores
 from hcs.measure.fill import find_fill
 from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import as_float32, background_of, block_means
-from hcs.pipeline import Channels
+from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
-from hcs.run.cluster import cores
-from hcs.run.job import Job
-from hcs.run.large import is_large
-from hcs.store.plate import read_field, read_info
+from hcs.store.plate.reader import read_field, read_info
 
 _MOST_FIELDS = 24
 """Fields that the plate's background is taken from, evenly spread over it."""

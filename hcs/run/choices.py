@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from hcs.config import ChannelSettings
 from hcs.errors import ConfigError, FieldError, PlateError
-from hcs.pipeline import Channels
+from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location, map_at
-from hcs.store.plate import Plate, find_channel, read_info
-from hcs.store.record import RecordedChannels
+from hcs.store.plate.reader import Plate, find_channel, read_info
+from hcs.store.results.record import RecordedChannels
 
 _STAINS = re.compile(
     r"(?<![a-z])dna(?![a-z])|dapi|hoechst|h ?33342|h ?33258|draq ?[57]|sytox|propidium|to-?pro|sir-?dna|spy\d* ?-?dna",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from fractions import Fraction
@@ -13,30 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.config import Config
-from hcs.errors import FieldError, WorkersError
-from hcs.measure.fill import find_fill
+from hcs.engine.cluster import gathered
+from hcs.errors import WorkersError
+from hcs.field.worker import field_diameters
 from hcs.plate.keys import FieldKey
-from hcs.run.large import is_large
 from hcs.segment.diameter import FEWEST, Diameter, given_diameter, nucleus_diameters, plate_diameter
-from hcs.segment.segmenter import Segmenter, build_segmenter
-from hcs.store.field import FieldInfo
-from hcs.store.models import ModelFile, read_model, wanted_diameter
-from hcs.store.plate import read_field, read_info
+from hcs.segment.segmenter import Segmenter
+from hcs.store.models import wanted_diameter
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from hcs.engine.cluster import Client
+    from hcs.field.job import Job
 
-    from hcs.run.job import Job
-
-_MIDDLE_PX = 2560
 _FIELDS = 6
 """Fields looked at; as many again, up to four times, while they hold too few nuclei."""
-
-
-def load_segmenter(model: ModelFile, device: str, *, flips: bool) -> Segmenter:
-    """The model's networks on ``device``; ``flips`` asks for test-time flips, as the model's card may do too."""
-    networks = [read_model(network) for network in model.networks]
-    return build_segmenter(networks, device=device, flips=flips or model.flips)
 
 
 def image_diameter(
@@ -83,18 +72,15 @@ def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Cal
 def _gathered(client: Client, futures: list[Any], again: Callable[[], list[Any]]) -> list[NDArray[np.float64]]:
     """What the workers found. All of it, or another size would come of the same plate: fields whose workers died are
     looked at once more, and WorkersError says that they died again."""
-    from distributed import KilledWorker  # noqa: PLC0415
-
-    try:
-        return list(client.gather(futures))
-    except KilledWorker:
-        try:
-            return list(client.gather(again()))
-        except KilledWorker as error:
-            raise WorkersError(
-                "workers died again and again while they looked for the size of the nuclei, most likely out of memory; "
-                "use fewer workers, or give --diameter-px"
-            ) from error
+    found = gathered(client, futures)
+    if found is None:
+        found = gathered(client, again())
+    if found is None:
+        raise WorkersError(
+            "workers died again and again while they looked for the size of the nuclei, most likely out of memory; "
+            "use fewer workers, or give --diameter-px"
+        )
+    return found
 
 
 def _spread(keys: tuple[FieldKey, ...]) -> list[list[FieldKey]]:
@@ -103,33 +89,6 @@ def _spread(keys: tuple[FieldKey, ...]) -> list[list[FieldKey]]:
     chosen = keys[step // 2 :: step][: 4 * _FIELDS]
     portions = max(-(-len(chosen) // _FIELDS), 1)
     return [list(chosen[start::portions]) for start in range(portions) if chosen[start::portions]]
-
-
-def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:
-    """Diameters of the nuclei in the middle of one field; none where it cannot be read. Runs in a worker."""
-    from hcs.run.worker import segmenter_of, tune_worker  # noqa: PLC0415  which imports this module
-
-    try:
-        info = read_info(job.plate, key)
-        window = _middle(info) if is_large(info, job.config) else None
-        image = read_field(job.plate, key, channels=(job.channels.nuclei,), z=job.config.z, window=window)[0]
-    except FieldError as error:
-        logging.getLogger(__name__).info("no nucleus size from %s", error)  # its own task will enter the failure
-        return np.empty(0)
-    tune_worker()
-    segmenter = segmenter_of(job.model, job.device, flips=False)
-    fill = find_fill(image[None])
-    if fill is not None and fill.mask is None:
-        return np.empty(0)
-    missing = None if fill is None else fill.mask
-    prepared = segmenter.prepare(image, missing)
-    return nucleus_diameters(prepared, segmenter, job.config.tiles, job.config.instances, missing)
-
-
-def _middle(info: FieldInfo) -> tuple[slice, slice]:
-    """The middle of a field that is too large to be read: more of it than is looked at, at any scale."""
-    top, left = ((length - min(length, _MIDDLE_PX)) // 2 for length in info.shape[1:])
-    return slice(top, top + _MIDDLE_PX), slice(left, left + _MIDDLE_PX)
 
 
 def plain_diameter(diameter: Diameter) -> dict[str, Any]:

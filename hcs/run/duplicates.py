@@ -8,20 +8,21 @@ import pandas as pd
 
 from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.readout.duplicates import NEEDED, Place, find_duplicates, without
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.twins import NEEDED as NEEDED_FOR_TWINS
-from hcs.readout.twins import Twin, twins_by_nuclei, twins_by_pixels
+from hcs.readout.wells.duplicates import NEEDED, Place, find_duplicates, without
+from hcs.readout.wells.twins import NEEDED as NEEDED_FOR_TWINS
+from hcs.readout.wells.twins import Twin, twins_by_nuclei, twins_by_pixels
 from hcs.store.location import location, map_at
-from hcs.store.plate import open_plate, read_info
-from hcs.store.results import Results
+from hcs.store.plate.reader import open_plate, read_info
+from hcs.store.results.folder import Results
 
 NONE = find_duplicates(pd.DataFrame(columns=list(NEEDED)), {})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenTwice:
-    """What is left out of the readouts: ``table`` with `hcs.readout.duplicates.DUPLICATE_COLUMNS`; sentences on it."""
+    """What is left out of the readouts: ``table`` with `hcs.readout.wells.duplicates.DUPLICATE_COLUMNS`, and
+    sentences on it."""
 
     wanted: bool
     table: pd.DataFrame

@@ -9,36 +9,41 @@ from pathlib import Path
 
 import pandas as pd
 
-from hcs.measure.columns import Column, channel_suffixes, column_dictionary
-from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
-from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
-from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
-from hcs.readout.dead import DEAD_COLUMNS, FLAG_COLUMN
-from hcs.readout.duplicates import DUPLICATE_COLUMNS
-from hcs.readout.features import ByWell, single_columns
-from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
-from hcs.readout.flags import apply_flags, flag_wells
+from hcs.columns import KEY_COLUMNS, Column
+from hcs.measure.columns import channel_suffixes, column_dictionary
+from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, SEAM_COLUMNS, well_columns
+from hcs.readout.cycle.tables import (
+    CYCLE_COLUMNS,
+    PHASE_COLUMNS,
+    SENSOR_COLUMNS,
+    cycles_table,
+    phase_parts,
+    sensor_table,
+)
 from hcs.readout.readouts import Readouts, make_readouts
-from hcs.readout.screen import SCREEN_COLUMNS
-from hcs.readout.seam_columns import SEAM_COLUMNS
+from hcs.readout.screen.tables import SCREEN_COLUMNS
+from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
-from hcs.readout.twins import twin_flags, twin_notes
+from hcs.readout.wells.dead import DEAD_COLUMNS, FLAG_COLUMN
+from hcs.readout.wells.duplicates import DUPLICATE_COLUMNS
+from hcs.readout.wells.features import ByWell, single_columns
+from hcs.readout.wells.flags import THRESHOLD_COLUMNS, apply_flags, field_columns, flag_wells
+from hcs.readout.wells.twins import twin_flags, twin_notes
+from hcs.run.checks import empty_nuclei
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.new_map import NewMap, put_map
-from hcs.run.no_nuclei import KEY_COLUMNS, empty_nuclei
+from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
-from hcs.run.report import report_columns, write_report
 from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
-from hcs.store.phases import write_phases
 from hcs.store.platemap import kept_plate_map
-from hcs.store.readout_record import COLUMNS, ReadoutRecord
-from hcs.store.record import RecordedChannels
-from hcs.store.results import DNA_CONTENT_N, Results, open_results
-from hcs.store.sealed import Written
-from hcs.store.table import write_frame
+from hcs.store.results.folder import DNA_CONTENT_N, Results, open_results
+from hcs.store.results.phases import write_phases
+from hcs.store.results.readout_record import COLUMNS, ReadoutRecord
+from hcs.store.results.record import RecordedChannels
+from hcs.store.results.sealed import Written
+from hcs.store.results.table import write_frame
 
 _CONTENT_N = Column(
     DNA_CONTENT_N,

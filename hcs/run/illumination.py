@@ -13,14 +13,14 @@ import numpy as np
 
 from hcs.config import Config
 from hcs.errors import ConfigError, FieldError
+from hcs.field.job import Job
+from hcs.machine import cores
 from hcs.measure.fill import find_fill
 from hcs.measure.flatfield import FEWEST_FIELDS, estimate_light
 from hcs.measure.illumination import reduced
 from hcs.measure.intensity import Floats32
-from hcs.pipeline import Channels
+from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
-from hcs.run.cluster import cores
-from hcs.run.job import Job
 from hcs.store.illumination import (
     Lights,
     illumination_hash,
@@ -29,7 +29,7 @@ from hcs.store.illumination import (
     write_illumination,
 )
 from hcs.store.location import Location, location
-from hcs.store.plate import read_field
+from hcs.store.plate.reader import read_field
 
 _MOST_FIELDS = 128
 """Fields that an estimate looks at, evenly spread over the plate: more only cost time."""
@@ -107,14 +107,6 @@ def keep_illumination(out: Location, illumination: Illumination | None) -> None:
     """Write the illumination into the results folder, where workers and later runs find it."""
     if illumination is not None:
         write_illumination(illumination_path(out), illumination.lights)
-
-
-def read_kept(out: Location, sha256: str, channels: tuple[str, ...]) -> Lights:
-    """The illumination of a results folder; ConfigError where it is not the one of this hash."""
-    lights = read_illumination(illumination_path(out), channels)
-    if illumination_hash(lights) != sha256:
-        raise ConfigError(f"{illumination_path(out)} was changed during the run; start it again in a new folder")
-    return lights
 
 
 def estimate_illumination(job: Job, keys: tuple[FieldKey, ...]) -> Lights:

@@ -8,11 +8,11 @@ from typing import Any
 
 from hcs.plate.keys import WellId
 from hcs.plate.platemap import PlateMap
-from hcs.run.plan import check_plate_map, map_lines, plain_plate_map
+from hcs.run.checks import check_plate_map, map_lines, plain_plate_map
 from hcs.store.location import Location
 from hcs.store.platemap import PLATE_MAP, plate_map_fault, read_plate_map, write_plate_map
-from hcs.store.record import RunRecord
-from hcs.store.results import open_results
+from hcs.store.results.folder import open_results
+from hcs.store.results.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.report.shots import picture_fields, picture_nuclei, settle_look
 from hcs.report.thumbnails import Plane
-from hcs.store.lazy import open_channels, open_labels
-from hcs.store.ledger import read_entry
 from hcs.store.location import location, map_at
-from hcs.store.pictures import Pictures as Kept
-from hcs.store.plate import Plate, open_plate
+from hcs.store.plate.lazy import open_channels, open_labels
+from hcs.store.plate.pictures import Pictures as Kept
+from hcs.store.plate.reader import Plate, open_plate
+from hcs.store.results.ledger import read_entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hcs.report.pictures import Pictures
     from hcs.report.tables import PlateTables
     from hcs.store.location import Location
-    from hcs.store.results import Results
+    from hcs.store.results.folder import Results
 
 _WELLS_A_TASK = 12
 _PATIENCE_S = 30.0

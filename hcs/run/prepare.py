@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from hcs.config import Config
+from hcs.field.job import Job
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
 from hcs.run.background import ring_note, settle_background, stated_background
-from hcs.run.choices import Choices, channels_by_field, settle_channels
-from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
-from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
-from hcs.run.job import Job
-from hcs.run.plan import (
+from hcs.run.checks import (
     check_plate_map,
     check_readouts,
     check_resumable,
@@ -31,18 +28,21 @@ from hcs.run.plan import (
     plain_plate_map,
     provenance,
 )
+from hcs.run.choices import Choices, channels_by_field, settle_channels
+from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
+from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.selection import select_images
-from hcs.store.ledger import unfinished_fields
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.paths import check_results
-from hcs.store.plate import open_plate
+from hcs.store.plate.reader import open_plate
+from hcs.store.plate.target import LabelTarget
 from hcs.store.platemap import read_plate_map, write_plate_map
-from hcs.store.record import RunRecord
-from hcs.store.target import LabelTarget
+from hcs.store.results.ledger import unfinished_fields
+from hcs.store.results.record import RunRecord
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from hcs.engine.cluster import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from hcs.store.ledger import LedgerEntry
+from hcs.store.results.ledger import LedgerEntry
 
 _LINE_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.2

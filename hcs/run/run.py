@@ -12,23 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
+from hcs.engine.cluster import Workers, connect, crowding, scheduler_kept
+from hcs.engine.flow import process_fields
 from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
-from hcs.run.cluster import Workers, connect, crowding, scheduler_kept
-from hcs.run.flow import process_fields
-from hcs.run.plan import map_lines
+from hcs.run.checks import map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
-from hcs.store.ledger import LedgerEntry, read_ledger
 from hcs.store.location import Location
+from hcs.store.results.ledger import LedgerEntry, read_ledger
 
 if TYPE_CHECKING:
-    from distributed import Client
-
+    from hcs.engine.cluster import Client
     from hcs.readout.readouts import Readouts
     from hcs.run.pictures import Submit
 
-_FOR_TABLES = ("hcs.run.finish", "hcs.readout.model_parts")
+_FOR_TABLES = ("hcs.run.finish", "hcs.readout.cycle.phases")
 """What every run imports in the end: a second, in which this process would only wait for its workers to start."""
 
 

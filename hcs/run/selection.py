@@ -16,7 +16,7 @@ from itertools import groupby
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.plate import FieldEntry
+from hcs.store.plate.reader import FieldEntry
 
 _WORD = re.compile(r"[A-Za-z]+|\d+")
 _COUNTED_WORDS = frozenset({"v", "ver", "version", "cycle", "round", "acq", "acquisition", "cy", "run", "rev"})

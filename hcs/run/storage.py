@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from hcs.store.field import FieldInfo
+from hcs.store.plate.field import FieldInfo
 
 _BEST = "chunks of one channel and at most 1080 px a side, as `hcs convert` writes them"
 _SMALL_CHUNK_BYTES = 64 * 1024

@@ -6,10 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from hcs.errors import ConfigError
-from hcs.segment.concat import ConcatSpec, ConcatUNet
+from hcs.segment.baselines.concat import ConcatSpec, ConcatUNet
 from hcs.segment.network import Network
-from hcs.segment.unet import UNet, UNetSpec
+from hcs.segment.ours.unet import UNet, UNetSpec, folded
 
 AnySpec = UNetSpec | ConcatSpec
 _KINDS: dict[str, type[AnySpec]] = {"add": UNetSpec, "concat": ConcatSpec}
@@ -39,3 +43,24 @@ def read_spec(description: Mapping[str, Any]) -> AnySpec:
     if unknown:
         raise ConfigError(f"the model card's network has keys this version does not know: {', '.join(unknown)}")
     return _KINDS[kind](**given)
+
+
+def build_network(card: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]], device: torch.device) -> Network:
+    """The network that ``card['network']`` describes, with ``weights``, folded for inference, on ``device``.
+
+    ConfigError where the weights do not fit the description.
+    """
+    network = new_network(read_spec(card["network"]))
+    state = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"model {card.get('name')!r}: weights do not fit the network of its card ({error})"
+        ) from error
+    return folded(network).to(device)
+
+
+def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
+    """Parameters and batch-norm statistics of an unfolded network as arrays, by name."""
+    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hcs.segment.memory import tiles_at_once
 from hcs.segment.network import Network
-from hcs.segment.stream import stream
-from hcs.segment.unet import UNet
-from hcs.tiles.memory import tiles_at_once
+from hcs.segment.ours.stream import stream
+from hcs.segment.ours.unet import UNet
 
 _LEAST_AT_ONCE = 1
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.instances import instances
+from hcs.segment.ours.instances import instances
 from hcs.segment.preprocess import Preprocess
 from hcs.segment.settings import InstanceSettings
 
@@ -27,8 +27,8 @@ class Recipe:
     preprocess: Preprocess = field(default_factory=Preprocess)
     """From intensities to the network's input."""
     postprocess: Postprocess = "cores"
-    """cores: interiors grown through the foreground, `hcs.segment.instances`; interiors: grown by ``grow_px``;
-    watershed: of two classes, by distance; both in `hcs.segment.published`."""
+    """cores: interiors grown through the foreground, `hcs.segment.ours.instances`; interiors: grown by ``grow_px``;
+    watershed: of two classes, by distance; both in `hcs.segment.baselines.published`."""
     grow_px: int = 0
     """How far ``interiors`` grow."""
 
@@ -38,7 +38,7 @@ class Recipe:
 
     @property
     def on_device(self) -> bool:
-        """Whether `hcs.segment.device` can make the input and read the output."""
+        """Whether `hcs.segment.device.field` can make the input and read the output."""
         return self.preprocess.blockwise and not self.preprocess.median_px and self.postprocess == "cores"
 
     def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
@@ -47,7 +47,7 @@ class Recipe:
         if self.postprocess == "cores":
             return instances(probabilities, settings)
         # scikit-image's watershed takes half a second to import, which our own models need not spend.
-        from hcs.segment.published import dilated_interiors, watershed_instances  # noqa: PLC0415
+        from hcs.segment.baselines.published import dilated_interiors, watershed_instances  # noqa: PLC0415
 
         if self.postprocess == "watershed":
             return watershed_instances(probabilities, settings)

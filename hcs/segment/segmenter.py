@@ -114,7 +114,7 @@ class Segmenter:
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         import torch  # noqa: PLC0415
 
-        from hcs.segment.device import OnDevice, segment_on_device  # noqa: PLC0415
+        from hcs.segment.device.field import OnDevice, segment_on_device  # noqa: PLC0415
 
         known = normalisation_of(image, fill)
         if fill is not None:
@@ -151,7 +151,7 @@ def build_segmenter(
     """
     import torch  # noqa: PLC0415
 
-    from hcs.segment.model import build_network  # noqa: PLC0415
+    from hcs.segment.networks import build_network  # noqa: PLC0415
     from hcs.segment.pace import Pace  # noqa: PLC0415
     from hcs.segment.predict import find_device  # noqa: PLC0415
 

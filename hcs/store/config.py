@@ -1,4 +1,4 @@
-"""YAML files of settings."""
+"""YAML files of settings. Alone in a file, for `hcs.config` is pure and reads none."""
 
 from __future__ import annotations
 

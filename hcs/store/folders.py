@@ -11,7 +11,7 @@ from pathlib import Path
 from hcs.errors import ResultsError
 from hcs.store.atomic import cannot_write
 from hcs.store.location import Location, Url, map_at
-from hcs.store.nodes import METADATA_FILES
+from hcs.store.plate.nodes import METADATA_FILES
 
 
 @contextlib.contextmanager

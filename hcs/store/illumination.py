@@ -85,3 +85,11 @@ def illumination_hash(lights: Lights) -> str:
             digest.update(f"{name} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
     return digest.hexdigest()
+
+
+def read_kept(out: Location, sha256: str, channels: tuple[str, ...]) -> Lights:
+    """The illumination of a results folder; ConfigError where it is not the one of this hash."""
+    lights = read_illumination(illumination_path(out), channels)
+    if illumination_hash(lights) != sha256:
+        raise ConfigError(f"{illumination_path(out)} was changed during the run; start it again in a new folder")
+    return lights

@@ -13,8 +13,8 @@ from hcs.errors import PlateError, ResultsError
 from hcs.plate.platemap import PlateMap
 from hcs.store.atomic import write_text
 from hcs.store.location import Location, location
-from hcs.store.record import RunRecord
-from hcs.store.sealed import Damaged, content
+from hcs.store.results.record import RunRecord
+from hcs.store.results.sealed import Damaged, content
 from hcs.store.sheets import read_sheet
 
 PLATE_MAP = "platemap.csv"

@@ -1,4 +1,4 @@
-"""Threads of the packages that read and write."""
+"""Threads of the packages that read and write. Alone in a file: worker and client set them before either reads."""
 
 from __future__ import annotations
 

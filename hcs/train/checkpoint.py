@@ -16,7 +16,7 @@ from torch import Tensor
 from hcs.errors import ConfigError
 from hcs.segment.network import Network
 from hcs.segment.networks import new_network, read_spec
-from hcs.segment.unet import UNet, UNetSpec, channels_last
+from hcs.segment.ours.unet import UNet, UNetSpec, channels_last
 from hcs.store.models import find_model, read_model
 from hcs.train.narrow import narrowed
 from hcs.train.optimise import optimiser_of

@@ -1,4 +1,4 @@
-"""YAML files of training settings."""
+"""YAML files of training settings. Alone in a file, as for a run: the settings themselves read no files."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from hcs.errors import ConfigError
 from hcs.segment.preprocess import Preprocess, quantiles
 from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
-from hcs.store.images import read_image, read_label_image
+from hcs.store.files.images import read_image, read_label_image
 from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
 from hcs.train.contaminate import contaminated, rescaled, textured
 from hcs.train.settings import TrainSettings

@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from hcs.segment.model import weights_of
-from hcs.segment.networks import describe
+from hcs.segment.networks import describe, weights_of
 from hcs.store.models import write_model
 from hcs.train.data import INDEX, read_index
 from hcs.train.loop import Trained

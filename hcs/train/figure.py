@@ -1,4 +1,4 @@
-"""A training run as a figure."""
+"""A training run as a figure. Alone in a file, for matplotlib is imported at its end only."""
 
 from __future__ import annotations
 

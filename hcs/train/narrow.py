@@ -14,7 +14,7 @@ Weights = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Channels:
-    """Channels that several layers of `hcs.segment.unet` share."""
+    """Channels that several layers of `hcs.segment.ours.unet` share."""
 
     level: int
     makers: tuple[str, ...]

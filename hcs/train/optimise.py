@@ -1,4 +1,4 @@
-"""Optimisers and learning rates by name."""
+"""Optimisers and learning rates by name, as the papers that hcs is compared with used them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a network is on labelled images, by objects."""
+"""How good a network is on labelled images, by objects: what training watches, and weights are chosen by."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from hcs.evaluate.matching import CAICEDO, match
 from hcs.segment.network import Network
+from hcs.segment.ours.unet import folded
 from hcs.segment.predict import predict
 from hcs.segment.recipe import Recipe
 from hcs.segment.scale import enlarged, restored, working_scale
 from hcs.segment.settings import InstanceSettings
-from hcs.segment.unet import folded
 from hcs.tiles.settings import TileSettings
 from hcs.train.augment import Sample
 from hcs.train.data import ScaleRule, sample_scale

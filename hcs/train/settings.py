@@ -15,7 +15,8 @@ class TrainSettings:
     """One training run; with the same settings, images and machine it gives the same weights."""
 
     network: Literal["add", "concat"] = "add"
-    """U-Net whose skips are added (`hcs.segment.unet`) or concatenated as published (`hcs.segment.concat`)."""
+    """U-Net whose skips are added (`hcs.segment.ours.unet`) or concatenated as published
+    (`hcs.segment.baselines.concat`)."""
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Channels of the U-Net at each resolution."""
     classes: Literal[2, 3] = 3

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hcs.segment.concat import ConcatSpec
+from hcs.segment.baselines.concat import ConcatSpec
 from hcs.segment.networks import AnySpec
+from hcs.segment.ours.unet import UNetSpec
 from hcs.segment.preprocess import Preprocess
 from hcs.segment.recipe import Recipe
-from hcs.segment.unet import UNetSpec
 from hcs.train.settings import TrainSettings
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hcs.run.cluster import ENVIRONMENT
+from hcs.engine.cluster import ENVIRONMENT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"

@@ -16,10 +16,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from hcs.cli import main
+from hcs.commands.evaluate import Folders, evaluate_folders
 from hcs.evaluate.evaluation import Evaluation
 from hcs.evaluate.settings import EvaluateSettings
-from hcs.run.evaluation import evaluate_folders
-from hcs.run.evaluation_files import Folders
 from hcs.store.ownfiles import MANIFEST
 
 Labels = NDArray[np.integer]

@@ -12,7 +12,7 @@ from hcs.measure.illumination import ChannelLight, correct, reduced
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.settings import MeasureSettings
 from hcs.plate.keys import FieldKey
-from hcs.readout.dna import find_peak
+from hcs.readout.cycle.dna import find_peak
 from hcs.readout.settings import ReadoutSettings
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcs.measure.quality import ChannelQuality, field_quality, focus_score, noise_sd
-from hcs.measure.quality_columns import quality_columns, quality_values
+from hcs.measure.quality import ChannelQuality, field_quality, focus_score, noise_sd, quality_columns, quality_values
 from hcs.measure.settings import MeasureSettings
 
 SETTINGS = MeasureSettings()

@@ -8,14 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from screen_plates import Floats, well_names, well_table
+from helpers.screen_plates import Floats, well_names, well_table
 
-from hcs.readout.chance import false_discovery
-from hcs.readout.null import Null, learn_null
-from hcs.readout.plate_effects import taken_out
-from hcs.readout.position import Positions
-from hcs.readout.reference import contrasts
-from hcs.readout.spread import robust_sd
+from hcs.readout.screen.chance import false_discovery
+from hcs.readout.screen.null import Null, learn_null
+from hcs.readout.screen.plate_effects import Positions, taken_out
+from hcs.readout.screen.reference import contrasts
+from hcs.readout.screen.spread import robust_sd
 
 Position = Literal["none", "gradient", "rows", "columns", "edge", "corner"]
 Noise = Literal["gaussian", "t3"]

@@ -8,18 +8,17 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.screen_plates import READOUT, bbbc013, control_plate, well_names, well_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screen_plates import READOUT, bbbc013, control_plate, well_names, well_table
 
 from hcs.errors import ConfigError
-from hcs.readout import assay_statistics as extra
-from hcs.readout.assay import assay_quality
-from hcs.readout.assay_columns import ASSAY_COLUMNS
 from hcs.readout.groups import numeric_readouts
+from hcs.readout.screen import assay_statistics as extra
+from hcs.readout.screen.assay import assay_quality, transformed
+from hcs.readout.screen.assay_columns import ASSAY_COLUMNS
+from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.transforms import transformed
-from hcs.readout.zprime import compare_wells
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 POSITIVE, NEGATIVE = np.array([9.0, 10.0, 11.0]), np.array([1.0, 2.0, 3.0])
@@ -172,7 +171,7 @@ def test_every_readout_of_a_384_well_plate_takes_seconds() -> None:
 
 
 def test_settings_refuse_nonsense() -> None:
-    from hcs.readout.hit_settings import DoseSettings, HitSettings
+    from hcs.readout.settings import DoseSettings, HitSettings
 
     with pytest.raises(ConfigError, match=r"readout\.doses\.min_doses is 3; it must be at least 4"):
         DoseSettings(min_doses=3)

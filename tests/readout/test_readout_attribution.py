@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from screen_plates import READOUT, control_plate, well_table
+from helpers.screen_plates import READOUT, control_plate, well_table
 
-from hcs.readout.attribution import attribute
+from hcs.readout.screen.attribution import attribute
 from hcs.readout.settings import ReadoutSettings
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from hcs.readout.deanjett import CycleFit
-from hcs.readout.fits import CycleFits, fit_plate, fit_well, margins
+from hcs.readout.cycle.deanjett import CycleFit
+from hcs.readout.cycle.fits import CycleFits, fit_plate, fit_well, margins
 from hcs.readout.groups import numeric_readouts
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings

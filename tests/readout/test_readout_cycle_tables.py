@@ -8,14 +8,19 @@ import pandas as pd
 import pytest
 
 from hcs.errors import ConfigError
-from hcs.readout.cdk2 import CDK2_FRACTIONS, CDK2_PHASES, cdk2_fractions, cdk2_phase, find_sensor_gate
-from hcs.readout.cycle_columns import CYCLE_COLUMNS, PHASE_COLUMNS, SENSOR_COLUMNS
-from hcs.readout.cycle_settings import CycleSettings
-from hcs.readout.cycle_tables import cycles_table, phase_parts, sensor_table
-from hcs.readout.gates import GATES, gate, learn_limits
-from hcs.readout.phases import PHASES
+from hcs.readout.cycle.cdk2 import CDK2_FRACTIONS, CDK2_PHASES, cdk2_fractions, cdk2_phase, find_sensor_gate
+from hcs.readout.cycle.gates import GATES, gate, learn_limits
+from hcs.readout.cycle.phases import PHASES
+from hcs.readout.cycle.tables import (
+    CYCLE_COLUMNS,
+    PHASE_COLUMNS,
+    SENSOR_COLUMNS,
+    cycles_table,
+    phase_parts,
+    sensor_table,
+)
 from hcs.readout.readouts import Readouts, make_readouts
-from hcs.readout.settings import ReadoutSettings
+from hcs.readout.settings import CycleSettings, ReadoutSettings
 from hcs.simulate.compounds import CDK2_INHIBITOR, UNTREATED, VEHICLE, Condition, condition
 from hcs.simulate.population import WellEffects, draw_population
 from hcs.simulate.settings import SimulationSettings

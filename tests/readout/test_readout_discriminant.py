@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from screen_plates import READOUT, control_plate
+from helpers.screen_plates import READOUT, control_plate
 
-from hcs.readout.assay import assay_quality
-from hcs.readout.discriminant import discriminate, fit_discriminant, held_out_scores
+from hcs.readout.screen.assay import assay_quality
+from hcs.readout.screen.discriminant import discriminate, fit_discriminant, held_out_scores
+from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.zprime import compare_wells
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 

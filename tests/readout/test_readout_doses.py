@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from screen_plates import READOUT, Floats, bbbc013, well_names, well_table
+from helpers.screen_plates import READOUT, Floats, bbbc013, well_names, well_table
 
-from hcs.readout.doses import dose_curves
-from hcs.readout.hit_columns import DOSE_COLUMNS
-from hcs.readout.hit_settings import DoseSettings
-from hcs.readout.logistic import Curve, fit_curve, margin, replicate_weights, response
-from hcs.readout.settings import ReadoutSettings
+from hcs.readout.screen.doses import dose_curves
+from hcs.readout.screen.hit_columns import DOSE_COLUMNS
+from hcs.readout.screen.logistic import Curve, fit_curve, margin, replicate_weights, response
+from hcs.readout.settings import DoseSettings, ReadoutSettings
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 DOSES = np.geomspace(1, 256, 9)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcs.readout.duplicates import KEYS, Place, find_duplicates, without
+from hcs.readout.wells.duplicates import KEYS, Place, find_duplicates, without
 
 RADIUS_PX = 8.0
 

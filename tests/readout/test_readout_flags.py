@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 
 from hcs.errors import ConfigError
-from hcs.readout.flag_columns import THRESHOLD_COLUMNS, field_columns
-from hcs.readout.flags import apply_flags, flag_fields, flag_wells
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells import summarise_wells
+from hcs.readout.wells.flags import THRESHOLD_COLUMNS, apply_flags, field_columns, flag_fields, flag_wells
+from hcs.readout.wells.wells import summarise_wells
 
 SETTINGS = ReadoutSettings()
 

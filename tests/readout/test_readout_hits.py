@@ -8,22 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from helpers.screen_plates import READOUT, bbbc013, well_names, well_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screen_plates import READOUT, bbbc013, well_names, well_table
 
 from hcs.errors import ConfigError
-from hcs.readout.caicedo import caicedo_fractions
-from hcs.readout.chance import false_discovery, t_test
-from hcs.readout.hit_columns import HIT_COLUMNS, REPLICATE_COLUMNS, SCORE_COLUMNS
-from hcs.readout.hit_settings import HitSettings
-from hcs.readout.hits import find_hits
-from hcs.readout.plate_effects import correct
-from hcs.readout.position import positions_of
-from hcs.readout.replicates import replicate_correlation
-from hcs.readout.scores import score_wells
-from hcs.readout.screen import SCREEN_COLUMNS, screen_notes, screen_tables
-from hcs.readout.settings import ReadoutSettings
+from hcs.readout.cycle.caicedo import caicedo_fractions
+from hcs.readout.screen.chance import false_discovery, t_test
+from hcs.readout.screen.hit_columns import HIT_COLUMNS, REPLICATE_COLUMNS, SCORE_COLUMNS
+from hcs.readout.screen.hits import find_hits
+from hcs.readout.screen.plate_effects import correct, positions_of
+from hcs.readout.screen.replicates import replicate_correlation
+from hcs.readout.screen.scores import score_wells
+from hcs.readout.screen.tables import SCREEN_COLUMNS, screen_notes, screen_tables
+from hcs.readout.settings import HitSettings, ReadoutSettings
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 

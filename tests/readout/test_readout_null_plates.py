@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.screen_plates import READOUT
 from null_plates import called, screen_plate
-from screen_plates import READOUT
 
-from hcs.readout.chance import false_discovery
-from hcs.readout.checks import sample_notes
-from hcs.readout.hit_settings import HitSettings
-from hcs.readout.hits import find_hits
-from hcs.readout.null import LEAST, learn_null
-from hcs.readout.scores import score_wells
-from hcs.readout.settings import ReadoutSettings
+from hcs.readout.screen.chance import false_discovery
+from hcs.readout.screen.checks import sample_notes
+from hcs.readout.screen.hits import find_hits
+from hcs.readout.screen.null import LEAST, learn_null
+from hcs.readout.screen.scores import score_wells
+from hcs.readout.settings import HitSettings, ReadoutSettings
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,))
 PLATES = 20

@@ -12,9 +12,9 @@ import pytest
 from hcs.errors import ConfigError, ResultsError
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, well_columns
 from hcs.readout.readouts import make_readouts
+from hcs.readout.screen.toxicity_columns import WARNING_COLUMN
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.toxicity_columns import WARNING_COLUMN
-from hcs.readout.wells import summarise_wells
+from hcs.readout.wells.wells import summarise_wells
 
 SENSOR = ReadoutSettings(readouts=("Mean_Nuclei_Sensor_Ratio",), draws=200)
 # sensor ratio of each well; group x has negatives 1, 2, 3 and positives 9, 10, 11; group y sits 100 higher

@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from screen_plates import well_names
+from helpers.screen_plates import well_names
 
-from hcs.readout.dead import LIVING
-from hcs.readout.screen import screen_tables
-from hcs.readout.settings import ReadoutSettings
-from hcs.readout.toxicity import find_toxicity, holm, toxic_compounds, toxicity_notes, with_warning
-from hcs.readout.toxicity_columns import TOXICITY_COLUMNS
-from hcs.readout.toxicity_settings import ToxicitySettings
+from hcs.readout.screen.tables import screen_tables
+from hcs.readout.screen.toxicity import find_toxicity, holm, toxic_compounds, toxicity_notes, with_warning
+from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS
+from hcs.readout.settings import ReadoutSettings, ToxicitySettings
+from hcs.readout.wells.dead import LIVING
 from hcs.simulate.compounds import CYTOTOXIC, UNTREATED, condition
 from hcs.simulate.plate import doses_um, plan_plate
 from hcs.simulate.settings import SimulationSettings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hcs.readout.flags import apply_flags
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.twins import NEEDED, Twin, twin_flags, twin_notes, twins_by_nuclei, twins_by_pixels
+from hcs.readout.wells.flags import apply_flags
+from hcs.readout.wells.twins import NEEDED, Twin, twin_flags, twin_notes, twins_by_nuclei, twins_by_pixels
 
 FIELDS = pd.DataFrame(
     {

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from screen_plates import READOUT, control_plate
+from helpers.screen_plates import READOUT, control_plate
 
-from hcs.readout.compounds import summarise_plate
-from hcs.readout.dna import DnaPeak
+from hcs.readout.cycle.dna import DnaPeak
+from hcs.readout.screen.compounds import summarise_plate
+from hcs.readout.screen.verdict import sentence_of, word_of
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.verdict import sentence_of, word_of
 
 SETTINGS = ReadoutSettings(readouts=(READOUT, "Count_Nuclei"))
 NO_PEAK = DnaPeak(math.nan, math.nan, math.nan, 0, False, "none", "")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import ConfigError
+from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.zprime import compare_wells
 
 SETTINGS = ReadoutSettings(draws=500)
 POSITIVE, NEGATIVE = [9.0, 10.0, 11.0], [1.0, 2.0, 3.0]  # means 10 and 2, standard deviations 1 and 1

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from report_browser import Browser, find_browser
-from report_helpers import HOSTILE, make_results
+from helpers.browser import Browser, find_browser
+from helpers.report import HOSTILE, make_results
 
 from hcs.run.finish import finish
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from report_browser import Browser, Tab
-from report_helpers import FAILED
+from helpers.browser import Browser, Tab
+from helpers.report import FAILED
 
+from hcs.commands.report import report_results
 from hcs.report.style import number
-from hcs.run.overview import report_results
 
 
 @pytest.fixture

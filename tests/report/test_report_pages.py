@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from report_helpers import Page, make_record
+from helpers.report import Page, make_record
 
 from hcs.config import Config
 from hcs.errors import ConfigError, ResultsError
 from hcs.plate.keys import WellId, plate_shape
-from hcs.readout.dead import LIVING
 from hcs.readout.readouts import Readouts, make_readouts
+from hcs.readout.screen.toxicity import find_toxicity
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.toxicity import find_toxicity
+from hcs.readout.wells.dead import LIVING
 from hcs.report.compounds import compound_rows
 from hcs.report.data import page_data
 from hcs.report.distrust import distrusted
@@ -37,8 +37,8 @@ from hcs.report.pictures import pictured_fields
 from hcs.report.summary import answers
 from hcs.report.tables import PlateTables
 from hcs.report.thumbnails import outline_texts
-from hcs.run.report import write_report
-from hcs.store.results import open_results
+from hcs.run.page import write_report
+from hcs.store.results.folder import open_results
 
 PNG = b"\x89PNG"
 HOSTILE = "<script>alert(\"1\")</script><img src=x onerror='y'> $\\frac{ \n\x00 \u202e漢" + "x" * 10_000

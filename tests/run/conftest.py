@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_helpers import Finished, Hcs, Shown, call_hcs
+from helpers.run import Finished, Hcs, Shown, call_hcs
 
-from hcs.run.simulation import SimulationFiles, write_simulation
+from hcs.commands.simulate import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
 
 

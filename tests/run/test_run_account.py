@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, cast
 
 import pytest
-from run_helpers import Finished
+from helpers.run import Finished
 
 import hcs
 from hcs.clock import Stopwatch
+from hcs.engine.cluster import crowding
+from hcs.engine.portions import Portions, Task
+from hcs.field.job import Job
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.account import STAGES, account_line, by_worker, plain_account, together
-from hcs.run.cluster import crowding
-from hcs.run.job import Job
-from hcs.run.portions import Portions, Task
-from hcs.store.ledger import LedgerEntry
+from hcs.store.results.ledger import LedgerEntry
 
 READ, WRITE = {"read": 1.0, "decode": 0.5}, {"write labels": 0.25}
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import zarr
-from run_helpers import Finished, Hcs
+from helpers.run import Finished, Hcs
 
+from hcs.commands.simulate import SimulationFiles
 from hcs.plate.keys import FieldKey
-from hcs.run.simulation import SimulationFiles
-from hcs.store.plate import open_plate, read_field
-from hcs.store.write import PlateSpec, write_field
+from hcs.store.plate.reader import open_plate, read_field
+from hcs.store.plate.writer import PlateSpec, write_field
 
 
 def refused(shown: object, out: Path | None, *words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from run_helpers import call_hcs
+from helpers.run import call_hcs
 
 import hcs as package
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from run_helpers import Hcs
+from helpers.run import Hcs
 
+from hcs.commands.simulate import SimulationFiles
 from hcs.config import Config
 from hcs.errors import ConfigError, PlateError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.prepare import Prepared, prepare
 from hcs.run.selection import select_images
-from hcs.run.simulation import SimulationFiles
-from hcs.store.plate import FieldEntry
+from hcs.store.plate.reader import FieldEntry
 
 
 def ready(plate: Path, out: Path, **settings: Any) -> Prepared:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from damage import Case, cases, litter
-from run_helpers import Finished, call_hcs, table_bytes
+from helpers.run import Finished, call_hcs, table_bytes
 
 import hcs
 from hcs.cli import commands
 from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey
-from hcs.store.ledger import read_entry
-from hcs.store.record import RunRecord
+from hcs.store.results.ledger import read_entry
+from hcs.store.results.record import RunRecord
 
 SEED = 17
 QUICK, SLOW = 60, 12

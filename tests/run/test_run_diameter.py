@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from run_helpers import Finished, call_hcs
+from helpers.run import Finished, call_hcs
 
 import hcs
+from hcs.commands.simulate import SimulationFiles, write_simulation
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.diameter import _spread
-from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.record import RunRecord
+from hcs.store.results.record import RunRecord
 
 
 def record(out: Path) -> dict[str, object]:

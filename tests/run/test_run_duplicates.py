@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from run_helpers import Hcs, call_hcs
+from helpers.run import Hcs, call_hcs
 
 from hcs.plate.keys import FieldKey, WellId
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.results import open_results
-from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.store.plate.writer import PlateSpec, create_plate, write_field
+from hcs.store.results.folder import open_results
 
 WELL = WellId.parse("A01")
 SIDE_PX, STEP_PX = 300, 200

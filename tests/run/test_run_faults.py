@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from run_helpers import Finished, call_hcs, table_bytes
+from helpers.run import Finished, call_hcs, table_bytes
 
 import hcs as package
+from hcs.commands.simulate import SimulationFiles
 from hcs.plate.keys import FieldKey
-from hcs.run.simulation import SimulationFiles
-from hcs.store.write import PlateSpec, write_field
+from hcs.store.plate.writer import PlateSpec, write_field
 
 
 def command(files: SimulationFiles, out: Path, *more: str) -> list[str]:

@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 
 from hcs.config import Config, parse_config
 from hcs.errors import FieldError
+from hcs.field.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
+from hcs.field.cells import finish_field, measure_cell
+from hcs.field.job import Job
+from hcs.field.large import look_at
+from hcs.field.unrecorded import find_unrecorded
+from hcs.field.whole import process_fields_here
+from hcs.field.worker import segmenter_of
 from hcs.measure.fill import find_fill
 from hcs.pipeline import FieldResult, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
-from hcs.run.cells import finish_field, measure_cell
-from hcs.run.fields import process_fields_here
-from hcs.run.job import Job
-from hcs.run.large import look_at
 from hcs.run.prepare import prepare
-from hcs.run.unrecorded import find_unrecorded
-from hcs.run.worker import segmenter_of
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.ledger import LedgerEntry, ledger_frame
-from hcs.store.plate import read_info
-from hcs.store.table import part_path
-from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.store.plate.reader import read_info
+from hcs.store.plate.writer import PlateSpec, create_plate, write_field
+from hcs.store.results.ledger import LedgerEntry, ledger_frame
+from hcs.store.results.table import part_path
 
 WELL = WellId.parse("A01")
 SIDE_PX = 512

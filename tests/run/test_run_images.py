@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from run_helpers import Hcs
+from helpers.run import Hcs
 from scipy import ndimage
 
 

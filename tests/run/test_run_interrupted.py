@@ -15,12 +15,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from run_helpers import Finished, call_hcs, table_bytes
+from helpers.run import Finished, call_hcs, table_bytes
 
 import hcs
-from hcs.run.simulation import SimulationFiles
-from hcs.run.warm import START_METHOD
-from hcs.store.verify import verify
+from hcs.commands.simulate import SimulationFiles
+from hcs.engine.warm import START_METHOD
+from hcs.store.results.verify import verify
 
 pytestmark = pytest.mark.skipif(START_METHOD != "forkserver", reason="workers are forked on Linux only")
 

@@ -12,19 +12,19 @@ import pandas as pd
 import pytest
 import tifffile
 import zarr
-from run_helpers import Finished, Hcs
+from helpers.run import Finished, Hcs
 
+from hcs.commands.simulate import SimulationFiles, write_simulation
 from hcs.config import Config, parse_config
 from hcs.errors import ConfigError, PlateError, ResultsError
-from hcs.run.fields import process_fields_here
+from hcs.field.whole import process_fields_here
 from hcs.run.pictures import PicturesAhead, one_thread
 from hcs.run.prepare import Prepared, prepare
-from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.labels import read_labels
 from hcs.store.location import location
 from hcs.store.ownfiles import MANIFEST
-from hcs.store.results import open_results
+from hcs.store.plate.labels import read_labels
+from hcs.store.results.folder import open_results
 
 SMALLER = {"instances": {"min_area_px": 90}}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from run_helpers import Finished, Hcs, call_hcs, table_bytes
+from helpers.run import Finished, Hcs, call_hcs, table_bytes
 
+from hcs.commands.simulate import SimulationFiles
 from hcs.errors import ConfigError, PlateError
 from hcs.plate.keys import FieldKey
-from hcs.run.many import find_plate_map, find_plates, is_many
-from hcs.run.plan import control_wells, controls_first
-from hcs.run.simulation import SimulationFiles
+from hcs.run.checks import control_wells, controls_first
+from hcs.run.plates import find_plate_map, find_plates, is_many
 from hcs.store.platemap import read_plate_map
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from run_helpers import Finished, Hcs, Shown
+from helpers.run import Finished, Hcs, Shown
 
 from hcs.store.platemap import map_sha256, read_plate_map
 

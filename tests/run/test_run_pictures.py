@@ -9,13 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
-from run_helpers import Finished
+from helpers.run import Finished
 
 import hcs
 from hcs.report.cells import measured, scatter_cells
 from hcs.report.pictures import Pictures
+from hcs.run.page import read_tables
 from hcs.run.pictures import PicturesAhead
-from hcs.run.report import read_tables
 
 
 class Lost:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from run_helpers import Finished, Hcs, call_hcs, local_client, table_bytes
+from helpers.run import Finished, Hcs, call_hcs, local_client, table_bytes
 
 import hcs as package
+from hcs.commands.simulate import SimulationFiles
 from hcs.plate.keys import FieldKey
-from hcs.run.simulation import SimulationFiles
-from hcs.store.labels import read_labels
-from hcs.store.record import RecordedChannels, record_of
+from hcs.store.plate.labels import read_labels
+from hcs.store.results.record import RecordedChannels, record_of
 
 
 def test_the_run_ends_well_and_says_where_things_are(finished: Finished) -> None:

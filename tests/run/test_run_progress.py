@@ -7,7 +7,7 @@ import io
 import pytest
 
 from hcs.run.progress import Progress, quarters
-from hcs.store.ledger import LedgerEntry
+from hcs.store.results.ledger import LedgerEntry
 
 
 class Terminal(io.StringIO):

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from run_helpers import Hcs, call_hcs, table_bytes
+from helpers.run import Hcs, call_hcs, table_bytes
 
 import hcs as package
+from hcs.commands.simulate import SimulationFiles, write_simulation
 from hcs.plate.keys import FieldKey
-from hcs.run.simulation import SimulationFiles, write_simulation
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.plate import open_plate, read_field
-from hcs.store.write import PlateSpec, write_field
+from hcs.store.plate.reader import open_plate, read_field
+from hcs.store.plate.writer import PlateSpec, write_field
 
 BLURRED = "B02"
 

@@ -16,10 +16,9 @@ import psutil
 import pytest
 from distributed import Client
 from distributed.security import Security
-from run_helpers import Finished, call_hcs, table_bytes
+from helpers.run import Finished, call_hcs, table_bytes
 
-from hcs.errors import ConfigError, ResultsError
-from hcs.run.certificates import (
+from hcs.engine.certificates import (
     is_encrypted,
     is_loopback,
     security_for,
@@ -27,13 +26,14 @@ from hcs.run.certificates import (
     temporary_security,
     write_certificates,
 )
-from hcs.run.cluster import Workers, connect
+from hcs.engine.cluster import Workers, connect
+from hcs.errors import ConfigError, ResultsError
 
 STRANGER = """
 import sys
 from distributed import Client
 from distributed.security import Security
-from hcs.run.certificates import temporary_security
+from hcs.engine.certificates import temporary_security
 kind, address = sys.argv[1:]
 security = {"none": None, "other": temporary_security(), "loose": Security(require_encryption=False)}[kind]
 try:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from run_helpers import Finished, call_hcs
+from helpers.run import Finished, call_hcs
 
 from hcs import open_results
-from hcs.run.simulation import write_simulation
+from hcs.commands.simulate import write_simulation
 from hcs.simulate.settings import SimulationSettings
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from run_helpers import Finished, Hcs, call_hcs, table_bytes
+from helpers.run import Finished, Hcs, call_hcs, table_bytes
 
 import hcs as package
-from hcs.run.simulation import SimulationFiles
+from hcs.commands.simulate import SimulationFiles
 from hcs.store.location import Url
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcs.commands.segment import segment_folder
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.evaluate.matching import match
-from hcs.run.folder import segment_folder
-from hcs.segment.classical import METHODS, Method, advanced, otsu
-from hcs.segment.forest import pixel_features, train_forest
+from hcs.segment.baselines.classical import METHODS, Method, advanced, otsu
+from hcs.segment.baselines.forest import pixel_features, train_forest
 
 
 def field(seed: int, *, shading: float = 0.0) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:

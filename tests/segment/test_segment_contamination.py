@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcs.commands.segment import segment_image
 from hcs.config import Config
 from hcs.evaluate.matching import match
+from hcs.field.worker import load_segmenter
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.diameter import load_segmenter
-from hcs.run.folder import segment_image
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.images import read_image
+from hcs.store.files.images import read_image
 from hcs.store.models import find_model
 
 Image = NDArray[np.float32]

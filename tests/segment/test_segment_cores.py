@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.cores import find_cores
+from hcs.segment.ours.cores import find_cores
 from hcs.segment.settings import InstanceSettings
 
 

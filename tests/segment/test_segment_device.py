@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
+from hcs.segment.device.scale import enlarged_on_device, restored_on_device
 from hcs.segment.networks import new_network
+from hcs.segment.ours.unet import UNetSpec, folded
 from hcs.segment.recipe import Recipe
 from hcs.segment.scale import SCALES, enlarged, restored
 from hcs.segment.segmenter import Segmenter
 from hcs.segment.settings import InstanceSettings
-from hcs.segment.torch_scale import enlarged_on_device, restored_on_device
-from hcs.segment.unet import UNetSpec, folded
 from hcs.tiles.settings import TileSettings
 
 SHAPE = (211, 190)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
 from hcs.evaluate.matching import match
-from hcs.segment.instances import grow, instances
+from hcs.segment.ours.instances import grow, instances
 from hcs.segment.settings import InstanceSettings
 from hcs.train.targets import class_map
 

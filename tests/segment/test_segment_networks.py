@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from hcs.errors import ConfigError
-from hcs.segment.concat import ConcatSpec, ConcatUNet
-from hcs.segment.model import build_network, weights_of
-from hcs.segment.networks import describe, new_network, read_spec
+from hcs.segment.baselines.concat import ConcatSpec, ConcatUNet
+from hcs.segment.networks import build_network, describe, new_network, read_spec, weights_of
+from hcs.segment.ours.unet import UNetSpec, folded
 from hcs.segment.predict import predict
-from hcs.segment.unet import UNetSpec, folded
 from hcs.tiles.settings import TileSettings
 from hcs.train.config import read_train_settings
 from hcs.train.spec import network_spec

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hcs.segment.memory import tiles_at_once
 from hcs.segment.network import Network
 from hcs.segment.networks import new_network
+from hcs.segment.ours.unet import UNetSpec, folded
 from hcs.segment.pace import Pace
 from hcs.segment.predict import predict
-from hcs.segment.unet import UNetSpec, folded
-from hcs.tiles.memory import tiles_at_once
 from hcs.tiles.settings import TileSettings
 
 SPEC = UNetSpec(widths=(4, 8, 16))

@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from hcs.errors import ConfigError
 from hcs.evaluate.matching import match
+from hcs.segment.baselines.published import split_by_distance
 from hcs.segment.distance import distance_px
-from hcs.segment.instances import instances
+from hcs.segment.ours.instances import instances
 from hcs.segment.preprocess import QUANTILES, Preprocess, match_histogram, median_and_local_mean, min_max, quantiles
-from hcs.segment.published import split_by_distance
 from hcs.segment.recipe import Recipe, read_recipe
 from hcs.segment.settings import InstanceSettings
 from hcs.train.targets import centred_class_map

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcs.commands.segment import segment_image
 from hcs.config import Config
 from hcs.evaluate.matching import match
+from hcs.field.worker import load_segmenter
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.diameter import load_segmenter
-from hcs.run.folder import segment_image
 from hcs.segment.diameter import nucleus_diameters
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter

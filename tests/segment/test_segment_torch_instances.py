@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hcs.segment.device import normalised
-from hcs.segment.instances import instances
+from hcs.segment.device.field import normalised
+from hcs.segment.device.instances import connected, grown, instances_on_device
 from hcs.segment.normalise import Normalisation
+from hcs.segment.ours.instances import instances
 from hcs.segment.settings import InstanceSettings
-from hcs.segment.torch_instances import connected, grown, instances_on_device
 
 
 def probabilities(seed: int, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcs.commands.segment import segment_image
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.evaluate.matching import match, mean_f1
+from hcs.field.worker import load_segmenter
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.diameter import load_segmenter
-from hcs.run.folder import segment_image
-from hcs.segment.instances import instances
 from hcs.segment.normalise import normalise
+from hcs.segment.ours.instances import instances
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.segment.settings import InstanceSettings
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import plan_plate
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.images import read_image
+from hcs.store.files.images import read_image
 from hcs.store.models import find_model, read_model, shipped_models
 from hcs.tiles.settings import TileSettings
 

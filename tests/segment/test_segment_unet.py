@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from hcs.segment.ours.stream import stream
+from hcs.segment.ours.unet import UNet, UNetSpec, folded
 from hcs.segment.predict import predict
-from hcs.segment.stream import stream
-from hcs.segment.unet import UNet, UNetSpec, folded
 from hcs.tiles.settings import TileSettings
 
 
@@ -68,7 +68,7 @@ def test_tiled_probabilities_equal_untiled_ones(spec: UNetSpec, size_px: int) ->
 def test_a_tile_that_streams_through_gives_what_the_whole_of_it_does(
     widths: tuple[int, ...], height: int, at_once_px: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hcs.tiles.memory._STREAM_PX", at_once_px)
+    monkeypatch.setattr("hcs.field.memory._STREAM_PX", at_once_px)
     net = network(UNetSpec(widths=widths))
     batch = torch.rand(2, height, 80)
     with torch.inference_mode():

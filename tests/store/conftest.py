@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcs.commands.simulate import write_simulation
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.simulation import write_simulation
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.store.plate.writer import PlateSpec, create_plate, write_field
 
 WELLS = (WellId(1, 2), WellId(0, 0))
 

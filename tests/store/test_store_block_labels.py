@@ -12,13 +12,13 @@ import zarr
 from numpy.typing import NDArray
 
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.block_labels import BlockLabels
-from hcs.store.labels import read_labels, write_labels
-from hcs.store.lazy import LazyPlane, open_channels, open_labels
-from hcs.store.mark import Mark
-from hcs.store.plate import locate, open_plate
-from hcs.store.target import LabelTarget
-from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.store.plate.block_labels import BlockLabels
+from hcs.store.plate.labels import read_labels, write_labels
+from hcs.store.plate.lazy import LazyPlane, open_channels, open_labels
+from hcs.store.plate.mark import Mark
+from hcs.store.plate.reader import locate, open_plate
+from hcs.store.plate.target import LabelTarget
+from hcs.store.plate.writer import PlateSpec, create_plate, write_field
 from hcs.tiles.blocks import CELL_PX, Box, Cut
 
 KEY = FieldKey(WellId.parse("B02"), 0)

@@ -13,9 +13,9 @@ import tifffile
 
 from hcs.errors import ConfigError, HcsError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store import convert as convert_module
-from hcs.store.convert import ConvertSummary, convert_plate
-from hcs.store.plate import open_plate, read_field, read_info
+from hcs.store.files import convert as convert_module
+from hcs.store.files.convert import ConvertSummary, convert_plate
+from hcs.store.plate.reader import open_plate, read_field, read_info
 
 PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_w(?P<channel>\d)\.(tif|png)$"
 

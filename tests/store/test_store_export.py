@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from results_helpers import give_tables, make_results
+from helpers.results import give_tables, make_results
 
 import hcs
 from hcs.cli import commands
 from hcs.errors import ConfigError, ResultsError
-from hcs.store import export
-from hcs.store.export import Selection, export_parquet, harmless
+from hcs.store.results import export
+from hcs.store.results.export import Selection, export_parquet, harmless
 
 COMPOUNDS = ["=HYPERLINK(1)", 'µ-conotoxin, "GIIIA"\nlot 2', ""]
 

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from hcs.errors import FieldError
-from hcs.store.images import read_header, read_image, read_label_image, read_plane, remarks_of
+from hcs.store.files.images import read_header, read_image, read_label_image, read_plane, remarks_of
 
 GREY = np.random.default_rng(0).integers(100, 4000, (40, 50), dtype=np.uint16)
 GREY8 = (GREY >> 4).astype(np.uint8)

@@ -11,9 +11,9 @@ import pytest
 import zarr
 
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.labels import read_labels, write_labels
-from hcs.store.ome import ome_format
-from hcs.store.plate import open_plate, read_field, read_info
+from hcs.store.plate.labels import read_labels, write_labels
+from hcs.store.plate.ome import ome_format
+from hcs.store.plate.reader import open_plate, read_field, read_info
 
 IMAGE = np.random.default_rng(0).integers(1, 4000, (2, 300, 280), dtype=np.uint16)
 KEY = FieldKey(WellId(2, 11), 0)

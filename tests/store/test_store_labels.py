@@ -17,12 +17,12 @@ import zarr
 
 from hcs.errors import FieldError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store import labels as labels_module
-from hcs.store.labels import LabelImage, prepare_label_plate, read_labels, write_labels
-from hcs.store.nodes import Ngff
-from hcs.store.ome import ome_format, ome_writer
-from hcs.store.plate import open_plate
-from hcs.store.pyramid import open_group, write_image_metadata
+from hcs.store.plate import labels as labels_module
+from hcs.store.plate.labels import LabelImage, prepare_label_plate, read_labels, write_labels
+from hcs.store.plate.nodes import Ngff
+from hcs.store.plate.ome import ome_format, ome_writer
+from hcs.store.plate.pyramid import open_group, write_image_metadata
+from hcs.store.plate.reader import open_plate
 
 B03 = FieldKey(WellId(1, 2), 1)
 

@@ -14,8 +14,8 @@ import zarr
 
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.field import open_image, read_pixels
-from hcs.store.plate import find_channel, locate, open_plate, read_field, read_info
+from hcs.store.plate.field import open_image, read_pixels
+from hcs.store.plate.reader import find_channel, locate, open_plate, read_field, read_info
 
 A01 = FieldKey(WellId(0, 0), 0)
 B03 = FieldKey(WellId(1, 2), 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hcs.store.metadata import Multiscale
+from hcs.store.plate.metadata import Multiscale
 
 AXES = [{"name": "c", "type": "channel"}, *({"name": n, "type": "space", "unit": "micrometer"} for n in "yx")]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import zarr
 
-from hcs.store.nodes import Ngff
-from hcs.store.pyramid import CHUNK_PX, create_level, mean_halved, write_levels
+from hcs.store.plate.nodes import Ngff
+from hcs.store.plate.pyramid import CHUNK_PX, create_level, mean_halved, write_levels
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
-from results_helpers import KEYS, give_tables, image_of, labels_of, make_results
+from helpers.results import KEYS, give_tables, image_of, labels_of, make_results
 
 import hcs
 from hcs.errors import ConfigError, FieldError, ResultsError
-from hcs.store.crops import cut
-from hcs.store.results import Results
+from hcs.store.results.crops import cut
+from hcs.store.results.folder import Results
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,17 @@ import zarr
 
 from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store import demand
 from hcs.store.atomic import write_json
-from hcs.store.field import missing_chunks, missing_sentence, open_image
-from hcs.store.labels import read_labels
 from hcs.store.location import location
-from hcs.store.nodes import read_node
 from hcs.store.paths import behind_link, check_results, inner_path, linked_images
-from hcs.store.plate import locate, open_plate, read_field, read_info
-from hcs.store.pyramid import mean_halved, write_levels
-from hcs.store.table import write_part
-from hcs.store.target import LabelTarget
+from hcs.store.plate import demand
+from hcs.store.plate.field import missing_chunks, missing_sentence, open_image
+from hcs.store.plate.labels import read_labels
+from hcs.store.plate.nodes import read_node
+from hcs.store.plate.pyramid import mean_halved, write_levels
+from hcs.store.plate.reader import locate, open_plate, read_field, read_info
+from hcs.store.plate.target import LabelTarget
+from hcs.store.results.table import write_part
 
 A01, B03 = FieldKey(WellId(0, 0), 0), FieldKey(WellId(1, 2), 0)
 OUTSIDE = (
@@ -210,7 +210,7 @@ def test_what_no_machine_can_hold_is_refused(
 
 def test_pixels_beyond_the_machines_memory_are_refused(small_plate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plate = open_plate(small_plate.path)
-    monkeypatch.setattr("hcs.store.field.memory_bytes", lambda: 2 * 65 * 80 * 2 - 1)
+    monkeypatch.setattr("hcs.store.plate.field.memory_bytes", lambda: 2 * 65 * 80 * 2 - 1)
     with pytest.raises(FieldError, match="2 channels and 1 z planes of 5,200 px take"):
         read_field(plate, A01, channels=(0, 1))
     assert read_field(plate, A01, channels=(0,)).shape == (1, 65, 80)

@@ -9,8 +9,8 @@ import pytest
 
 from hcs.errors import FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.field import open_image, read_pixels
-from hcs.store.plate import open_plate, read_field, read_info
+from hcs.store.plate.field import open_image, read_pixels
+from hcs.store.plate.reader import open_plate, read_field, read_info
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,18 @@ from numpy.typing import NDArray
 
 from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
-from hcs.store.ledger import LedgerEntry, entry_path, finished_entry, ledger_frame, read_entry, read_ledger, write_entry
-from hcs.store.parts import Part, Parts, in_plate_order
-from hcs.store.sealed import Damaged, Written, read_sealed, write_sealed
-from hcs.store.table import part_path, write_part
+from hcs.store.results.ledger import (
+    LedgerEntry,
+    entry_path,
+    finished_entry,
+    ledger_frame,
+    read_entry,
+    read_ledger,
+    write_entry,
+)
+from hcs.store.results.parts import Part, Parts, in_plate_order
+from hcs.store.results.sealed import Damaged, Written, read_sealed, write_sealed
+from hcs.store.results.table import part_path, write_part
 
 RUN = "a run"
 
@@ -125,7 +133,7 @@ def test_a_part_holds_what_pyarrow_would_make_of_the_columns(n: int, tmp_path: P
 def test_a_worker_writes_a_part_without_pandas(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from hcs.plate.keys import FieldKey; "
-        "from hcs.store.table import part_path, write_part; "
+        "from hcs.store.results.table import part_path, write_part; "
         "place, key = Path(sys.argv[1]), FieldKey.parse('B03/0'); "
         "part = write_part(place, 'p', key, {'a': np.arange(3), 'b': np.ones(3, bool)}); "
         "print(len(part.read(part_path(place, 'p', key))) == part.nbytes, 'pandas' in sys.modules)"

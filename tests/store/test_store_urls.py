@@ -19,17 +19,24 @@ import pytest
 from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import read_json, write_json
-from hcs.store.field import missing_chunks
 from hcs.store.folders import replacing_folder
-from hcs.store.labels import prepare_label_plate, read_labels, write_labels
-from hcs.store.ledger import LedgerEntry, finished_entry, read_entry, read_ledger, unfinished_fields, write_entry
 from hcs.store.location import Url, location, missing_package
 from hcs.store.mirror import local_copy
-from hcs.store.parts import Part, Parts
-from hcs.store.plate import open_plate, read_field, read_info
+from hcs.store.plate.field import missing_chunks
+from hcs.store.plate.labels import prepare_label_plate, read_labels, write_labels
+from hcs.store.plate.reader import open_plate, read_field, read_info
 from hcs.store.platemap import read_plate_map
-from hcs.store.sealed import Damaged, Written
-from hcs.store.table import part_path, read_frame, write_frame, write_part
+from hcs.store.results.ledger import (
+    LedgerEntry,
+    finished_entry,
+    read_entry,
+    read_ledger,
+    unfinished_fields,
+    write_entry,
+)
+from hcs.store.results.parts import Part, Parts
+from hcs.store.results.sealed import Damaged, Written
+from hcs.store.results.table import part_path, read_frame, write_frame, write_part
 
 A01 = FieldKey.parse("A01/0")
 B03 = FieldKey.parse("B03/1")
@@ -85,8 +92,8 @@ def test_a_url_is_told_from_a_path() -> None:
 
 def test_importing_hcs_and_opening_local_plates_loads_no_client_of_a_store(small_plate: object) -> None:
     code = (
-        "import sys, hcs, hcs.store.plate, hcs.store.results; "
-        f"hcs.store.plate.open_plate({small_plate.path!r}); "  # type: ignore[attr-defined]
+        "import sys, hcs, hcs.store.plate.reader, hcs.store.results.folder; "
+        f"hcs.store.plate.reader.open_plate({small_plate.path!r}); "  # type: ignore[attr-defined]
         "sys.exit(', '.join({'s3fs', 'gcsfs', 'aiohttp', 'botocore'} & sys.modules.keys()) or 0)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

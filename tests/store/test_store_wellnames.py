@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hcs.errors import FieldError, PlateError
-from hcs.store.metadata import PlateMetadata
-from hcs.store.plate import open_plate, read_info
-from hcs.store.wellnames import name_wells
+from hcs.store.plate.metadata import PlateMetadata
+from hcs.store.plate.reader import open_plate, read_info
+from hcs.store.plate.wellnames import name_wells
 
 
 def plate(wells: list[dict[str, Any]], rows: list[str] | None = None, columns: list[str] | None = None) -> Any:

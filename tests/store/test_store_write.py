@@ -16,9 +16,9 @@ import zarr
 
 from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.ome import ome_writer
-from hcs.store.plate import open_plate, read_field
-from hcs.store.write import PlateSpec, create_plate, write_field
+from hcs.store.plate.ome import ome_writer
+from hcs.store.plate.reader import open_plate, read_field
+from hcs.store.plate.writer import PlateSpec, create_plate, write_field
 
 A01 = FieldKey(WellId(0, 0), 0)
 

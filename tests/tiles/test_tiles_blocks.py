@@ -13,7 +13,7 @@ from scipy.ndimage import binary_erosion
 
 from hcs.errors import ConfigError
 from hcs.measure.regions import find_nuclei
-from hcs.segment.instances import instances
+from hcs.segment.ours.instances import instances
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.blocks import CELL_PX, LABEL_CHUNK_PX, Box, Cut, cut_for, windows
 from hcs.tiles.ownership import Nuclei, claimed, joined, numbers, owned, painted

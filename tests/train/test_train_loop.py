@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from hcs.errors import ConfigError
-from hcs.segment.model import build_network
-from hcs.segment.networks import new_network
+from hcs.segment.networks import build_network, new_network
 from hcs.segment.recipe import read_recipe
 from hcs.segment.scale import enlarged
 from hcs.store.models import ModelFile, find_model, read_model

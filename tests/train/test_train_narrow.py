@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from hcs.errors import ConfigError
-from hcs.segment.model import weights_of
-from hcs.segment.networks import describe
-from hcs.segment.unet import UNet, UNetSpec
+from hcs.segment.networks import describe, weights_of
+from hcs.segment.ours.unet import UNet, UNetSpec
 from hcs.train.checkpoint import start_or_resume
 from hcs.train.narrow import narrowed
 from hcs.train.settings import TrainSettings

@@ -1,0 +1,27 @@
+"""Columns of tables: what a column is (name, unit, meaning, source), and the key columns that every table shares.
+
+Alone in a file because every room that makes a table needs it, and none of them may need another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: ``dtype`` is a NumPy name, ``unit`` is empty where there is none."""
+
+    name: str
+    dtype: str
+    unit: str
+    definition: str
+    source: str
+
+
+KEY_COLUMNS = (
+    Column("Metadata_Plate", "string", "", "name of the plate", "plate metadata"),
+    Column("Metadata_Well", "string", "", "well, row letters and two-digit column", "plate metadata"),
+    Column("Metadata_Site", "int32", "", "field: its 0-based position in the well's metadata", "plate metadata"),
+)
+"""What every nucleus is told by, besides its number."""

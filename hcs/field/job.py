@@ -1,0 +1,53 @@
+"""What a worker needs to know to process any field of a run; small, frozen, picklable: paths and names, no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from hcs.config import Config
+from hcs.plate.channels import Channels
+from hcs.plate.keys import FieldKey
+from hcs.store.models import ModelFile
+from hcs.store.plate.reader import Plate
+from hcs.store.plate.target import LabelTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One plate with one configuration into one results folder."""
+
+    plate: Plate
+    out: str
+    """Results folder, absolute."""
+    config: Config
+    channels: Channels
+    """The run's channels by index, agreed once for the whole plate."""
+    model: ModelFile
+    device: str
+    """``cpu`` or ``cuda``."""
+    labels: LabelTarget | None
+    """Where labels go; None: nowhere."""
+    run_id: str
+    """That of the run's record; every ledger entry carries it."""
+    scale: Fraction = Fraction(1)
+    """Magnification at which the network sees every field; settled once for the whole plate."""
+    illumination: str | None = None
+    """Hash of the illumination in ``out`` that fields are corrected with; None: they are taken as they are."""
+
+    backgrounds: tuple[tuple[str, float], ...] | None = None
+    """Channels and their backgrounds, by the plate or as stated; None: each field's own, whatever it shows."""
+
+    @property
+    def plate_backgrounds(self) -> dict[str, float] | None:
+        """Channel → background; None: each field's own."""
+        return None if self.backgrounds is None else dict(self.backgrounds)
+
+    def for_field(self, key: FieldKey) -> Job:
+        """The same job with a plate that lists this field alone: what travels with every field stays small."""
+        return self.for_fields((key,))
+
+    def for_fields(self, keys: Sequence[FieldKey]) -> Job:
+        """The same job with a plate that lists these fields alone."""
+        return replace(self, plate=self.plate.only(*keys))

@@ -1,0 +1,1 @@
+"""The cell cycle: phases from DNA content, classes from the CDK2 sensor."""

@@ -1,0 +1,1 @@
+"""The screen: assay quality, plate effects, doses, hits, and what tells compounds from controls."""

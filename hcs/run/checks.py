@@ -1,0 +1,230 @@
+"""Everything that is settled before the first field: channels, wells, identity of the run, what is left to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pandas as pd
+
+from hcs import __version__
+from hcs.columns import KEY_COLUMNS
+from hcs.config import Config, differences
+from hcs.errors import ConfigError, PlateError
+from hcs.field.large import field_hash
+from hcs.machine import cores, processor_name
+from hcs.measure.columns import column_dictionary
+from hcs.plate.channels import Channels
+from hcs.plate.keys import FieldKey, WellId, select_wells
+from hcs.plate.platemap import PlateMap
+from hcs.readout.readouts import make_readouts
+from hcs.readout.settings import ReadoutSettings
+from hcs.store.atomic import is_litter
+from hcs.store.location import Location, location, within_reach
+from hcs.store.models import ModelFile
+from hcs.store.paths import linked_images
+from hcs.store.plate.reader import FieldEntry, Plate
+from hcs.store.platemap import map_sha256
+from hcs.store.results.ledger import read_ledger
+from hcs.store.results.record import RUN_RECORD, RunRecord
+
+
+def empty_nuclei(channels: tuple[str, ...], dna: str, sensor: str | None) -> pd.DataFrame:
+    """The nucleus table of a plate without nuclei."""
+    types = {c.name: c.dtype for c in (*KEY_COLUMNS, *column_dictionary(channels, dna, sensor))}
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
+
+
+def expected_fields(plate: Plate, wells: str | None) -> tuple[FieldEntry, ...]:
+    """The fields to process, in plate order, of all wells or those ``wells`` names; PlateError without any.
+
+    A well that the plate declares without having any field counts with a field 0, which then fails with the reason:
+    every expected well is accounted for.
+    """
+    chosen = set(select_wells(declared_wells(plate), wells))
+    present = {entry.key.well for entry in plate.fields}
+    if not present & chosen:
+        raise PlateError(f"{plate.path}: no field in the wells asked for; check that the conversion wrote images")
+    entries = [entry for entry in (*plate.fields, *plate.missing) if entry.key.well in chosen]
+    return tuple(sorted(entries, key=lambda entry: entry.key))
+
+
+def controls_first(keys: tuple[FieldKey, ...], plate_map: PlateMap | None) -> tuple[FieldKey, ...]:
+    """The fields with those in wells of controls ahead, so that a run that is still going on can tell Z′."""
+    controls = control_wells(plate_map)
+    return tuple(sorted(keys, key=lambda key: str(key.well) not in controls))
+
+
+def control_wells(plate_map: PlateMap | None) -> frozenset[str]:
+    """Names of the wells that hold positive or negative controls."""
+    if plate_map is None:
+        return frozenset()
+    return frozenset(plate_map.frame.loc[plate_map.frame["role"].isin(["negative", "positive"]), "well"])
+
+
+def check_readouts(
+    keys: tuple[FieldKey, ...], channels: Channels, plate_map: PlateMap | None, settings: ReadoutSettings
+) -> None:
+    """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei."""
+    sensor = None if channels.sensor is None else channels.names[channels.sensor]
+    nuclei = empty_nuclei(channels.names, channels.names[channels.dna], sensor)
+    fields = pd.DataFrame(
+        {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
+    )
+    make_readouts(nuclei, fields, plate_map.frame if plate_map is not None else None, settings, plate="")
+
+
+def declared_wells(plate: Plate) -> tuple[WellId, ...]:
+    """All wells that the plate's metadata names, those without a folder included, in plate order."""
+    return tuple(sorted({*plate.wells, *plate.absent_wells}))
+
+
+def links_note(plate: Plate, keys: tuple[FieldKey, ...]) -> tuple[str, ...]:
+    """A sentence on fields that are read through symbolic links which lead out of the plate."""
+    images = {str(entry.key): entry.path for entry in plate.only(*keys).fields}
+    linked = linked_images(location(plate.path), images)
+    if not linked:
+        return ()
+    some = ", ".join(f"{name} from {there}" for name, there in list(linked.items())[:3])
+    more = ", …" if len(linked) > 3 else ""
+    return (f"Read through symbolic links that leave the plate: {len(linked)} field(s) ({some}{more}).",)
+
+
+def check_plate_map(plate_map: PlateMap | None, wells: Sequence[WellId], plate: str) -> tuple[str, ...]:
+    """Sentences on what in the map was not plain, and on wells that only the map or only the plate has; PlateError
+    where they have none in common. ``wells`` are the plate's, ``plate`` says which that is."""
+    if plate_map is None:
+        return ()
+    only_map, only_plate = plate_map.unmatched(wells)
+    if len(only_map) == len(plate_map.wells):
+        raise PlateError(
+            f"the plate map and {plate} have no well in common (map: {_some(only_map)}; plate: "
+            f"{_some(only_plate)}); is it another plate's map?"
+        )
+    notes = [f"Plate map: {note}." for note in plate_map.notes]
+    if only_map:
+        notes.append(f"On the plate map but not on the plate: {_some(only_map)}.")
+    if only_plate:
+        notes.append(f"On the plate but not on the plate map: {_some(only_plate)}.")
+    return tuple(notes)
+
+
+def map_lines(plate_map: PlateMap | None, *, notes: bool = False) -> tuple[str, ...]:
+    """What was understood of a plate map, in lines for the console, with ``notes`` also what was not plain."""
+    if plate_map is None:
+        return ()
+    first, *more = plate_map.understood
+    noted = [f"note: {note}" for note in plate_map.notes] if notes else []
+    return (f"Plate map  {first}", *(f"           {line}" for line in (*more, *noted)))
+
+
+def plain_plate_map(plate_map: PlateMap | None, path: Location | None) -> dict[str, Any] | None:
+    """Which plate map results are made with, as plain data: where it was read, and its hash."""
+    return None if plate_map is None else {"source": str(path), "sha256": map_sha256(plate_map)}
+
+
+def check_same_map(out: Location, record: RunRecord, plate_map: PlateMap | None) -> None:
+    """ConfigError where results are there already that were made with another plate map: they would change without a
+    word, and need no image for it."""
+    known = None if record.plate_map is None else record.plate_map["sha256"]
+    wanted = None if plate_map is None else map_sha256(plate_map)
+    if known != wanted:
+        raise ConfigError(
+            f"--out {out} was made {'with another plate map' if known else 'without a plate map'} (plate_map_sha256 "
+            f"differs); to change it, `hcs readout {out} --plate-map FILE` makes the readouts again without touching "
+            "images; to go on with the run, give the plate map that it has"
+        )
+
+
+def _some(wells: tuple[WellId, ...]) -> str:
+    names = [str(well) for well in wells]
+    return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
+
+
+def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile) -> dict[str, Any]:
+    """What makes two runs the same run, as plain data: their results may share a folder only when this is equal.
+
+    The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger). The
+    plate map is no part of it: what is in a well changes no pixel, and only the readouts need it.
+    """
+    fields = hashlib.sha256("\n".join(f"{entry.key} {entry.path}" for entry in plate.fields).encode()).hexdigest()
+    data = {
+        "plate": {"name": plate.name, "ngff": plate.ngff, "fields_sha256": fields},
+        "wells": sorted({str(key.well) for key in keys}),
+        "config": config.model_dump(exclude={"cluster"}),
+        "model_sha256": model.sha256,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(data))
+    return plain
+
+
+def labels_identity(identity: dict[str, Any], device: str) -> str:
+    """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
+    the readouts and where labels go, and besides the device and the version of hcs."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
+    told = identity | {"config": config, "device": device, "version": __version__}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Config) -> None:
+    """ConfigError where the first finished field's pixels are no longer those that its ledger entry was made from.
+
+    Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
+    """
+    entry = next((e for e in read_ledger(out, record.keys, record.run_id) if e.done), None)
+    if entry is None:
+        return
+    key = FieldKey.parse(entry.field)
+    if field_hash(plate, key, config) != entry.input_crc32:
+        raise ConfigError(
+            f"--out {out} was made from other pixels: field {key} of {plate.path} has changed since; give a new folder"
+        )
+
+
+def check_resumable(out: Location, wanted: dict[str, Any]) -> RunRecord | None:
+    """The record of ``out`` where it holds this very run already; ConfigError naming the differing keys where it holds
+    another, ResultsError where the record is damaged."""
+    with within_reach(out):
+        there = (out / RUN_RECORD).is_file()
+        strange = not there and out.is_dir() and any(not is_litter(path.name) for path in out.iterdir())
+    if not there:
+        if strange:
+            raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")
+        return None
+    record = RunRecord.read(out)
+    differing = differences(record.identity, wanted)
+    if differing:
+        raise ConfigError(
+            f"--out {out} holds another run: {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}; give a "
+            "new folder, or the same plate and settings to go on with that run"
+        )
+    return record
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Versions, machine and command of this process."""
+    packages = ("numpy", "torch", "zarr", "dask", "scikit-image", "pandas", "pyarrow")
+    versions = {"python": platform.python_version(), "hcs": __version__}
+    return {
+        "versions": versions | {name: _version(name) for name in packages},
+        "machine": {"system": platform.platform(), "processor": processor_name(), "cores": cores(), "device": device},
+        "command": " ".join(["hcs", *sys.argv[1:]]),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def plain_model(model: ModelFile) -> dict[str, str]:
+    """Name, path and hash of a model as plain data."""
+    return dataclasses.asdict(model)

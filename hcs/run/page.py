@@ -1,0 +1,151 @@
+"""`hcs report`: the tables and images of a results folder → report.html and figures/; of several → an overview."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from hcs.report.cells import measured, scatter_cells
+from hcs.report.conditions import dna_histograms
+from hcs.report.data import page_data
+from hcs.report.html import render_report
+from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
+from hcs.run.pictures import PicturesAhead, one_thread
+from hcs.store.atomic import write_text
+from hcs.store.ownfiles import OwnFiles
+from hcs.store.results.folder import Results, open_results
+from hcs.store.results.record import RunRecord
+
+if TYPE_CHECKING:
+    from hcs.report.cells import Cells
+    from hcs.report.conditions import Histograms
+
+
+def write_report(
+    folder: Path,
+    *,
+    pictures: bool = True,
+    figures: bool = False,
+    ahead: PicturesAhead | None = None,
+    nuclei: pd.DataFrame | None = None,
+) -> Path:
+    """Write ``report.html`` of a results folder; return the page.
+
+    ``nuclei`` are all rows of the nucleus table with at least ``report_columns``, which are else read.
+
+    With ``figures``, or where an earlier report left them, its charts go to ``figures/`` as PNG and SVG, which takes
+    longer than the page.
+
+    All comes from the folder's tables and records. Pictures of wells and nuclei are read from the plate, where it is
+    still within reach and ``pictures`` is set, or were begun ``ahead``; the numbers do not need them. Raises
+    ResultsError where the folder holds no results or the page cannot be written.
+    """
+    results = open_results(folder)
+    tables = read_tables(results, nuclei)
+    record = tables.record
+    settings, notes = last_readouts(results)
+    shown = measured(tables.nuclei, exclude_border=bool(settings.get("exclude_border", True)))
+    with one_thread() as aside:
+        if ahead is None and pictures:
+            ahead = PicturesAhead(results, tables.frame("fields"), aside)
+        cells = scatter_cells(tables, shown, pictured=ahead.pictured if ahead else {})
+        histograms = dna_histograms(tables, shown)
+        taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None
+    data = page_data(tables, histograms=histograms, cells=cells, pictures=taken)
+    provenance = provenance_texts(record, folder) | {"Readout settings": settings}
+    page = render_report(tables, data, notes=notes, provenance=provenance)
+    write_text(folder / "report.html", page)
+    if figures or (folder / "figures").is_dir():
+        _write_figures(folder / "figures", tables, histograms, cells)
+    return folder / "report.html"
+
+
+def read_tables(results: Results, nuclei: pd.DataFrame | None = None) -> PlateTables:
+    """All tables of a results folder that are there, the ``nuclei`` if they are not given; ResultsError where one is
+    damaged."""
+    frames = {name: results.table(name) for name in ABSENT if results.has(name)}
+    frames.setdefault("fields", results.ledger())
+    return PlateTables(
+        plate=results.record.plate,
+        frames=frames,
+        nuclei=_nuclei(results, nuclei),
+        record=results.record,
+        dictionary=results.columns() if results.readouts() else pd.DataFrame(),
+    )
+
+
+def report_columns(stored: Iterable[str]) -> list[str]:
+    """Those of the ``stored`` columns of the nucleus table that the report shows."""
+    known = set(stored)
+    saturated = sorted(name for name in known if name.startswith("Nuclei_Flag_SaturatedPixels"))
+    return [name for name in (*NUCLEUS_COLUMNS, *saturated) if name in known]
+
+
+def _nuclei(results: Results, read: pd.DataFrame | None) -> pd.DataFrame:
+    """The nuclei with the columns that the report shows, and their phases."""
+    if not results.has_nuclei:
+        return pd.DataFrame(columns=list(NUCLEUS_COLUMNS))
+    wanted = report_columns(results.stored_columns())
+    nuclei = results.with_content_n(results.nuclei(columns=wanted) if read is None else read[wanted])
+    nuclei["Metadata_Well"] = nuclei["Metadata_Well"].astype(str)
+    phases = _phases(results)
+    return nuclei if phases.empty else nuclei.merge(phases, on=list(KEYS), how="left")
+
+
+def _phases(results: Results) -> pd.DataFrame:
+    """The text columns of phases/ (phase, gate, sensor phase) by nucleus."""
+    stored = results.phase_columns()
+    if not stored:
+        return pd.DataFrame()
+    table = results.phases(columns=[name for name in stored if not name.startswith(("Metadata_Plate", "Probability_"))])
+    texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS]
+    return table[[*KEYS, *texts]].drop_duplicates(list(KEYS))
+
+
+def last_readouts(results: Results) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Settings and notes of the readouts as they were last made; the run's settings where they never were."""
+    readouts = results.readouts()
+    if readouts is None:
+        return results.record.identity["config"].get("readout", {}), ()
+    return readouts.settings, readouts.notes
+
+
+def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | None, cells: Cells | None) -> None:
+    """Each figure as PNG and SVG; figures of an earlier report that this one has no more are deleted, files of others
+    left as they are."""
+    from hcs.report.figures import figure_bytes  # noqa: PLC0415  matplotlib, which the page does without, takes a second
+    from hcs.report.plots import plate_figures  # noqa: PLC0415
+
+    figures = plate_figures(tables, histograms=histograms, cells=cells)
+    own, names = OwnFiles(folder), [f"{name}.{kind}" for name in figures for kind in ("png", "svg")]
+    own.check(names, way_out="move them away")
+    for name, figure in figures.items():
+        own.put(f"{name}.png", figure_bytes(figure, dpi=150))
+        figure.set_layout_engine("none")  # laid out already; doing it again takes as long as all the rest
+        own.put(f"{name}.svg", figure_bytes(figure, kind="svg", dpi=150))
+    own.drop(set(own.known) - set(names))
+
+
+def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
+    """Where the numbers come from, and how to make them again."""
+    channels, model = record.channels, record.model
+    texts: dict[str, object] = {
+        "Command": record.command,
+        "This page again": shlex.join(["hcs", "report", str(folder)]),
+        "Plate": record.plate_path,
+        "Model": f"{model['name']}, sha256 {model['sha256']}",
+        "Channels": ", ".join(channels.names) + f" (DNA {channels.dna}, sensor {channels.sensor or 'none'})",
+        "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
+        "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
+    }
+    if record.plate_map is not None:
+        texts["Plate map"] = f"{record.plate_map['source']}, sha256 {record.plate_map['sha256']}"
+    if record.times is not None:
+        texts["Time"] = f"{record.times['started']}, {record.times['wall_s']} s"
+    hashes = {k: v for k, v in record.identity.items() if k.endswith("sha256") and v}
+    config = {name: value for name, value in record.identity["config"].items() if name != "readout"}
+    return texts | {"Hashes": hashes, "Configuration of the run": config}

@@ -1,0 +1,1 @@
+"""The network that hcs ships, and how its probabilities become nuclei on a CPU."""

@@ -1,0 +1,1 @@
+"""Image files of microscopes: TIFF and PNG, their names, and their way into a plate."""

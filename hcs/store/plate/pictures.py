@@ -1,0 +1,92 @@
+"""The images that a run worked on, and the labels that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import FieldError, PlateError, ResultsError
+from hcs.plate.keys import FieldKey
+from hcs.store.location import Location, location
+from hcs.store.plate.field import open_image, read_pixels
+from hcs.store.plate.labels import read_labels
+from hcs.store.plate.reader import FieldEntry, find_channel, locate
+from hcs.store.plate.target import LabelTarget, beside
+from hcs.store.results.ledger import read_entry
+from hcs.store.results.record import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FieldImages:
+    """Channels of one field as they are stored: pixels (C, Y, X), and the side of a pixel where the plate tells it."""
+
+    channels: tuple[str, ...]
+    pixels: NDArray[Any]
+    pixel_size_um: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Images and labels of the run in ``folder``, whose plate is at ``plate``; nothing is read before it is asked for.
+
+    Every method raises ResultsError where the plate is not there, FieldError where it has no such field or the field
+    is damaged.
+    """
+
+    folder: Location
+    record: RunRecord
+    plate: str
+
+    @property
+    def target(self) -> LabelTarget | None:
+        """Where the run wrote labels; None where it kept none."""
+        return LabelTarget.recorded(self.record.labels, self.folder, self.plate)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the run kept labels."""
+        return self.target is not None
+
+    def images(self, key: FieldKey, channels: Sequence[int | str] | None = None) -> FieldImages:
+        """Channels, by number or name, of a field; all of them by default. ConfigError for one that there is not."""
+        names = self.record.channels.names
+        wanted = range(len(names)) if channels is None else channels
+        numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
+        root = location(self.plate)
+        info, array = open_image(root, self._entry(key).path, key)
+        pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z)
+        return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
+
+    def labels(self, key: FieldKey) -> NDArray[np.uint32]:
+        """Nucleus labels (Y, X) of a field, from where the run wrote them; ResultsError where it kept none, or where
+        what is there now is not what it wrote."""
+        target = self.target
+        if target is None:
+            raise ResultsError(
+                f"{self.folder} was made with `labels: none`; run again with `labels: plate` or `labels: out` in the "
+                "settings, or --labels, to keep labels"
+            )
+        entry = read_entry(self.folder, key, self.record.run_id)
+        if not entry.done:
+            why = f" ({entry.reason})" if entry.reason else ""
+            raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
+        wrong = target.complaint(self._entry(key) if target.in_plate else beside(key), entry.input_crc32)
+        if wrong is not None:
+            raise ResultsError(
+                f"field {key} of {self.folder}: {wrong}, and they do not show the nuclei of the table; run the plate "
+                "again into a new folder, or read images without labels by image() and crops()"
+            )
+        return read_labels(target.path, key, target.name)
+
+    def _entry(self, key: FieldKey) -> FieldEntry:
+        try:
+            return locate(self.plate, key)
+        except PlateError as error:
+            raise ResultsError(
+                f"the plate of {self.folder} cannot be read ({error}); say where it is now: open_results(folder, "
+                "plate=…)"
+            ) from error

@@ -1,0 +1,194 @@
+"""The record of a run, ``run.json``: what it worked on, how, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from hcs.errors import ResultsError
+from hcs.plate.keys import FieldKey
+from hcs.store.location import Location
+from hcs.store.results.sealed import Damaged, read_sealed, write_sealed
+
+if TYPE_CHECKING:
+    from hcs.config import Config
+
+RUN_RECORD = "run.json"
+
+_SETTLED_LATER = ("plate_map", "nucleus_diameter", "illumination", "background", "ring", "times", "account")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedChannels:
+    """The plate's channels by name, and those that have a part in the run."""
+
+    names: tuple[str, ...]
+    dna: str
+    sensor: str | None
+    nuclei: str
+    """The channel in which nuclei were found."""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """Why each of ``dna``, ``sensor`` and ``nuclei`` was chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run; the file has the same names, and a checksum of its own."""
+
+    run_id: str
+    """Drawn when the folder is begun: every ledger entry carries it, so that another run's is told from this run's."""
+    identity: Mapping[str, Any]
+    """What makes two runs the same: plate, wells, settings and model, as plain data."""
+    plate_path: str
+    """Where the plate was."""
+    labels: Mapping[str, Any] | None = None
+    """Where labels were written, and as whose (`hcs.store.plate.target.LabelTarget`); None: nowhere."""
+    channels: RecordedChannels
+    model: Mapping[str, Any]
+    """Name, path and hash of the model that found the nuclei."""
+    keys: tuple[FieldKey, ...]
+    """Every field that the run expects, in plate order; ``fields`` in the file."""
+    versions: Mapping[str, str]
+    machine: Mapping[str, Any]
+    command: str
+    plate_map: Mapping[str, Any] | None = None
+    """The plate map that results are made with: ``source``, where it was read, ``sha256`` of its copy in the folder,
+    and those ``before`` it. Not part of the identity: `hcs readout --plate-map` puts another in its place."""
+    nucleus_diameter: Mapping[str, Any] | None = None
+    """The size of the plate's nuclei, once it is settled."""
+    illumination: Mapping[str, Any] | None = None
+    """The illumination that fields are corrected with, once it is settled."""
+    background: Mapping[str, Any] | None = None
+    """The background of sensor ratios where a field has none of its own, once it is settled."""
+    ring: Mapping[str, Any] | None = None
+    """The ring's width in px and µm, once it is settled."""
+    times: Mapping[str, Any] | None = None
+    """When the last session began, and what took how long."""
+    account: Mapping[str, Any] | None = None
+    """Time and bytes by stage and worker."""
+
+    @property
+    def plate(self) -> str:
+        """The plate's name."""
+        return str(self.identity["plate"]["name"])
+
+    @property
+    def config(self) -> Config:
+        """The settings of the run; ConfigError where this version of hcs does not know them."""
+        from hcs.config import parse_config  # noqa: PLC0415  pydantic, which reading a table does without
+
+        return parse_config(dict(self.identity["config"]), source=RUN_RECORD)
+
+    def plain(self) -> dict[str, Any]:
+        """The record as JSON has it; what is not settled is left out."""
+        data = {each.name: getattr(self, each.name) for each in fields(self)}
+        data["channels"] = {
+            name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei", "because")
+        }
+        data["fields"] = [str(key) for key in data.pop("keys")]
+        return {name: value for name, value in data.items() if value is not None}
+
+    def write(self, out: Location) -> None:
+        """Write ``run.json`` of the results folder ``out``."""
+        write_sealed(out / RUN_RECORD, self.plain())
+
+    def with_session(self, *, times: Mapping[str, Any], account: Mapping[str, Any]) -> RunRecord:
+        """The record with what the last session took."""
+        return replace(self, times=times, account=account)
+
+    @classmethod
+    def read(cls, out: Location) -> RunRecord:
+        """The record of the results folder ``out``; ResultsError where it is missing, damaged or another program's."""
+        path = out / RUN_RECORD
+        try:
+            return record_of(read_sealed(path))
+        except Damaged as damage:
+            raise ResultsError(
+                f"{path} {damage}; without it nothing in {out} can be relied on: put it back from a copy, or run the "
+                "plate again into a new folder"
+            ) from damage
+
+
+def record_of(plain: Mapping[str, Any]) -> RunRecord:
+    """The record of plain data; `Damaged` naming the first key that is missing, unknown or holds something else."""
+    data = dict(plain)
+    channels, model = _mapping(data, "channels"), _mapping(data, "model")
+    for name in ("name", "sha256"):
+        _text(model, name)
+    names = _texts(channels, "names")
+    roles = {role: _text(channels, role) for role in ("dna", "nuclei")}
+    sensor = _optional(channels, "sensor")
+    because = _mapping(channels, "because") if "because" in channels else {}
+    if unknown := {*roles.values(), *([sensor] if sensor is not None else [])} - {*names}:
+        raise Damaged(f"names the channel {sorted(unknown)[0]!r}, which is none of {', '.join(names)}")
+    known = {each.name for each in fields(RunRecord)} - {"keys"} | {"fields"}
+    if strange := sorted(data.keys() - known):
+        raise Damaged(f"has a key {strange[0]!r} that this version of hcs does not know")
+    return RunRecord(
+        run_id=_text(data, "run_id"),
+        identity=_identity(data),
+        plate_path=_text(data, "plate_path"),
+        labels=_labels(data),
+        channels=RecordedChannels(
+            names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"], because=because
+        ),
+        model=model,
+        keys=_keys(data),
+        versions=_mapping(data, "versions"),
+        machine=_mapping(data, "machine"),
+        command=_text(data, "command"),
+        **{name: _mapping(data, name) for name in _SETTLED_LATER if name in data},
+    )
+
+
+def _identity(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    identity = _mapping(data, "identity")
+    _text(_mapping(identity, "plate"), "name")
+    _mapping(identity, "config")
+    return identity
+
+
+def _labels(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if data.get("labels") is None:
+        return None
+    labels = _mapping(data, "labels")
+    for name in ("path", "name", "run"):
+        _text(labels, name)
+    _kind(labels, "in_plate", bool, "true or false")
+    return labels
+
+
+def _keys(data: Mapping[str, Any]) -> tuple[FieldKey, ...]:
+    try:
+        return tuple(map(FieldKey.parse, _texts(data, "fields")))
+    except ValueError as error:
+        raise Damaged(f"names no field ({error})") from error
+
+
+def _mapping(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = _kind(data, name, dict, "keys and values")
+    return found
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    return str(_kind(data, name, str, "a text"))
+
+
+def _optional(data: Mapping[str, Any], name: str) -> str | None:
+    return None if data.get(name) is None else _text(data, name)
+
+
+def _texts(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values: list[Any] = _kind(data, name, list, "a list of texts")
+    if not all(isinstance(value, str) for value in values):
+        raise Damaged(f"has under {name!r} no list of texts")
+    return tuple(values)
+
+
+def _kind(data: Mapping[str, Any], name: str, kind: type, what: str) -> Any:
+    if name not in data:
+        raise Damaged(f"lacks {name!r}, so it is no record of this version of hcs")
+    if not isinstance(data[name], kind):
+        raise Damaged(f"has under {name!r} a {type(data[name]).__name__}, not {what}")
+    return data[name]
