@@ -1,4 +1,4 @@
-"""The floors of the house: a room imports only from lower floors, pure rooms do no I/O, and no imports go in a circle."""
+"""The floors of the house: a room imports from lower floors only, pure rooms do no I/O, no imports go in a circle."""
 
 from __future__ import annotations
 

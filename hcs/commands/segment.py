@@ -47,8 +47,8 @@ def segment_folder(
 
     ``method`` names one of `hcs.segment.baselines.classical`, instead of a model. Every image is a plate of its own:
     the size of its nuclei is estimated in it, unless ``config`` gives one. An image that cannot be read fails alone.
-    ConfigError where there are no images, the two folders are the same, or, unless ``overwrite``, label images are there that hcs
-    did not write or that were changed since.
+    ConfigError where there are no images, the two folders are the same, or, unless ``overwrite``, label images are
+    there that hcs did not write or that were changed since.
     """
     if not images.is_dir():
         raise ConfigError(f"{images} is not a folder; give a folder of {', '.join(SUFFIXES)} images")
