@@ -158,7 +158,7 @@ def test_workers_stay_within_the_projected_memory(stitched: Stitched, in_blocks:
 
 
 def test_an_audit_finds_nothing_that_shows_where_it_was_cut(stitched: Stitched, in_blocks: InBlocks) -> None:
-    shown = call_hcs("audit-seams", stitched.plate, in_blocks.out, "--sample", 1)
+    shown = call_hcs("audit-seams", in_blocks.out, "--sample", 1)
     assert shown.code == 0, shown.err
     assert "at seams" in shown.out
     table = pd.read_parquet(in_blocks.out / "seams.parquet").set_index("Where")
