@@ -12,7 +12,7 @@ import pandas as pd
 
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError, FieldError
-from hcs.field.blocks import Settled, Task, labels_of_block, settle_statistics, take_statistics
+from hcs.field.blocks import BlockTask, Settled, labels_of_block, settle_statistics, take_statistics
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
 from hcs.field.unrecorded import find_unrecorded
@@ -122,7 +122,7 @@ def _in_blocks(job: Job, key: FieldKey, large: LargeField, own: pd.DataFrame, co
     seams = seams_of(large.cut, large.shape)
     pairs = []
     with tempfile.TemporaryDirectory(prefix="hcs-audit-") as scratch:
-        task = Task(replace(job, out=scratch), key, large)
+        task = BlockTask(replace(job, out=scratch), key, large)
         places = crossings(large.cut, large.shape, count)
         if not places:
             return []
@@ -133,7 +133,7 @@ def _in_blocks(job: Job, key: FieldKey, large: LargeField, own: pd.DataFrame, co
     return pairs
 
 
-def _again(task: Task, known: Settled, core: Box) -> pd.DataFrame:
+def _again(task: BlockTask, known: Settled, core: Box) -> pd.DataFrame:
     """The nuclei in and around ``core``, found and measured as in one block."""
     job, cut, shape = task.job, task.large.cut, task.large.shape
     seen = core.grown(cut.nucleus_px + GROWTH_PX + SEAM_PX + cut.around_px, shape)
