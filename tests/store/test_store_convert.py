@@ -425,7 +425,8 @@ def test_time_points_are_told_to_be_chosen(tmp_path: Path) -> None:
 INDEX = """<EvaluationInputData xmlns="urn:HarmonyV6"><Maps><Map><Entry ChannelID="1"><ChannelName>DAPI</ChannelName>
 <ImageResolutionX Unit="m">5E-07</ImageResolutionX><ImageResolutionY Unit="m">5E-07</ImageResolutionY>
 <MainExcitationWavelength Unit="nm">405</MainExcitationWavelength></Entry>
-<Entry ChannelID="2"><ChannelName>GFP</ChannelName></Entry></Map></Maps><Images>{images}</Images></EvaluationInputData>"""
+<Entry ChannelID="2"><ChannelName>GFP</ChannelName></Entry></Map></Maps>
+<Images>{images}</Images></EvaluationInputData>"""
 
 
 @pytest.fixture
