@@ -45,9 +45,10 @@ def write_report(
     ResultsError where the folder holds no results or the page cannot be written.
     """
     results = open_results(folder)
+    settings, notes = last_readouts(results)
+    results = results.at_timepoint(settings.get("timepoint", "last"))
     tables = read_tables(results, nuclei)
     record = tables.record
-    settings, notes = last_readouts(results)
     shown = measured(tables.nuclei, exclude_border=bool(settings.get("exclude_border", True)))
     with one_thread() as aside:
         if ahead is None and pictures:

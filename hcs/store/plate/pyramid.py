@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from numcodecs.blosc import Blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from hcs.store.location import Location, zarr_store
+from hcs.store.location import Location, Url, zarr_store
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.ome import ome_format, ome_writer
 
@@ -26,6 +27,9 @@ CHUNK_PX = 1080
 
 SMALLEST_LEVEL_PX = 256
 """No level of a pyramid has a side below this, unless the image itself has."""
+
+TIME_UNIT = "minute"
+"""Of the t axes that hcs writes."""
 
 _BLOSC = Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE)
 
@@ -74,6 +78,25 @@ def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, hal
         data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
 
 
+def write_frame(
+    folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff, halve: Halve
+) -> tuple[int, int]:
+    """Write one frame (…, Y, X) of arrays ``0``, ``1``, … (t, …, Y, X) of ``frames`` time points; how many levels there
+    are, and the bytes of all files.
+
+    Every frame has chunks of its own, and each file appears in one step: any number of processes may write a frame
+    each, in any order, and writing one again gives the same files.
+    """
+    level, nbytes = 0, 0
+    while True:
+        nbytes += _write_frame(folder / str(level), data, frame, frames, axes=axes, ngff=ngff)
+        level += 1
+        height, width = data.shape[-2:]
+        if min(height, width) // 2 < SMALLEST_LEVEL_PX:
+            return level, nbytes
+        data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
+
+
 def write_image_metadata(
     folder: Location,
     *,
@@ -82,35 +105,41 @@ def write_image_metadata(
     ngff: Ngff,
     pixel_size_um: float | None,
     name: str,
+    interval_min: float | None = None,
     omero: dict[str, Any] | None = None,
     prefix: str = "",
 ) -> None:
     """Write the ``multiscales`` (and ``omero``) metadata of the image group in ``folder``.
 
     The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
-    axes have no unit.
+    axes have no unit; without an interval, those of time count frames.
     """
-    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else None
+    units = (dict.fromkeys("yx", "micrometer") if pixel_size_um else {}) | (
+        {"t": TIME_UNIT} if interval_min and "t" in axes else {}
+    )
     extra = {"metadata": {"omero": omero}} if omero else {}
     ome_writer().write_multiscales_metadata(
         open_group(folder, ngff),
-        datasets(axes, n_levels, pixel_size_um, prefix=prefix),
+        datasets(axes, n_levels, pixel_size_um, prefix=prefix, interval_min=interval_min),
         fmt=ome_format(ngff),
         axes=list(axes),
-        axes_units=units,
+        axes_units=units or None,
         name=name,
         **extra,
     )
 
 
-def datasets(axes: str, n_levels: int, pixel_size_um: float | None, *, prefix: str = "") -> list[dict[str, Any]]:
+def datasets(
+    axes: str, n_levels: int, pixel_size_um: float | None, *, prefix: str = "", interval_min: float | None = None
+) -> list[dict[str, Any]]:
     """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, …."""
     base = pixel_size_um or 1.0
+    steps = {"t": interval_min or 1.0}
     return [
         {
             "path": f"{prefix}{level}",
             "coordinateTransformations": [
-                {"type": "scale", "scale": [base * 2**level if axis in "yx" else 1.0 for axis in axes]}
+                {"type": "scale", "scale": [base * 2**level if a in "yx" else steps.get(a, 1.0) for a in axes]}
             ],
         }
         for level in range(n_levels)
@@ -144,13 +173,44 @@ def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> 
     for file, text in level.documents.items():
         (folder / file).write_bytes(text)
     for at, key in level.keys.items():
-        block = native[tuple(slice(i * side, (i + 1) * side) for i, side in zip(at, level.chunks, strict=True))]
-        beyond = [(0, side - length) for length, side in zip(block.shape, level.chunks, strict=True)]
-        whole = np.ascontiguousarray(np.pad(block, beyond) if any(after for _, after in beyond) else block)
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
-        encoded = bytes(_BLOSC.encode(whole))
-        checksum = b"" if ngff == "0.4" else google_crc32c.value(encoded).to_bytes(4, "little")
-        (folder / key).write_bytes(encoded + checksum)
+        (folder / key).write_bytes(_encoded(native, at, level.chunks, ngff))
+
+
+def _write_frame(folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff) -> int:
+    """Write the chunks of one frame (…, Y, X) of an array (t, …, Y, X), and the array's metadata where they are
+    missing; the bytes of the chunks."""
+    native = data.astype(data.dtype.newbyteorder("<"), copy=False)
+    level = _level((frames, *native.shape), native.dtype.str, axes, ngff)
+    for file, text in level.documents.items():
+        if not (folder / file).is_file():
+            _put(folder / file, text)
+    nbytes = 0
+    for at in product(*(range(-(-n // side)) for n, side in zip(native.shape, level.chunks[1:], strict=True))):
+        encoded = _encoded(native, at, level.chunks[1:], ngff)
+        _put(folder / level.keys[(frame, *at)], encoded)
+        nbytes += len(encoded)
+    return nbytes
+
+
+def _put(path: Location, data: bytes) -> None:
+    """A file in one step. Two processes may write the same file at once, each under a name of its own."""
+    if isinstance(path, Url):
+        path.write_bytes(data)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _encoded(native: NDArray[Any], at: tuple[int, ...], chunks: tuple[int, ...], ngff: Ngff) -> bytes:
+    """The file of one chunk: its place ``at``, in chunks, of an array in little-endian order."""
+    block = native[tuple(slice(i * side, (i + 1) * side) for i, side in zip(at, chunks, strict=True))]
+    beyond = [(0, side - length) for length, side in zip(block.shape, chunks, strict=True)]
+    whole = np.ascontiguousarray(np.pad(block, beyond) if any(after for _, after in beyond) else block)
+    encoded = bytes(_BLOSC.encode(whole))
+    return encoded if ngff == "0.4" else encoded + google_crc32c.value(encoded).to_bytes(4, "little")
 
 
 def create_level(

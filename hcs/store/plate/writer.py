@@ -111,11 +111,11 @@ def write_field(path: str, spec: PlateSpec, key: FieldKey, image: NDArray[Any]) 
             ngff=spec.ngff,
             pixel_size_um=spec.pixel_size_um,
             name=str(key),
-            omero=_omero(spec.channels, image),
+            omero=describe_channels(spec.channels, image),
         )
 
 
-def _omero(channels: tuple[str, ...], image: NDArray[Any]) -> dict[str, Any]:
+def describe_channels(channels: tuple[str, ...], image: NDArray[Any]) -> dict[str, Any]:
     """How viewers show the channels: name, colour, window from the 1st to the 99.9th percentile of the pixels."""
     colours = iter(_COLOURS * (len(channels) // len(_COLOURS) + 1))
     shown = []
