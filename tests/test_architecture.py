@@ -108,10 +108,7 @@ def test_torch_is_named_in_segment_and_train_only() -> None:
 
 
 def test_dask_is_named_in_the_engine_only() -> None:
-    assert {room(name) for name in MODULES if outside(name) & DASK} == {
-        "engine",
-        "machine",
-    }  # it asks how much memory there is
+    assert {room(name) for name in MODULES if outside(name) & DASK} == {"engine"}
 
 
 def test_the_pipeline_knows_no_paths_and_no_dask() -> None:

@@ -16,7 +16,7 @@ from hcs.plate.keys import FieldKey
 from hcs.run.progress import quarters
 from hcs.simulate.field import simulate_field
 from hcs.simulate.movie import SimulatedMovie
-from hcs.simulate.plate import SimulatedPlate, plan_plate
+from hcs.simulate.plate import SimulatedPlate, lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.labels import write_labels
 from hcs.store.plate.movie_writer import MovieSpec, write_label_movie, write_movie
@@ -56,7 +56,7 @@ def write_simulation(plate: Path, settings: SimulationSettings, *, ngff: Ngff = 
     for file in (files.plate_map, files.truth, *([files.lineage] if settings.frames > 1 else [])):
         if file.exists() or file.is_symlink():
             raise PlateError(f"{file} exists already; give the plate another name, or remove the file")
-    planned = plan_plate(settings)
+    planned = lay_out_plate(settings)
     spec = PlateSpec(
         name=plate.name.removesuffix(".zarr").removesuffix(".ome"),
         wells=planned.wells,

@@ -79,7 +79,8 @@ def draw_outline(rng: np.random.Generator, *, area_px: float, aspect: float) -> 
 def draw_waves(rng: np.random.Generator) -> NDArray[np.complex64]:
     """Harmonics 2 to 5 (4,) of an outline, of falling amplitude."""
     order = np.arange(2, 6)
-    return (rng.normal(0, 0.055, 4) / (order - 1) * np.exp(2j * np.pi * rng.random(4))).astype(np.complex64)
+    waves = rng.normal(0, 0.055, 4) / (order - 1) * np.exp(2j * np.pi * rng.random(4))
+    return np.asarray(waves, np.complex64)
 
 
 def outline(

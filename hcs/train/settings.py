@@ -101,6 +101,8 @@ class TrainSettings:
     contaminated: float = 0.0
     """Fraction of crops with pasted dead cells, halos and debris, many times as bright as the nuclei; see
     `hcs.train.contaminate`."""
+    stained: float = 0.0
+    """Fraction of crops where the cytoplasm of some nuclei shows, dimmer than they are."""
     textured: float = 0.0
     """Fraction of crops whose nuclei are mottled."""
     rescaled: float = 0.0
@@ -137,7 +139,17 @@ class TrainSettings:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
-        for name in ("dropout", "kept", "gradient", "camera", "contaminated", "textured", "empty_fraction", "as_taken"):
+        for name in (
+            "dropout",
+            "kept",
+            "gradient",
+            "camera",
+            "contaminated",
+            "stained",
+            "textured",
+            "empty_fraction",
+            "as_taken",
+        ):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
         if self.kept and not self.start_from:

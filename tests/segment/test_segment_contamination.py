@@ -18,7 +18,7 @@ from hcs.plate.keys import FieldKey, WellId
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.files.images import read_image
 from hcs.store.models import find_model
@@ -48,7 +48,7 @@ def fields(segmenter: Segmenter) -> dict[float, tuple[Image, Labels]]:
             debris=0.0,
             seed=5,
         )
-        image = simulate_field(plan_plate(settings), FieldKey(WellId(0, 0), 0)).image[0]
+        image = simulate_field(lay_out_plate(settings), FieldKey(WellId(0, 0), 0)).image[0]
         found[size] = image.astype(np.float32), segment_image(image, segmenter, Config()).astype(np.int32)
     return found
 

@@ -22,7 +22,7 @@ from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.segment.settings import InstanceSettings
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.files.images import read_image
 from hcs.store.models import find_model, read_model, shipped_models
@@ -54,7 +54,9 @@ def test_the_shipped_models_are_fast_and_accurate_and_small() -> None:
 def test_nuclei_do_not_depend_on_the_tile_size(segmenter: Segmenter, scale: Fraction) -> None:
     diameter = 24.0 / float(scale)
     density = 320.0 * float(scale) ** 2
-    plate = plan_plate(SimulationSettings(wells=1, size_px=2160, density=density, nucleus_diameter_px=diameter, seed=5))
+    plate = lay_out_plate(
+        SimulationSettings(wells=1, size_px=2160, density=density, nucleus_diameter_px=diameter, seed=5)
+    )
     image = normalise(simulate_field(plate, FieldKey(WellId(0, 0), 0)).image[0])
 
     def labels(size_px: int) -> NDArray[np.int32]:
