@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.movies import run_here
+from helpers.timed import run_here
 from helpers.run import call_hcs, table_bytes
 
 import hcs

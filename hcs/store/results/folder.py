@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TABLES = (
     *("wells", "compounds", "plate", "fields", "quality", "cycles", "sensor"),
     *("assay", "attribution", "discriminant", "doses", "scores", "hits", "toxicity", "dead"),
-    *("timepoints", "tracks"),
+    *("timepoints", "tracks", "frames", "cycles_live", "zprime_time", "windows"),
 )
 """Readout tables, each a Parquet file of the results folder."""
 
