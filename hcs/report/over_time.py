@@ -139,18 +139,18 @@ def traces(nuclei: pd.DataFrame, tracks: pd.DataFrame, budget: int, frames: int)
     chosen = pd.concat([_within(born, budget * 2 // 3, step), _within(rest, budget // 3, step)])
     groups = dict(iter(nuclei.groupby([SITE, LABEL], sort=False)))
     lengths, firsts, values, ends = [], [], [], []
-    for row in chosen.itertuples():
-        own = groups.get((row.Metadata_Site, row.Track_Label))
+    named = [chosen[name].tolist() for name in (SITE, "Track_Label", "Track_FirstFrame", "Track_LastFrame", "born")]
+    for site, label, first, last, is_born in zip(*named, strict=True):
+        own = groups.get((site, label))
         if own is None:
             continue
-        first, last = int(row.Track_FirstFrame), int(row.Track_LastFrame)
         line = np.full(last - first + 1, np.nan)
         line[own[TIMEPOINT].to_numpy() - first] = own[value].to_numpy(np.float64)
         thin = line[::step]
         lengths.append(len(thin))
         firsts.append(first)
         values.append(thin)
-        ends.append(1 if row.born else 0)
+        ends.append(int(is_born))
     every = np.concatenate([*values, np.empty(0)])
     coded = np.where(np.isfinite(every), np.clip(np.nan_to_num(every) * scale, 0, _MISSING - 1), _MISSING)
     return {
@@ -202,7 +202,7 @@ def responses(frames: pd.DataFrame, wells: pd.DataFrame) -> dict[str, object]:
     known = [key for key in keys if key in wells]
     both = kept.merge(wells[["Metadata_Well", *known]], on="Metadata_Well", how="inner")
     both = both[both["Metadata_Role"].isin(["negative", "positive", "sample"])]
-    conditions = []
+    conditions: list[dict[str, object]] = []
     for values, own in both.groupby(known, dropna=False, sort=True):
         if len(conditions) == _MOST_CONDITIONS:
             break

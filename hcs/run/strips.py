@@ -17,6 +17,7 @@ from hcs.store.results.folder import Results
 
 _MOST_STRIPS = 24
 _MOST_FRAMES = 14
+_TRACK = ("Metadata_Well", "Metadata_Site", "Track_Label", "Track_FirstFrame", "Track_LastFrame")
 _LABEL, _TIMEPOINT, _OBJECT = "Nuclei_TrackObjects_Label", "Metadata_Timepoint", "Metadata_ObjectNumber"
 
 
@@ -25,11 +26,12 @@ def film_strips(results: Results, tracks: pd.DataFrame, side_px: int) -> dict[st
     channels = results.record.channels
     names = tuple(dict.fromkeys(name for name in (channels.nuclei, channels.sensor) if name))
     strips: dict[str, Strip] = {}
-    for row in told_tracks(tracks, _MOST_STRIPS).itertuples():
-        well, site, track = str(row.Metadata_Well), int(row.Metadata_Site), int(row.Track_Label)
-        frames = told_frames(int(row.Track_FirstFrame), int(row.Track_LastFrame), _MOST_FRAMES)
+    told = told_tracks(tracks, _MOST_STRIPS)
+    columns = [told[name].tolist() for name in _TRACK] if len(told) else [[]] * len(_TRACK)
+    for well, site, track, first, last in zip(*columns, strict=True):
+        frames = told_frames(first, last, _MOST_FRAMES)
         try:
-            strips[well] = _strip(results, names, (well, site, track), frames, side_px)
+            strips[str(well)] = _strip(results, names, (str(well), site, track), frames, side_px)
         except HcsError:  # the plate is gone, or labels are not the run's: there is no strip
             continue
     return strips

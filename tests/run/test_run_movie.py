@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.timed import run_here
 from helpers.run import call_hcs, table_bytes
+from helpers.timed import run_here
 
 import hcs
 from hcs.commands.simulate import SimulationFiles, write_simulation

@@ -161,7 +161,7 @@ class LabelImage:
         version = {"version": self.ngff} if self.ngff == "0.4" else {}
         image = {
             "datasets": datasets(
-                self.axes, n_levels, self.pixel_size_um, prefix=prefix, interval_min=self.interval_min
+                self.axes, n_levels, self.pixel_size_um, prefix=prefix, steps={"t": self.interval_min}
             ),
             "name": self.name,
             "axes": [{"name": axis, **(time if axis == "t" else space)} for axis in self.axes],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import google_crc32c
@@ -108,19 +109,25 @@ def write_image_metadata(
     interval_min: float | None = None,
     omero: dict[str, Any] | None = None,
     prefix: str = "",
+    z_step_um: float | None = None,
+    origin_um: tuple[float, float] | None = None,
 ) -> None:
     """Write the ``multiscales`` (and ``omero``) metadata of the image group in ``folder``.
 
     The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
-    axes have no unit; without an interval, those of time count frames.
+    axes have no unit; without an interval, those of time count frames. ``origin_um`` (y, x) is where the first pixel
+    lies; it needs a pixel size.
     """
-    units = (dict.fromkeys("yx", "micrometer") if pixel_size_um else {}) | (
-        {"t": TIME_UNIT} if interval_min and "t" in axes else {}
-    )
+    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else {}
+    if z_step_um and "z" in axes:
+        units["z"] = "micrometer"
+    if interval_min and "t" in axes:
+        units["t"] = TIME_UNIT
     extra = {"metadata": {"omero": omero}} if omero else {}
+    steps = {"z": z_step_um, "t": interval_min}
     ome_writer().write_multiscales_metadata(
         open_group(folder, ngff),
-        datasets(axes, n_levels, pixel_size_um, prefix=prefix, interval_min=interval_min),
+        datasets(axes, n_levels, pixel_size_um, prefix=prefix, steps=steps, origin_um=origin_um),
         fmt=ome_format(ngff),
         axes=list(axes),
         axes_units=units or None,
@@ -130,20 +137,30 @@ def write_image_metadata(
 
 
 def datasets(
-    axes: str, n_levels: int, pixel_size_um: float | None, *, prefix: str = "", interval_min: float | None = None
+    axes: str,
+    n_levels: int,
+    pixel_size_um: float | None,
+    *,
+    prefix: str = "",
+    steps: Mapping[str, float | None] = MappingProxyType({}),
+    origin_um: tuple[float, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, …."""
+    """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, ….
+
+    ``steps`` are those along other axes, µm in z and minutes in t, 1 where they are not known. A pixel of a smaller
+    level is the mean of 2 × 2, so that its middle lies half a step further in.
+    """
     base = pixel_size_um or 1.0
-    steps = {"t": interval_min or 1.0}
-    return [
-        {
-            "path": f"{prefix}{level}",
-            "coordinateTransformations": [
-                {"type": "scale", "scale": [base * 2**level if a in "yx" else steps.get(a, 1.0) for a in axes]}
-            ],
-        }
-        for level in range(n_levels)
-    ]
+    found = []
+    for level in range(n_levels):
+        sizes = dict.fromkeys("yx", base * 2**level) | {axis: step or 1.0 for axis, step in steps.items()}
+        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [sizes.get(axis, 1.0) for axis in axes]}]
+        if origin_um is not None and pixel_size_um is not None:
+            inset = (2**level - 1) / 2 * base
+            first = {"y": origin_um[0] + inset, "x": origin_um[1] + inset}
+            transformations.append({"type": "translation", "translation": [first.get(axis, 0.0) for axis in axes]})
+        found.append({"path": f"{prefix}{level}", "coordinateTransformations": transformations})
+    return found
 
 
 @dataclass(frozen=True, slots=True)
