@@ -61,5 +61,5 @@ def _commonest(before: Floats, after: Floats, diameter: float) -> Floats:
     cell = np.clip(np.floor(apart / width).astype(np.int64) + bins, 0, 2 * bins - 1)
     counts = np.bincount(cell @ np.array([2 * bins, 1]), minlength=4 * bins * bins).reshape(2 * bins, 2 * bins)
     at = np.array(np.unravel_index(int(np.argmax(uniform_filter(counts * 9.0, 3, mode="constant"))), counts.shape))
-    middle: Floats = (at + 0.5 - bins) * width
+    middle: Floats = (at.astype(np.float64) + 0.5 - bins) * width
     return middle
