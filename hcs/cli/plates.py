@@ -117,7 +117,8 @@ def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> N
     "--z",
     help="Several z planes: max (maximum projection), keep, projection (the microscope's), or one plane, such as 03.",
 )
-@click.option("--t", help="The time point to take of several, such as 1.")
+@click.option("--t", help="Several time points: all, as a plate with time, or the one to take, such as 1.")
+@click.option("--interval-min", type=float, help="Minutes between time points, instead of the folder's.")
 @click.option("--plate-format", type=int, help="Wells of the plate, where wells are running numbers.")
 @click.option("--pixel-size-um", type=float, help="Pixel size, µm, instead of the folder's.")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
@@ -130,6 +131,7 @@ def convert(
     channels: str | None,
     z: str | None,
     t: str | None,
+    interval_min: float | None,
     plate_format: int | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
@@ -156,6 +158,7 @@ def convert(
         t=t,
         plate_format=plate_format,
         pixel_size_um=pixel_size_um,
+        interval_min=interval_min,
         ngff=ngff,
         plate_map_path=plate_map,
         say=click.echo,

@@ -29,9 +29,19 @@ class MovieSpec:
     interval_min: float | None = None
 
 
-def write_movie(path: str, spec: PlateSpec, key: FieldKey, movie: MovieSpec, images: Iterable[NDArray[Any]]) -> None:
+def write_movie(
+    path: str,
+    spec: PlateSpec,
+    key: FieldKey,
+    movie: MovieSpec,
+    images: Iterable[NDArray[Any] | None],
+    *,
+    origin_um: tuple[float, float] | None = None,
+    lights_nm: tuple[tuple[float | None, float | None], ...] = (),
+) -> None:
     """Write one field (t, C, Y, X) of the plate at ``path`` as a multiscale image, of ``images`` (C, Y, X), or
-    (C, Z, Y, X), one a time point; what the field held before is replaced.
+    (C, Z, Y, X), one a time point; what the field held before is replaced. Of a time point without an image nothing is
+    written, by which readers know that it is missing.
 
     Raises FieldError where the images do not fit the plate or each other, or are not as many as the movie has, and
     ResultsError where they cannot be written. An interrupted write leaves the field as it was.
@@ -40,6 +50,9 @@ def write_movie(path: str, spec: PlateSpec, key: FieldKey, movie: MovieSpec, ima
         first: NDArray[Any] | None = None
         count = 0
         for image in images:
+            if image is None:
+                count += 1
+                continue
             first = image if first is None else first
             _check(key, spec, image, first, count)
             if count >= movie.frames:
@@ -56,8 +69,10 @@ def write_movie(path: str, spec: PlateSpec, key: FieldKey, movie: MovieSpec, ima
             ngff=spec.ngff,
             pixel_size_um=spec.pixel_size_um,
             interval_min=movie.interval_min,
+            z_step_um=spec.z_step_um,
+            origin_um=origin_um,
             name=str(key),
-            omero=describe_channels(spec.channels, first),
+            omero=describe_channels(spec.channels, first, lights_nm),
         )
 
 
