@@ -34,7 +34,7 @@ from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
-from hcs.run.time_tables import time_columns, time_tables, timepoint_notes
+from hcs.run.time_tables import time_columns, time_tables, timepoint_notes, with_timepoint
 from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
@@ -226,6 +226,7 @@ def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Map
         **PLAIN_TABLES,
         "fields": field_columns(frames["fields"], channels.names),
         **(time_columns(frames, channels.names) if timed else {}),
+        **({"phases": with_timepoint(PHASE_COLUMNS)} if timed else {}),
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)

@@ -50,3 +50,9 @@ def time_columns(frames: Mapping[str, pd.DataFrame], channels: tuple[str, ...]) 
     if "tracks" in frames:
         found["tracks"] = (*KEY_COLUMNS, *TRACK_COLUMNS)
     return found
+
+
+def with_timepoint(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Columns of a table of single nuclei, of a plate with time: the frame comes before the nucleus' number."""
+    place = [column.name for column in columns].index("Metadata_ObjectNumber")
+    return (*columns[:place], _TIMEPOINT, *columns[place:])
