@@ -48,8 +48,8 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
         labels,
         image,
         channels=job.channels.names,
-        dna=job.channels.names[job.channels.dna],
-        sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
+        dna=job.channels.dna_name,
+        sensor=job.channels.sensor_name,
         settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
         window=Window(

@@ -35,7 +35,7 @@ from hcs.store.results.ledger import read_ledger
 from hcs.store.results.record import RUN_RECORD, RunRecord
 
 
-def empty_nuclei(channels: tuple[str, ...], dna: str, sensor: str | None) -> pd.DataFrame:
+def empty_nuclei(channels: tuple[str, ...], dna: str | None, sensor: str | None) -> pd.DataFrame:
     """The nucleus table of a plate without nuclei."""
     types = {c.name: c.dtype for c in (*KEY_COLUMNS, *column_dictionary(channels, dna, sensor))}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
@@ -72,8 +72,7 @@ def check_readouts(
     keys: tuple[FieldKey, ...], channels: Channels, plate_map: PlateMap | None, settings: ReadoutSettings
 ) -> None:
     """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei."""
-    sensor = None if channels.sensor is None else channels.names[channels.sensor]
-    nuclei = empty_nuclei(channels.names, channels.names[channels.dna], sensor)
+    nuclei = empty_nuclei(channels.names, channels.dna_name, channels.sensor_name)
     fields = pd.DataFrame(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )
