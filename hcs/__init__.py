@@ -105,7 +105,8 @@ def segment_image(
 
     ``model`` is fast, accurate, sensor (for the channel of a translocating sensor), or the path of a .safetensors file.
     ``diameter_px`` is the typical diameter of the nuclei; "auto" estimates it in the image. Raises ValueError for
-    pixels that are NaN or an image that is not (Y, X), FieldError where every pixel is the same, ConfigError for an unknown model.
+    pixels that are NaN or an image that is not (Y, X), FieldError where every pixel is the same, ConfigError for an
+    unknown model.
 
         >>> import numpy as np, hcs
         >>> y, x = np.mgrid[:128, :128]

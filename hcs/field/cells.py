@@ -92,7 +92,7 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     joint = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
     order = np.argsort(joint["Metadata_ObjectNumber"])
     rows = {name: values[order] for name, values in joint.items()}
-    part = write_part(location(job.out), job.plate.name, task.key, rows)
+    part = write_part(location(job.out), job.plate.name, task.key, rows, texts=job.texts)
     clock.lap("write table")
     info = read_info(job.plate, task.key)
     quality = _field_quality(qualities, [cell.core.size for cell in task.large.cells], known)

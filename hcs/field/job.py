@@ -40,6 +40,11 @@ class Job:
     """Channels and their backgrounds, by the plate or as stated; None: each field's own, whatever it shows."""
 
     @property
+    def texts(self) -> dict[str, str]:
+        """Columns of the nucleus table that are one text for the whole plate."""
+        return self.channels.texts
+
+    @property
     def plate_backgrounds(self) -> dict[str, float] | None:
         """Channel → background; None: each field's own."""
         return None if self.backgrounds is None else dict(self.backgrounds)

@@ -203,7 +203,7 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
             pixels_crc32=found.crc32,
         )
         clock.lap("write labels", written)
-    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns)
+    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns, texts=job.texts)
     clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)

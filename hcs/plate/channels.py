@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NUCLEI_CHANNEL = "Metadata_NucleiChannel"
+
 
 @dataclass(frozen=True, slots=True)
 class Channels:
@@ -31,3 +33,8 @@ class Channels:
     def by_sensor(self) -> bool:
         """Whether nuclei are found in the sensor channel."""
         return self.sensor is not None and self.nuclei == self.sensor
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What every row of the nucleus table says of channels: in which nuclei were found, where not as usual."""
+        return {NUCLEI_CHANNEL: self.names[self.nuclei]} if self.by_sensor else {}

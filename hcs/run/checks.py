@@ -27,7 +27,7 @@ from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
 from hcs.store.atomic import is_litter
 from hcs.store.location import Location, location, within_reach
-from hcs.store.models import ModelFile
+from hcs.store.models import ModelFile, read_card
 from hcs.store.paths import linked_images
 from hcs.store.plate.reader import FieldEntry, Plate
 from hcs.store.platemap import map_sha256
@@ -224,6 +224,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def plain_model(model: ModelFile) -> dict[str, str]:
-    """Name, path and hash of a model as plain data."""
-    return dataclasses.asdict(model)
+def plain_model(model: ModelFile) -> dict[str, Any]:
+    """Name, path and hash of a model as plain data, and what its card says of nuclei by sensor ratio, if anything."""
+    by_ratio = read_card(model.networks[0]).get("found_by_ratio")
+    return dataclasses.asdict(model) | ({"found_by_ratio": by_ratio} if by_ratio else {})

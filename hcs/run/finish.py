@@ -24,6 +24,7 @@ from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen.tables import SCREEN_COLUMNS
 from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.wells.by_sensor import CHANNEL_COLUMN, add_by_sensor, by_sensor_notes, read_found_by_ratio
 from hcs.readout.wells.dead import DEAD_COLUMNS, FLAG_COLUMN
 from hcs.readout.wells.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.wells.features import ByWell, single_columns
@@ -41,7 +42,7 @@ from hcs.store.platemap import kept_plate_map
 from hcs.store.results.folder import DNA_CONTENT_N, Results, open_results
 from hcs.store.results.phases import write_phases
 from hcs.store.results.readout_record import COLUMNS, ReadoutRecord
-from hcs.store.results.record import RecordedChannels
+from hcs.store.results.record import RecordedChannels, RunRecord
 from hcs.store.results.sealed import Written
 from hcs.store.results.table import write_frame
 
@@ -133,7 +134,8 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    notes = readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes + pictures.notes
+    wells, sensor_notes = _by_sensor(results.record, wells, nuclei, chosen)
+    notes = sensor_notes + readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes + pictures.notes
     readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
     frames = {
@@ -162,6 +164,18 @@ def _finish(
     ).write(out)
     write_report(out, ahead=pictures, nuclei=every)
     return readouts
+
+
+def _by_sensor(
+    record: RunRecord, wells: pd.DataFrame, nuclei: pd.DataFrame, settings: ReadoutSettings
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The well table, with columns and sentences on what cannot be trusted, where nuclei come from the sensor."""
+    if not record.channels.by_sensor:
+        return wells, ()
+    channel, found = record.channels.nuclei, read_found_by_ratio(record.model.get("found_by_ratio"))
+    wells = add_by_sensor(wells, nuclei, settings, channel=channel, found=found)
+    model = str(record.model["name"])
+    return wells, by_sensor_notes(wells, nuclei, settings, channel=channel, model=model, found=found)
 
 
 def _nuclei(results: Results) -> pd.DataFrame:
@@ -205,8 +219,8 @@ def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fi
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
     nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
     tables = {
-        "nuclei": (*KEY_COLUMNS, *nucleus),
-        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
+        "nuclei": (*KEY_COLUMNS, *((CHANNEL_COLUMN,) if channels.by_sensor else ()), *nucleus),
+        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN) if channels.dna is not None else (),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
         **PLAIN_TABLES,
         "fields": field_columns(fields, channels.names),

@@ -116,9 +116,15 @@ def read_model(model: ModelFile) -> tuple[dict[str, Any], dict[str, NDArray[np.f
     return card, weights
 
 
+def read_card(model: ModelFile) -> dict[str, Any]:
+    """The card of a model of one network."""
+    card: dict[str, Any] = json.loads(Path(model.path).with_suffix(".json").read_text())
+    return card
+
+
 def wanted_diameter(model: ModelFile) -> float | None:
     """Size, px, at which the model wants nuclei, as its card says; None for one that takes images as they are."""
-    card = json.loads(Path(model.networks[0].path).with_suffix(".json").read_text())
+    card = read_card(model.networks[0])
     return None if card.get("diameter_px") is None else float(card["diameter_px"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -31,9 +31,16 @@ def part_path(out: Location, plate: str, key: FieldKey) -> Location:
     return out / "nuclei" / f"plate={quote(plate, safe='')}" / f"well={key.well}" / f"field-{key.field:04d}.parquet"
 
 
-def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]]) -> Written:
+def write_part(
+    out: Location,
+    plate: str,
+    key: FieldKey,
+    columns: dict[str, NDArray[Any]],
+    *,
+    texts: Mapping[str, str] | None = None,
+) -> Written:
     """Write one field's nuclei (columns of equal length, possibly 0) as its part; the same input gives the same bytes.
-    Returns what they are known by.
+    ``texts`` are further columns of one text each. Returns what they are known by.
 
     The keys are columns of the file as well as partition folders: readers infer types from folder names, and a plate
     called 007 must stay a text.
@@ -44,10 +51,11 @@ def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDAr
         "Metadata_Well": _constant(str(key.well), rows),
         "Metadata_Site": _array(np.full(rows, key.field, np.int32)),
     }
+    keys |= {name: _constant(text, rows) for name, text in (texts or {}).items()}
     table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
     path = part_path(out, plate, key)
     check_stays(out, str(path)[len(str(out)) :].strip("/"))
-    return _write(path, table, use_dictionary=list(_KEYS))
+    return _write(path, table, use_dictionary=list(keys))
 
 
 def _array(values: NDArray[Any]) -> pa.Array:
