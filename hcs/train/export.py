@@ -30,8 +30,12 @@ def export(
     path: Path,
     device: str = "cpu",
     machine: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``path`` (.safetensors) and its card: the model, its data and licences, scores, how to make it again."""
+    """Write ``path`` (.safetensors) and its card: the model, its data and licences, scores, how to make it again.
+
+    ``further`` keys of the card are added, or replace those of the same name.
+    """
     card: dict[str, Any] = {
         "name": path.stem,
         "task": f"nucleus segmentation of fluorescence images, classes: {_CLASS_NAMES[settings.classes]}",
@@ -54,7 +58,7 @@ def export(
         "licence": "MIT (weights)",
         "limits": "2-D fluorescence only; not for brightfield or stained tissue; not trained on micronuclei",
     }
-    write_model(path, card, weights_of(trained.network))
+    write_model(path, card | dict(further or {}), weights_of(trained.network))
 
 
 def _device_name(device: str) -> str:

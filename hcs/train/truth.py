@@ -42,12 +42,12 @@ class TruthSettings:
     """Most of its pixels that may be at the truth channel's highest grey level, where that is a camera's limit."""
     min_sharpness: float = 0.5
     """Least steepness of its outline, as a share of the median of all nuclei of the plate."""
-    min_signal: float = 5.0
+    min_signal: float = 3.0
     """Least signal of the input channel in and around it, above the field's background, in standard deviations of the
     pixel noise; at least ``min_signal_share`` as well."""
-    min_signal_share: float = 0.04
+    min_signal_share: float = 0.015
     """The same as a share of what usual cells of the field have."""
-    lacking_confidence: float = 0.8
+    lacking_confidence: float = 0.7
     """Confidence from which a nucleus that the first round finds in the input, and the truth lacks, is ignored."""
     lacking_overlap: float = 0.1
     """Most of such a nucleus that may lie on nuclei of the truth."""

@@ -129,8 +129,8 @@ def _bias_sentence(wells: pd.DataFrame, ratio: Floats, settings: ReadoutSettings
     ]
     off = ", ".join([f"{bias_of_mean(ratio, found):+.3f} over all nuclei", *roles])
     return (
-        f"If the model finds nuclei of this plate as it did those, the mean sensor ratio is off by about {off}; the share "
-        f"above {settings.sensor_threshold:g} by {above:+.1f} points. {BIAS} in wells has it by well."
+        f"If the model finds nuclei of this plate as it did those, the mean sensor ratio is off by about {off}; "
+        f"the share above {settings.sensor_threshold:g} by {above:+.1f} points. {BIAS} in wells has it by well."
     )
 
 
