@@ -29,9 +29,10 @@ from hcs.segment.predict import find_device, tune_cpu
 from hcs.store.atomic import write_json
 from hcs.store.files.images import read_image, read_label_image
 from hcs.store.location import location
-from hcs.store.models import find_model, read_card
+from hcs.store.models import find_model, read_card, read_model, write_model
 from hcs.store.plate.labels import read_labels
 from hcs.store.plate.reader import Plate, find_channel, open_plate, read_field, read_info
+from hcs.train.calibrate import HEAD, calibrations, chosen, with_lowered
 from hcs.train.config import read_train_settings
 from hcs.train.data import INDEX
 from hcs.train.held_out import find_held_out
@@ -259,22 +260,47 @@ def _say_truth(truth: Path, say: Say) -> None:
 
 
 def _finish(path: Path, out: Path, wanted: FromPlates, device: str, say: Say) -> Path:
-    """The model and its card in ``out``, the card with what the wells that were held out say."""
-    card = read_card(find_model(str(path)))
-    truth = out / "truth"
+    """The model and its card in ``out``, calibrated on the wells that choose; the card with what the wells that were
+    held out say."""
+    truth, target = out / "truth", out / f"{path.stem}.safetensors"
+    write_calibrated(path, target, truth, device, say)
+    card = read_card(find_model(str(target)))
     splits = set(pd.read_csv(truth / INDEX)["split"])
     card["input_channel"], card["truth_channel"] = str(wanted.given), str(wanted.labels or wanted.truth)
     reasons = pd.read_csv(out / "truth-second" / IGNORED)["reason"].value_counts()
     card["ignored"] = {str(reason): int(count) for reason, count in reasons.items()}
     if "test" in splits:
-        segmenter = load_segmenter(find_model(str(path)), device, flips=False)
+        segmenter = load_segmenter(find_model(str(target)), device, flips=False)
         tested = find_held_out(truth, "test", segmenter, Config().tiles)
         card |= tested.card(f"{len(tested.wells)} held-out wells of {', '.join(map(str, wanted.plates))}")
         say(f"Held-out wells: F1 at IoU 0.5 {tested.f1():.3f}")
     else:
         card["held_out"] = "no test: two wells leave none"
         say("No well was left to test with: give three or more")
-    target = out / f"{path.stem}.safetensors"
-    target.write_bytes(path.read_bytes())
     write_json(target.with_suffix(".json"), card)
     return target
+
+
+def write_calibrated(path: Path, target: Path, truth: Path, device: str, say: Say) -> None:
+    """Write the model at ``path`` to ``target``, its background as likely as suits the val split of ``truth``; the card
+    says by how much it was changed. A network that is not of three classes and added skips stays as it is."""
+    card, weights = read_model(find_model(str(path)))
+    segmenter = load_segmenter(find_model(str(path)), device, flips=False)
+    if HEAD in weights and segmenter.recipe.postprocess == "cores":
+        found = calibrations(truth, "val", segmenter, Config().tiles)
+        best = chosen(found)
+        weights = with_lowered(weights, best.shift)
+        card["calibration"] = {
+            "background logit lowered by": best.shift,
+            "on": "val, by the distribution of the ratio; the scores above are of the network before",
+            "tried": [
+                {"by": each.shift, "F1 at IoU 0.5": round(each.f1, 4), "KS distance": _rounded(each.distance)}
+                for each in found
+            ],
+        }
+        say(f"Background's logit lowered by {best.shift:g}: F1 at IoU 0.5 {best.f1:.3f} on the wells that choose")
+    write_model(target, card, weights)
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)

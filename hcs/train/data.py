@@ -22,7 +22,7 @@ from hcs.train.augment import Sample, empty_field, photometric, plain_crop, rand
 from hcs.train.contaminate import contaminated, rescaled, textured
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
-from hcs.train.translocate import faint_factor, translocated
+from hcs.train.translocate import faint_factor, gapped, translocated
 
 INDEX = "index.csv"
 _WIDE = 0.2
@@ -147,6 +147,8 @@ def _photographed(crop: Sample, settings: TrainSettings, rng: np.random.Generato
     others stay the same."""
     if settings.translocated and rng.random() < settings.translocated:
         crop = translocated(crop, rng)
+    if settings.gapped and rng.random() < settings.gapped:
+        crop = gapped(crop, rng)
     if settings.textured and rng.random() < settings.textured:
         crop = textured(crop, rng)
     if settings.contaminated and rng.random() < settings.contaminated:

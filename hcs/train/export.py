@@ -98,4 +98,4 @@ def _data_card(index: pd.DataFrame) -> list[dict[str, Any]]:
     keys = [key for key in ("split", "source", "licence") if key in index]
     wanted = {"images": ("name", "count")} | ({"nuclei": ("nuclei", "sum")} if "nuclei" in index else {})
     groups = index.groupby(keys, as_index=False, dropna=False).agg(**wanted)
-    return [{str(k): v for k, v in row.items()} for row in groups.to_dict(orient="records")]
+    return [{str(k): v for k, v in row.items() if not pd.isna(v)} for row in groups.to_dict(orient="records")]

@@ -104,6 +104,8 @@ class TrainSettings:
     translocated: float = 0.0
     """Fraction of crops whose nuclei are made darker or brighter than the cytoplasm around them, as a translocating
     sensor is; see `hcs.train.translocate`."""
+    gapped: float = 0.0
+    """Fraction of crops with holes of a nucleus' size between cells, which are background."""
     faint_weight: float = 1.0
     """Loss weight, on top, of nuclei that are as bright as their surroundings and of what lies within 3 px of them; it
     falls to 1 where the two differ twofold."""
@@ -185,6 +187,7 @@ _FRACTIONS = (
         "textured",
         "translocated",
         "empty_fraction",
+        "gapped",
         "as_taken",
     ),
 )

@@ -1,5 +1,5 @@
 """Crops whose cells have another state of a translocating sensor: nuclei darker than, as bright as, or brighter than
-the cytoplasm around them.
+the cytoplasm around them; and holes, which look like dark nuclei and are none.
 
 Alone in a file: one change of a crop, of sensors alone, as `hcs.train.contaminate` is of dead cells.
 """
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.segment.scale import diameters_px
 from hcs.train.augment import Sample
 from hcs.train.contaminate import compressed, linear
 
@@ -21,6 +22,8 @@ _LEAST = 0.02
 """Light, in the field's scale, below which nothing is known of a ratio."""
 _CYTOPLASM = 0.12
 """Light of a ring from which there is cytoplasm that could have given sensor to the nucleus."""
+_DARKEST = 0.12
+"""Light of a hole, as a share of the cytoplasm's; nuclei of the highest ratio have three times as much."""
 
 
 def translocated(crop: Sample, rng: np.random.Generator) -> Sample:
@@ -41,6 +44,29 @@ def translocated(crop: Sample, rng: np.random.Generator) -> Sample:
     change[0] = 0.0
     soft = cv2.GaussianBlur(change[labels].astype(np.float32), (0, 0), float(rng.uniform(0.7, 1.6)))
     return replace(crop, image=compressed(light * np.exp2(soft)))
+
+
+def gapped(crop: Sample, rng: np.random.Generator) -> Sample:
+    """A normalised crop (Y, X) with up to six holes of a nucleus' size between cells or in them, as dark as where no
+    cell is: background, for no nucleus is that dark beside its own cytoplasm.
+
+    Nuclei and what is ignored keep a margin of 2 px; a crop without cytoplasm stays as it is.
+    """
+    light = linear(crop.image)
+    taken = cv2.dilate(((crop.labels > 0) | crop.ignore).view(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    places = np.flatnonzero((light > _CYTOPLASM) & ~taken)
+    if not places.size:
+        return crop
+    sizes = diameters_px(crop.labels)
+    diameter = float(np.clip(np.median(sizes), 8.0, 64.0)) if sizes.size else 24.0
+    holes = np.zeros(light.shape, np.uint8)
+    for place in rng.choice(places, int(rng.integers(1, 7))):
+        y, x = divmod(int(place), light.shape[1])
+        axes = [max(round(0.5 * diameter * float(rng.uniform(0.4, 1.4))), 1) for _ in range(2)]
+        cv2.ellipse(holes, (x, y), axes, float(rng.uniform(0.0, 180.0)), 0.0, 360.0, 1, -1)
+    soft = cv2.GaussianBlur(((holes > 0) & ~taken).astype(np.float32), (0, 0), float(rng.uniform(0.6, 2.0)))
+    dark = float(rng.uniform(0.0, _DARKEST)) * light
+    return replace(crop, image=compressed(light + soft * (dark - light)))
 
 
 def contrast_parts(light: NDArray[np.float32], labels: NDArray[np.int32]) -> tuple[NDArray[np.float64], ...]:
