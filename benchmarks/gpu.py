@@ -146,8 +146,8 @@ def stages(image: NDArray[np.uint16], network: Network, pace: Pace, cut: TileSet
     known, runs = normalisation_of(image[0]), []
     for i in range(6):
         clock = Stopwatch()
-        labels, sureness = segment_on_device(image[0], known, OnDevice((network,), pace, cut), SETTINGS, clock)
-        here = labels.to(torch.int32).cpu().numpy(), sureness.cpu().numpy()
+        labels, confidence = segment_on_device(image[0], known, OnDevice((network,), pace, cut), SETTINGS, clock)
+        here = labels.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
         clock.lap("download", here[0].nbytes + here[1].nbytes)
         measured(*here, image)
         clock.lap("measure (one thread of the host)")
@@ -156,7 +156,7 @@ def stages(image: NDArray[np.uint16], network: Network, pace: Pace, cut: TileSet
     return {stage: 1e3 * statistics.median(run[stage] for run in runs) for stage in runs[0]}
 
 
-def measured(labels: NDArray[np.int32], sureness: NDArray[np.float32], image: NDArray[np.uint16]) -> int:
+def measured(labels: NDArray[np.int32], confidence: NDArray[np.float32], image: NDArray[np.uint16]) -> int:
     """Measure the nuclei as `hcs run` does, on a thread of the host; rows of the table. Where OpenCV or numba is
     missing, areas and means stand in for it, which `environment` says."""
     try:
@@ -174,7 +174,7 @@ def measured(labels: NDArray[np.int32], sureness: NDArray[np.float32], image: ND
         sensor="CDK2",
         settings=MeasureSettings(),
         pixel_size_um=0.65,
-        confidence=sureness,
+        confidence=confidence,
     )
     return len(next(iter(table.columns.values())))
 
@@ -206,8 +206,8 @@ def throughput(
             image, known = ahead.pop(0).result()
             size += image.size
             at = time.perf_counter()
-            labels, sureness = segment_on_device(image[0], known, OnDevice((network,), pace, cut), SETTINGS)
-            here = labels.to(torch.int32).cpu().numpy(), sureness.cpu().numpy()
+            labels, confidence = segment_on_device(image[0], known, OnDevice((network,), pace, cut), SETTINGS)
+            here = labels.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
             busy += time.perf_counter() - at
             if len(done) >= AHEAD_PER_READER * readers:
                 done[-AHEAD_PER_READER * readers].result()

@@ -16,7 +16,7 @@ from skimage.measure import regionprops_table
 
 from hcs.measure.intensity import as_float32, field_background, local_background, region_statistics
 from hcs.measure.measure import measure_nuclei
-from hcs.measure.regions import find_nuclei
+from hcs.measure.regions import regions_of
 from hcs.measure.settings import MeasureSettings
 from hcs.measure.shape import measure_shape
 from hcs.measure.surroundings import find_surroundings
@@ -70,12 +70,12 @@ def main() -> None:
     start = time.perf_counter()
     whole()
     print(f"{'first call (load or compile kernels)':40s} {1e3 * (time.perf_counter() - start):8.1f} ms")
-    nuclei = find_nuclei(labels)
+    nuclei = regions_of(labels)
     box = measure_shape(nuclei).box
     around = find_surroundings(nuclei, box, settings)
     pixels = as_float32(image[0])
     stages: dict[str, Callable[[], object]] = {
-        "find nuclei": lambda: find_nuclei(labels),
+        "find nuclei": lambda: regions_of(labels),
         "shape": lambda: measure_shape(nuclei),
         "ring and annulus": lambda: find_surroundings(nuclei, box, settings),
         "pixels as float32, per channel": lambda: as_float32(image[0]),

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import platform
 import socket
+from functools import lru_cache
 from pathlib import Path
+
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def cores() -> int:
@@ -19,11 +22,16 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+@lru_cache(maxsize=1)
 def memory_bytes() -> int:
-    """Memory that this process may use: the machine's, or less where a container or a batch system says so."""
-    from distributed.system import MEMORY_LIMIT  # noqa: PLC0415  it takes a moment, and most commands do not ask
-
-    return int(MEMORY_LIMIT)
+    """Memory of this machine, or what its container is allowed."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in _CGROUP_LIMITS:
+        try:
+            limits.append(int(file.read_text()))
+        except (OSError, ValueError):  # another system, or "max"
+            continue
+    return min(limits)
 
 
 def process_name() -> str:

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 @click.command(name="audit-seams")
-@click.argument("plate", type=str)
-@click.argument("results", type=PLACE, metavar="DIR")
+@click.argument("results", type=PLACE)
+@click.option("--plate", help="Where the plate is now, if it was moved since the run.")
 @click.option("--sample", type=click.IntRange(min=1), default=4, show_default=True, help="Places to process again.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="For the network.")
-def audit_seams(plate: str, results: Location, sample: int, device: str) -> int:
-    """Process a sample of PLATE again, cut elsewhere, and compare with the nuclei of the run in DIR.
+def audit_seams(results: Location, plate: str | None, sample: int, device: str) -> int:
+    """Process a sample of RESULTS' plate again, cut at other places, and compare the nuclei.
 
-    Shows how many nuclei at seams, and elsewhere, come out otherwise: lost, gained, or with other pixels, and how much
-    areas and DNA contents differ. Also written to DIR/seams.parquet.
+    Says how many nuclei change, at seams and elsewhere: lost, gained, or with other pixels, and how much areas and DNA
+    contents differ. The table is written to RESULTS/seams.parquet.
     """
     from hcs.commands.audit_seams import audit_seams as run_audit
     from hcs.report.text import seams_text
     from hcs.store.results.folder import open_results
 
-    found = run_audit(plate, open_results(results), sample=sample, device=device, say=click.echo)
+    found = run_audit(open_results(results, plate=plate), sample=sample, device=device, say=click.echo)
     click.echo("\n" + seams_text(found.table))
     return 0

@@ -10,12 +10,12 @@ from hcs.cli.common import FOLDER
 
 
 @click.command(short_help="Make the key with which scheduler, workers and runs of a standing cluster talk.")
-@click.argument("folder", type=FOLDER)
+@click.option("--out", "folder", type=FOLDER, required=True, help="New folder of cert.pem and key.pem.")
 def certificates(folder: Path) -> int:
-    """Make FOLDER with cert.pem and key.pem, which only you can read.
+    """Make the key of a standing cluster: cert.pem and key.pem in a folder that only you can read.
 
     Whoever has them can run programs on the cluster. A scheduler and workers that are started with them, and `hcs run
-    --scheduler tls://… --certificates FOLDER`, talk to nobody else.
+    --scheduler tls://… --certificates OUT`, talk to nobody else.
     """
     from hcs.engine.certificates import CERTIFICATE, KEY, YEARS, write_certificates
 

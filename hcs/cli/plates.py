@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -59,39 +59,59 @@ def simulate(
     return 0
 
 
-@click.command(short_help="Turn a folder of TIFF or PNG files into a plate.")
+def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from hcs.store.microscopes.layouts import described
+
+        click.echo("\n".join(described()))
+        context.exit()
+
+
+@click.command(short_help="Turn a microscope's folder into a plate.")
 @click.argument("source", type=FOLDER)
 @click.argument("plate", type=click.Path(path_type=Path))
-@click.option("--layout", type=click.Choice(["bbbc013"]), help="A known layout of folder and file names.")
-@click.option("--pattern", help="Regular expression with groups well (or row, column), optionally field, channel, z.")
+@click.option("--layout", help="The kind of folder, where it is not recognised.")
 @click.option(
-    "--channels", help="Channel names: FILE=NAME for each, or NAMEs in the sorted order of the channel group."
+    "--list-layouts",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_layouts,
+    help="Show the kinds of folders that are known.",
 )
-@click.option("--z", help="Several z planes: max (maximum projection), keep, or the one plane to take, such as 03.")
-@click.option("--skip-incomplete", is_flag=True, help="Leave out fields that lack a file or have a damaged one.")
-@click.option("--plate-format", type=int, help="Wells of the plate, where the group well is a running number.")
-@click.option("--pixel-size-um", type=float, help="Pixel size, µm.")
+@click.option("--pattern", help="Regular expression with groups well (or row, column) and field, channel, z, t if any.")
+@click.option(
+    "--channels", help="Channel names: FILE=NAME for some, or NAMEs in the order in which the channels are shown."
+)
+@click.option(
+    "--z",
+    help="Several z planes: max (maximum projection), keep, projection (the microscope's), or one plane, such as 03.",
+)
+@click.option("--t", help="The time point to take of several, such as 1.")
+@click.option("--plate-format", type=int, help="Wells of the plate, where wells are running numbers.")
+@click.option("--pixel-size-um", type=float, help="Pixel size, µm, instead of the folder's.")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
 def convert(
     source: Path,
     plate: Path,
-    layout: Literal["bbbc013"] | None,
+    layout: str | None,
     pattern: str | None,
     channels: str | None,
     z: str | None,
-    skip_incomplete: bool,
+    t: str | None,
     plate_format: int | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
     ngff: Ngff,
 ) -> int:
-    """Turn SOURCE, a folder of TIFF or PNG files, into the OME-Zarr plate PLATE.
+    """Turn SOURCE, a folder as a microscope wrote it, into the OME-Zarr plate PLATE.
 
-    For instance: --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)_w(?P<channel>\\d)\\.tif$'
+    Opera Phenix, Operetta, ImageXpress, CellVoyager, ScanR, Cellomics, IN Cell, Cytation, Incucyte, OME-XML, NDTiff and
+    load_data.csv are recognised. Any other names: --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)\\.tif$'
 
-    What was understood is shown first: which files are which channel, field and plane. Exit code 1 where fields were
-    left out.
+    What was understood is shown first: which files are which channel, field and plane. Exit code 1 where a file is
+    missing or damaged; the plate has the rest.
     """
     from hcs.commands.convert import convert_and_check
 
@@ -103,7 +123,7 @@ def convert(
         pattern=pattern,
         channels=names,
         z=z,
-        skip_incomplete=skip_incomplete,
+        t=t,
         plate_format=plate_format,
         pixel_size_um=pixel_size_um,
         ngff=ngff,

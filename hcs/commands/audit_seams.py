@@ -12,7 +12,7 @@ import pandas as pd
 
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError, FieldError
-from hcs.field.blocks import Settled, Task, labels_of_block, settle_statistics, take_statistics
+from hcs.field.blocks import BlockTask, Settled, labels_of_block, settle_statistics, take_statistics
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
 from hcs.field.unrecorded import find_unrecorded
@@ -46,16 +46,14 @@ class Audit:
     fields: tuple[str, ...]
 
 
-def audit_seams(
-    plate_path: str, results: Results, *, sample: int, device: str = "cpu", say: Callable[[str], None] = print
-) -> Audit:
+def audit_seams(results: Results, *, sample: int, device: str = "cpu", say: Callable[[str], None] = print) -> Audit:
     """Process up to ``sample`` places of a finished run again with the seams elsewhere, and compare the nuclei.
 
     In fields that were cut in blocks, a place is 1,024 px around a point where blocks meet, processed as one block; a
     field that was held in memory is a place itself, its tiles 0.7 times as large. The table goes to ``seams.parquet``
     of the results. ConfigError where plate or model are not those of the run, or no field of it was cut at all.
     """
-    job = _job(plate_path, results, device)
+    job = _job(results, device)
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
     done = [FieldKey.parse(entry.field) for entry in results.entries() if entry.done]
     chosen = [done[i] for i in np.unique(np.linspace(0, len(done) - 1, min(sample, len(done))).round().astype(int))]
@@ -84,11 +82,11 @@ def audit_seams(
     return Audit(table, len(found), tuple(looked_at))
 
 
-def _job(plate_path: str, results: Results, device: str) -> Job:
+def _job(results: Results, device: str) -> Job:
     """The run's job on the plate, as far as it can be known to be the same."""
     record = results.record
     config, names = record.config, record.channels.names
-    plate = open_plate(plate_path)
+    plate = open_plate(results.plate_path)
     model = find_model(config.model, device, by_sensor=record.channels.by_sensor)
     if record.nucleus_diameter is None:
         raise ConfigError(f"{results.folder} was stopped before its first field; run the plate first")
@@ -96,7 +94,8 @@ def _job(plate_path: str, results: Results, device: str) -> Job:
         raise ConfigError(f"model {config.model} is not that of {results.folder} any more; run the plate again")
     if plate.name != record.plate:
         raise ConfigError(
-            f"{results.folder} was made from plate {record.plate!r}, {plate_path} is {plate.name!r}; give that plate"
+            f"{results.folder} was made from plate {record.plate!r}, {results.plate_path} is {plate.name!r}; give that "
+            "plate with --plate"
         )
     channels = record.channels
     return Job(
@@ -124,7 +123,7 @@ def _in_blocks(job: Job, key: FieldKey, large: LargeField, own: pd.DataFrame, co
     seams = seams_of(large.cut, large.shape)
     pairs = []
     with tempfile.TemporaryDirectory(prefix="hcs-audit-") as scratch:
-        task = Task(replace(job, out=scratch), key, large)
+        task = BlockTask(replace(job, out=scratch), key, large)
         places = crossings(large.cut, large.shape, count)
         if not places:
             return []
@@ -135,7 +134,7 @@ def _in_blocks(job: Job, key: FieldKey, large: LargeField, own: pd.DataFrame, co
     return pairs
 
 
-def _again(task: Task, known: Settled, core: Box) -> pd.DataFrame:
+def _again(task: BlockTask, known: Settled, core: Box) -> pd.DataFrame:
     """The nuclei in and around ``core``, found and measured as in one block."""
     job, cut, shape = task.job, task.large.cut, task.large.shape
     seen = core.grown(cut.nucleus_px + GROWTH_PX + SEAM_PX + cut.around_px, shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hcs.run.checks import check_plate_map, declared_wells, map_lines
 from hcs.run.progress import quarters
@@ -19,7 +18,7 @@ _MOST_NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How a conversion ended: lines that say what was done, and how many fields are not in the plate."""
+    """How a conversion ended: lines that say what was done, and how many things are missing in the plate."""
 
     lines: tuple[str, ...]
     left_out: int
@@ -29,11 +28,11 @@ def convert_and_check(
     source: Path,
     plate: Path,
     *,
-    layout: Literal["bbbc013"] | None,
+    layout: str | None,
     pattern: str | None,
     channels: tuple[str, ...] | None,
     z: str | None,
-    skip_incomplete: bool,
+    t: str | None,
     plate_format: int | None,
     pixel_size_um: float | None,
     ngff: Ngff,
@@ -52,7 +51,7 @@ def convert_and_check(
         pattern=pattern,
         channels=channels,
         z=z,
-        skip_incomplete=skip_incomplete,
+        t=t,
         plate_format=plate_format,
         pixel_size_um=pixel_size_um,
         ngff=ngff,
@@ -64,9 +63,9 @@ def convert_and_check(
         *summary.notes,
     ]
     if summary.ignored:
-        lines.append(f"{summary.ignored} image files did not match the pattern and were left out")
+        lines.append(f"{summary.ignored} image files show no plane of this plate and were left out")
     if summary.left_out:
-        lines.append(f"{len(summary.left_out)} fields were left out:")
+        lines.append(f"{len(summary.left_out)} missing or damaged:")
         lines += [f"  {reason}" for reason in summary.left_out[:_MOST_NAMED]]
         if len(summary.left_out) > _MOST_NAMED:
             lines.append(f"  … and {len(summary.left_out) - _MOST_NAMED} more")

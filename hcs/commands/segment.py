@@ -19,8 +19,8 @@ from hcs.run.diameter import image_diameter
 from hcs.segment.diameter import Diameter
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
-from hcs.store.files.filenames import instead_of_images
 from hcs.store.files.images import SUFFIXES, labels_image, read_plane
+from hcs.store.microscopes.folder import instead_of_images
 from hcs.store.models import find_model
 from hcs.store.ownfiles import OwnFiles
 

@@ -11,7 +11,7 @@ import pandas as pd
 from hcs.errors import PlateError
 from hcs.run.progress import quarters
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.labels import write_labels
 from hcs.store.plate.nodes import Ngff
@@ -46,7 +46,7 @@ def write_simulation(plate: Path, settings: SimulationSettings, *, ngff: Ngff = 
     for file in (files.plate_map, files.truth):
         if file.exists() or file.is_symlink():
             raise PlateError(f"{file} exists already; give the plate another name, or remove the file")
-    planned = plan_plate(settings)
+    planned = lay_out_plate(settings)
     spec = PlateSpec(
         name=plate.name.removesuffix(".zarr").removesuffix(".ome"),
         wells=planned.wells,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hcs.field.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
+from hcs.field.blocks import BlockTask, find_block, settle_owners, settle_statistics, take_statistics
 from hcs.field.cells import finish_field, measure_cell
 from hcs.field.job import Job
 from hcs.field.large import LargeField
@@ -21,7 +21,7 @@ def submit_blocks(client: Client, job: Job, key: FieldKey, large: LargeField, *,
     The order of tasks: statistics of all windows, nuclei of all blocks, who owns which, labels and measurements of all
     cells, the entry. ``group`` tells this attempt's tasks from others'.
     """
-    task = Task(job.for_field(key), key, large)
+    task = BlockTask(job.for_field(key), key, large)
 
     def submit(function: Any, *arguments: Any, i: int = 0) -> Any:
         name = f"{group}-{key.well}-{key.field}-{function.__name__}"

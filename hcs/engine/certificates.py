@@ -80,8 +80,8 @@ def security_of(folder: Path) -> Security:
     for name in (CERTIFICATE, KEY):
         if not (folder / name).is_file():
             raise ConfigError(
-                f"--certificates {folder} holds no {name}; `hcs certificates {folder}` makes both, for scheduler, "
-                "workers and run alike"
+                f"--certificates {folder} holds no {name}; `hcs certificates --out {folder}` makes both, for "
+                "scheduler, workers and run alike"
             )
     return _security(str(folder / CERTIFICATE), str(folder / KEY))
 
@@ -114,8 +114,8 @@ def security_for(address: str, certificates: Path | None, *, unencrypted: bool) 
     if not unencrypted and not is_loopback(address):
         raise ConfigError(
             f"--scheduler {address} is not encrypted: whoever reaches it over the network can run programs as you. "
-            "Start scheduler and workers with certificates (`hcs certificates DIR`, see deploy/README.md) and give "
-            "tls://… with --certificates DIR; or, where nobody else is on that network, add --unencrypted"
+            "Start scheduler and workers with certificates (`hcs certificates --out DIR`, see deploy/README.md) and "
+            "give tls://… with --certificates DIR; or, where nobody else is on that network, add --unencrypted"
         )
     return None
 

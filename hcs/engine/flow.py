@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hcs.engine.cluster import scheduler_lost
 from hcs.engine.parcel import Sender, Senders, unpack
-from hcs.engine.portions import Portions, Task
+from hcs.engine.portions import FieldTask, Portions
 from hcs.errors import FieldError, HcsError
 from hcs.field.job import Job
 from hcs.field.large import LargeField
@@ -38,7 +38,7 @@ class Outcome:
     error: HcsError | None = None
 
 
-def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
+def process_fields(client: Client, tasks: Iterable[FieldTask]) -> Iterator[Outcome]:
     """Have the workers process ``tasks``; outcomes as they come. Entries are written by the workers, or here for fields
     whose worker died.
 
@@ -49,7 +49,7 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
     """
     from distributed import KilledWorker  # noqa: PLC0415
 
-    suspects: list[Task] = []
+    suspects: list[FieldTask] = []
     senders = Senders()
     for portion, found in _completed(client, tasks, senders, attempt=1):
         if isinstance(found, KilledWorker):
@@ -62,18 +62,18 @@ def process_fields(client: Client, tasks: Iterable[Task]) -> Iterator[Outcome]:
 
 
 def _completed(
-    client: Client, tasks: Iterable[Task], senders: Senders, *, attempt: int
-) -> Iterator[tuple[list[Task], Found]]:
+    client: Client, tasks: Iterable[FieldTask], senders: Senders, *, attempt: int
+) -> Iterator[tuple[list[FieldTask], Found]]:
     """Fields with what became of them, as they finish; only a few tasks a worker are in flight, so that any number of
     fields costs client and scheduler the same."""
     from distributed import as_completed  # noqa: PLC0415
 
     waiting = Portions(tasks)
-    running: dict[Any, list[Task]] = {}
+    running: dict[Any, list[FieldTask]] = {}
     completed = as_completed(with_results=True, raise_errors=False)  # results are fetched while others are handled
     width = _Width(client)
 
-    def watch(future: Any, portion: list[Task]) -> None:
+    def watch(future: Any, portion: list[FieldTask]) -> None:
         running[future] = portion
         completed.add(future)
 
@@ -149,7 +149,7 @@ def _submit_large(client: Client, sender: Sender, key: FieldKey, large: LargeFie
     return client.submit(enter_failure, *arguments, pure=False, key=(f"{run}-refused", str(key)))
 
 
-def _outcomes(portion: list[Task], found: Found) -> Iterator[Outcome]:
+def _outcomes(portion: list[FieldTask], found: Found) -> Iterator[Outcome]:
     """What the worker returned, or failed entries where the fields took their worker down; nothing for a field that
     goes on in blocks."""
     if isinstance(found, BaseException):

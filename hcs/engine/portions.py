@@ -10,7 +10,7 @@ from hcs.field.job import Job
 from hcs.plate.keys import FieldKey
 from hcs.store.results.ledger import LedgerEntry
 
-Task = tuple[Job, FieldKey]
+FieldTask = tuple[Job, FieldKey]
 
 _TASK_S = 8.0
 """A task of small fields takes about so long: thousands of times the scheduler's part in it, a hundred times what its
@@ -24,9 +24,9 @@ _MEMORY = 0.9
 class Portions:
     """Takes fields off an iterable, as many at a time as their speed so far and what is left suggest."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[FieldTask]) -> None:
         self._source = iter(tasks)
-        self._ahead: deque[Task] = deque()
+        self._ahead: deque[FieldTask] = deque()
         self._field_s: float | None = None
 
     def learn(self, entry: LedgerEntry) -> None:
@@ -36,7 +36,7 @@ class Portions:
             known = self._field_s
             self._field_s = seconds if known is None else _MEMORY * known + (1 - _MEMORY) * seconds
 
-    def take(self, *, workers: int) -> list[Task]:
+    def take(self, *, workers: int) -> list[FieldTask]:
         """The next fields of one plate, two of them as long as no field's time is known; empty at the end."""
         wanted = self._wanted()
         shares = _PORTIONS_LEFT * workers if workers > 1 else 1  # one waits for nobody
@@ -46,7 +46,7 @@ class Portions:
                 break
             self._ahead.append(task)
         count = max(1, min(wanted, len(self._ahead) // shares))
-        portion: list[Task] = []
+        portion: list[FieldTask] = []
         while self._ahead and len(portion) < count and (not portion or self._ahead[0][0] is portion[0][0]):
             portion.append(self._ahead.popleft())
         return portion

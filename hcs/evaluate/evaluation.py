@@ -9,7 +9,7 @@ import pandas as pd
 
 from hcs.evaluate.compare import Comparison
 from hcs.evaluate.groups import SIZES, classes, distribution_table, error_table, size_bounds, strata_table, value_bounds
-from hcs.evaluate.intervals import image_scores, score_tables
+from hcs.evaluate.intervals import score_tables, scores_by_image
 from hcs.evaluate.scores import scores
 from hcs.evaluate.settings import EvaluateSettings
 
@@ -78,7 +78,7 @@ def evaluate(
         value_bounds=levels,
         scores=score,
         differences=difference,
-        per_image=image_scores(of, counts),
+        per_image=scores_by_image(of, counts),
         errors=error_table(objects, names, settings),
         strata=strata_table(objects, names if levels else (), levels or ()),
         distributions=distribution_table(objects, names, features),

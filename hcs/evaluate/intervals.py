@@ -70,7 +70,7 @@ def _bounds(name: str) -> tuple[float, float]:
     return 0.0, np.inf if name.startswith("Hausdorff") else 1.0
 
 
-def image_scores(of: ScoresOf, counts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def scores_by_image(of: ScoresOf, counts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a prediction and image: its counts, then the image's own scores, as columns ``F1_0.50``.
 
     The frames of ``counts`` are indexed by image. NaN where an image has no such score.

@@ -32,21 +32,21 @@ from hcs.field.worker import segmenter_of, tune_worker
 from hcs.measure.fill import Fill, may_hold_fill, without_fill
 from hcs.measure.intensity import as_float32, block_means, region_means
 from hcs.measure.measure import settled_background
-from hcs.measure.regions import find_nuclei
+from hcs.measure.regions import regions_of
 from hcs.plate.keys import FieldKey
-from hcs.segment.normalise import Normalisation, Statistics, sample_step, settled, statistics, with_background
+from hcs.segment.normalise import FieldStatistics, Normalisation, sample_step, settled, statistics, with_background
 from hcs.store.location import location
 from hcs.store.plate.block_labels import BlockLabels
 from hcs.store.plate.reader import read_field
 from hcs.store.scratch import Scratch
 from hcs.tiles.blocks import Block, Box
-from hcs.tiles.ownership import Nuclei, claimed, left_out, near_edge, numbers, owned
+from hcs.tiles.ownership import BlockNuclei, claimed, left_out, near_edge, numbers, owned
 
 Seconds = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BlockTask:
     """One field in blocks, for its workers."""
 
     job: Job
@@ -93,7 +93,7 @@ class Settled:
     grounds: dict[str, str]
 
 
-def take_statistics(task: Task, i: int) -> Seconds:
+def take_statistics(task: BlockTask, i: int) -> Seconds:
     """Statistics of one window of the field; FieldError for pixels that are no numbers."""
     name, clock = window_name(i), Stopwatch()
     if task.scratch.holds(name):
@@ -113,7 +113,7 @@ def take_statistics(task: Task, i: int) -> Seconds:
     return clock.seconds
 
 
-def _statistics_of(task: Task, box: Box, image: NDArray[Any], fill: NDArray[np.bool_] | None) -> dict[str, Any]:
+def _statistics_of(task: BlockTask, box: Box, image: NDArray[Any], fill: NDArray[np.bool_] | None) -> dict[str, Any]:
     """What a window's pixels (C, y, x) off its ``fill`` tell of the field."""
     step = sample_step(task.large.shape[0] * task.large.shape[1])
     found = statistics(image[task.job.channels.nuclei], step=step, origin=(box.y0, box.x0), fill=fill)
@@ -127,7 +127,7 @@ def _statistics_of(task: Task, box: Box, image: NDArray[Any], fill: NDArray[np.b
     return arrays
 
 
-def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
+def settle_statistics(task: BlockTask, _windows: list[Seconds]) -> Settled:
     """The whole field's statistics, of those of all its windows; windows with pixels that were not recorded are read
     again. FieldError where too little was recorded."""
     scratch, boxes, channels = task.scratch, task.large.windows, task.job.channels
@@ -144,7 +144,7 @@ def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
             arrays = _statistics_of(task, box, task.read(box), here.mask)
             bare = missing_in(scratch, boxes, fill, box)
             missing += 0 if bare is None else int(np.count_nonzero(bare))
-        parts.append(Statistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
+        parts.append(FieldStatistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
         for c, of_channel in enumerate(means):
             of_channel.append(arrays[f"means_{c}"])
     fill = replace(fill, recorded=1.0 - missing / (task.large.shape[0] * task.large.shape[1]))
@@ -167,7 +167,7 @@ def settle_statistics(task: Task, _windows: list[Seconds]) -> Settled:
     return Settled(settled(parts), backgrounds, joint_hash(sums), fill, grounds)
 
 
-def find_block(task: Task, known: Settled, i: int) -> Seconds:
+def find_block(task: BlockTask, known: Settled, i: int) -> Seconds:
     """Find the nuclei of one block and keep those it claims."""
     name, clock = f"nuclei-{i:05d}", Stopwatch()
     if task.scratch.holds(name):
@@ -185,7 +185,7 @@ def find_block(task: Task, known: Settled, i: int) -> Seconds:
 
 
 def labels_of_block(
-    task: Task, known: Settled, block: Block, clock: Stopwatch
+    task: BlockTask, known: Settled, block: Block, clock: Stopwatch
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     """Labels and confidence (y, x) of what a block sees."""
     job = task.job
@@ -212,7 +212,7 @@ def labels_of_block(
     return labels, confidence
 
 
-def settle_owners(task: Task, _blocks: list[Seconds]) -> int:
+def settle_owners(task: BlockTask, _blocks: list[Seconds]) -> int:
     """Decide which block's claims count, and number the nuclei; make room for labels. Returns their number.
 
     Where a cell is done there was room made for it: its labels are there, or published already.
@@ -242,14 +242,14 @@ def settle_owners(task: Task, _blocks: list[Seconds]) -> int:
     return sum(len(rank) for rank in ranks)
 
 
-def _nuclei(labels: NDArray[np.uint32], box: Box, confidence: NDArray[np.float32]) -> Nuclei:
+def _nuclei(labels: NDArray[np.uint32], box: Box, confidence: NDArray[np.float32]) -> BlockNuclei:
     """The nuclei of labels (y, x) of ``box``, in pixels of the field, with their mean confidence."""
-    found = find_nuclei(labels)
+    found = regions_of(labels)
     runs = found.runs.astype(np.int64) + np.array([box.y0, box.x0, box.x0])
-    return Nuclei(runs, found.run_offsets, region_means(confidence, found.pixels))
+    return BlockNuclei(runs, found.run_offsets, region_means(confidence, found.pixels))
 
 
-def _plain(nuclei: Nuclei) -> dict[str, NDArray[Any]]:
+def _plain(nuclei: BlockNuclei) -> dict[str, NDArray[Any]]:
     return {"runs": nuclei.runs.astype(np.int32), "offsets": nuclei.offsets, "confidence": nuclei.confidence}
 
 
@@ -258,6 +258,6 @@ def cell_name(i: int) -> str:
     return f"cell-{i:05d}"
 
 
-def nuclei_of_block(arrays: dict[str, NDArray[Any]]) -> Nuclei:
+def nuclei_of_block(arrays: dict[str, NDArray[Any]]) -> BlockNuclei:
     """The nuclei that a block claims, as it left them in the scratch folder."""
-    return Nuclei(arrays["runs"].astype(np.int64), arrays["offsets"], arrays["confidence"])
+    return BlockNuclei(arrays["runs"].astype(np.int64), arrays["offsets"], arrays["confidence"])

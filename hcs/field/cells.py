@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
-from hcs.field.blocks import Seconds, Settled, Task, cell_name, nuclei_of_block
+from hcs.field.blocks import BlockTask, Seconds, Settled, cell_name, nuclei_of_block
 from hcs.field.unrecorded import blank_remarks
 from hcs.field.worker import tune_worker
 from hcs.measure.measure import NucleusTable, Window, measure_nuclei
@@ -23,10 +23,10 @@ from hcs.store.plate.reader import read_info
 from hcs.store.results.ledger import LedgerEntry, write_entry
 from hcs.store.results.table import write_part
 from hcs.tiles.blocks import SEAM_PX, Box
-from hcs.tiles.ownership import Nuclei, joined, painted
+from hcs.tiles.ownership import BlockNuclei, joined, painted
 
 
-def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
+def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds:
     """Write the labels of one cell, and measure the nuclei whose first pixel lies in it; the field has ``owned``.
 
     Objects that are left out for their size keep their neighbours' rings and backgrounds off themselves, as where the
@@ -81,7 +81,7 @@ def measure_cell(task: Task, known: Settled, owned: int, i: int) -> Seconds:
     return clock.seconds
 
 
-def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEntry:
+def finish_field(task: BlockTask, known: Settled, seconds: list[Seconds]) -> LedgerEntry:
     """Publish the field's labels, join its part of the table, enter it in the ledger, and clear up."""
     job, clock = task.job, Stopwatch()
     if task.labels is not None:
@@ -118,7 +118,7 @@ def finish_field(task: Task, known: Settled, seconds: list[Seconds]) -> LedgerEn
     return entry
 
 
-def _nuclei_of(task: Task, box: Box) -> tuple[Nuclei, NDArray[np.int64], Nuclei]:
+def _nuclei_of(task: BlockTask, box: Box) -> tuple[BlockNuclei, NDArray[np.int64], BlockNuclei]:
     """All nuclei of the field that have a pixel in ``box``, their numbers, and as one more what was left out."""
     ids = task.scratch.read("owners")
     reach = task.large.cut.nucleus_px + SEAM_PX
@@ -134,19 +134,19 @@ def _nuclei_of(task: Task, box: Box) -> tuple[Nuclei, NDArray[np.int64], Nuclei]
         numbers_of.append(ids[f"ids_{i}"][here])
         runs.append(arrays["left_out"].astype(np.int64))
     nobodys = np.concatenate(runs)
-    left_out = Nuclei(nobodys, np.array([0, len(nobodys)]), np.full(1, np.nan))
+    left_out = BlockNuclei(nobodys, np.array([0, len(nobodys)]), np.full(1, np.nan))
     return joined(parts), np.concatenate([np.empty(0, np.int64), *numbers_of]), left_out
 
 
-def _own_rows(table: NucleusTable, nuclei: Nuclei, ids: NDArray[np.int64], core: Box) -> dict[str, NDArray[Any]]:
+def _own_rows(table: NucleusTable, nuclei: BlockNuclei, ids: NDArray[np.int64], core: Box) -> dict[str, NDArray[Any]]:
     """The rows of the nuclei whose first pixel is in ``core``, with their confidence."""
     mine = core.holds(*nuclei.first)
     order = np.argsort(ids[mine])
-    own, sureness = ids[mine][order], nuclei.confidence[mine][order]
+    own, confidence = ids[mine][order], nuclei.confidence[mine][order]
     rows = np.isin(table.columns["Metadata_ObjectNumber"], own)
     columns: dict[str, NDArray[Any]] = {name: values[rows] for name, values in table.columns.items()}
     place = np.searchsorted(own, columns["Metadata_ObjectNumber"])
-    columns["Nuclei_Confidence"] = sureness[place].astype(columns["Nuclei_Confidence"].dtype)
+    columns["Nuclei_Confidence"] = confidence[place].astype(columns["Nuclei_Confidence"].dtype)
     return columns
 
 
@@ -172,7 +172,7 @@ def _field_quality(
     return quality
 
 
-def _remarks(task: Task, known: Settled, missing: int, chunks: int) -> str:
+def _remarks(task: BlockTask, known: Settled, missing: int, chunks: int) -> str:
     """What is worth saying about a field that was processed."""
     too_large = int(task.scratch.read("owners")["too_large"])
     remarks = [missing_sentence(missing, chunks)] if missing else []

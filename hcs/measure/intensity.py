@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class RegionIntensities:
     """Intensity of n regions in one channel, (n,) each; NaN for a region without pixels, but for sum and
     count."""
 
@@ -52,11 +52,11 @@ def saturation_level(dtype: np.dtype[np.generic], settings: MeasureSettings) -> 
     return float(np.iinfo(dtype.name).max) if dtype.kind in "iu" else float("inf")
 
 
-def region_statistics(pixels: Floats32, regions: PixelLists, *, ceiling: float) -> Statistics:
+def region_statistics(pixels: Floats32, regions: PixelLists, *, ceiling: float) -> RegionIntensities:
     """Statistics of each region's pixels in one channel (Y, X), summed in float64 in row-major order."""
     table, saturated = _statistics(pixels.ravel(), regions.offsets, regions.indices, ceiling)
     mean, median, std, minimum, maximum, total = table.T
-    return Statistics(mean, median, std, minimum, maximum, total, saturated)
+    return RegionIntensities(mean, median, std, minimum, maximum, total, saturated)
 
 
 def region_means(pixels: Floats32, regions: PixelLists) -> Floats:

@@ -17,7 +17,7 @@ from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import (
     Floats,
     Floats32,
-    Statistics,
+    RegionIntensities,
     as_float32,
     background_of,
     block_means,
@@ -26,7 +26,7 @@ from hcs.measure.intensity import (
     region_statistics,
     saturation_level,
 )
-from hcs.measure.regions import Nuclei, find_nuclei
+from hcs.measure.regions import Regions, regions_of
 from hcs.measure.ring import Cytoplasm, ring_cytoplasm
 from hcs.measure.settings import MeasureSettings
 from hcs.measure.shape import Shape, measure_shape
@@ -116,7 +116,7 @@ def measure_nuclei(
     """
     dictionary = column_dictionary(channels, dna, sensor)
     _require_same_shape(labels, image, channels, confidence)
-    nuclei = find_nuclei(labels)
+    nuclei = regions_of(labels)
     shape = measure_shape(nuclei)
     missing = None if fill is None else fill.mask
     around = find_surroundings(nuclei, shape.box, settings, fill=missing)
@@ -201,8 +201,8 @@ class _Channel:
     """One channel's measurements: statistics of nuclei and rings, local backgrounds (n,), field
     background."""
 
-    nucleus: Statistics
-    ring: Statistics
+    nucleus: RegionIntensities
+    ring: RegionIntensities
     local: Floats
     background: float
 
@@ -210,7 +210,7 @@ class _Channel:
 def _measure_channel(
     plane: NDArray[np.generic],
     before: NDArray[np.generic],
-    nuclei: Nuclei,
+    nuclei: Regions,
     around: Surroundings,
     settings: MeasureSettings,
     *,
@@ -263,7 +263,7 @@ def _require_same_shape(
         raise ValueError(f"confidence of shape {confidence.shape} does not fit labels of shape {labels.shape}")
 
 
-def _shape_columns(nuclei: Nuclei, shape: Shape, pixel_size_um: float | None, window: Window | None) -> Columns:
+def _shape_columns(nuclei: Regions, shape: Shape, pixel_size_um: float | None, window: Window | None) -> Columns:
     top, left = (0, 0) if window is None else window.origin
     height, width = nuclei.dense.shape if window is None else window.field
     y0, x0, y1, x1 = shape.box.T + np.array([top, left, top, left])[:, None]
@@ -289,16 +289,16 @@ def _shape_columns(nuclei: Nuclei, shape: Shape, pixel_size_um: float | None, wi
     return columns
 
 
-def _region_columns(nuclei: Nuclei, around: Surroundings, confidence: NDArray[np.float32] | None) -> Columns:
+def _region_columns(nuclei: Regions, around: Surroundings, confidence: NDArray[np.float32] | None) -> Columns:
     if confidence is None:
-        certainty = np.full(len(nuclei), np.nan)
+        mean_confidence = np.full(len(nuclei), np.nan)
     else:
-        certainty = region_means(np.ascontiguousarray(confidence, np.float32), nuclei.pixels)
+        mean_confidence = region_means(np.ascontiguousarray(confidence, np.float32), nuclei.pixels)
     return {
         "Metadata_ObjectNumber": nuclei.label_values,
         "Cytoplasm_AreaShape_Area": around.ring.counts,
         "Nuclei_Flag_FieldBackground": around.background.counts == 0,
-        "Nuclei_Confidence": certainty,
+        "Nuclei_Confidence": mean_confidence,
     }
 
 
@@ -326,7 +326,7 @@ def _nothing_of(suffix: str, n: int) -> Columns:
     return {name: np.full(n, np.nan) for name in (*names, f"Nuclei_Intensity_LocalBackground_{suffix}")}
 
 
-def _beside(nuclei: Nuclei, fill: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _beside(nuclei: Regions, fill: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Nuclei with a pixel in fill, or beside it along a side or a corner, (n,)."""
     near = cv2.dilate(fill.view(np.uint8), np.ones((3, 3), np.uint8)).ravel()
     touched = np.zeros(len(nuclei) + 1, np.bool_)

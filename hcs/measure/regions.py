@@ -28,7 +28,7 @@ class PixelLists:
 
 
 @dataclass(frozen=True, slots=True)
-class Nuclei:
+class Regions:
     """The nuclei of one field, in the order of their label values.
 
     ``runs`` holds one row (y, start, stop) for each horizontal run of pixels, grouped by nucleus (nucleus i
@@ -47,7 +47,7 @@ class Nuclei:
         return len(self.label_values)
 
 
-def find_nuclei(labels: NDArray[np.integer]) -> Nuclei:
+def regions_of(labels: NDArray[np.integer]) -> Regions:
     """List the nuclei of a label image (Y, X) of any integer dtype; 0 is background.
 
     Labels need not be consecutive; one label in several pieces is one nucleus. Raises ValueError for an image
@@ -70,7 +70,7 @@ def find_nuclei(labels: NDArray[np.integer]) -> Nuclei:
     indices = np.empty(int(lengths[-1]), np.int32)
     _paint(runs, run_offsets, dense, indices)
     pixels = PixelLists(offsets=lengths[run_offsets], indices=indices)
-    return Nuclei(values.astype(np.int64), dense, runs, run_offsets, pixels)
+    return Regions(values.astype(np.int64), dense, runs, run_offsets, pixels)
 
 
 def _as_signed(labels: NDArray[np.integer]) -> NDArray[np.signedinteger]:

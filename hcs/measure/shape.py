@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.measure.jit import kernel
-from hcs.measure.regions import Ints32, Ints64, Nuclei
+from hcs.measure.regions import Ints32, Ints64, Regions
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Shape:
     """Radians from the vertical (y) axis to the major axis, −π/2 to π/2, counter-clockwise on the screen."""
 
 
-def measure_shape(nuclei: Nuclei) -> Shape:
+def measure_shape(nuclei: Regions) -> Shape:
     """Shape of every nucleus.
 
     A one-pixel nucleus has axes, eccentricity and perimeter 0 and solidity 1. Solidity is the area over the

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.measure.jit import kernel
-from hcs.measure.regions import Ints32, Ints64, Nuclei, PixelLists
+from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions
 from hcs.measure.settings import MeasureSettings
 
 Bytes = NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Surroundings:
 
 
 def find_surroundings(
-    nuclei: Nuclei, box: Ints64, settings: MeasureSettings, *, fill: NDArray[np.bool_] | None = None
+    nuclei: Regions, box: Ints64, settings: MeasureSettings, *, fill: NDArray[np.bool_] | None = None
 ) -> Surroundings:
     """Rings and local background pixels of all nuclei, whose boxes are ``box`` (n, 4) of y0, x0, y1, x1.
 

@@ -133,7 +133,8 @@ _WELL_COLUMNS: tuple[Column, ...] = (
     number_column("Fraction_Dead", "Count_Dead / Count_Nuclei; NaN without nuclei"),
     number_column(
         "Count_LivingPerField",
-        "(Count_Nuclei - Count_Dead) / Fields_Ok: what toxicity is told by; all nuclei where dead ones cannot be told",
+        "(Count_Nuclei - Count_Dead) / the sum of Fraction_Recorded over the fields that are done: what toxicity is "
+        "told by; all nuclei where dead ones cannot be told",
         unit="nuclei a field",
     ),
     count_column("Count_Duplicates", "nuclei", "nuclei left out because another field shows them too; see duplicates"),

@@ -72,7 +72,7 @@ def make_readouts(
     cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
     peak = cycle.peak
     wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
-    wells = count_dead(nuclei, wells, living)
+    wells = count_dead(nuclei, wells, living, fields)
     wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
     _check_readouts(wells, settings)
     toxicity = find_toxicity(wells, settings)

@@ -13,7 +13,7 @@ from hcs.report.conditions import Histograms
 from hcs.report.distrust import distrusted
 from hcs.report.embed import LONGEST_TEXT, table_data
 from hcs.report.names import readout_name
-from hcs.report.pictures import Pictures
+from hcs.report.pictures import PagePictures
 from hcs.report.tables import ABSENT, PlateTables
 
 _QUALITY = "Quality_"
@@ -24,7 +24,7 @@ def page_data(
     *,
     histograms: Histograms | None = None,
     cells: Cells | None = None,
-    pictures: Pictures | None = None,
+    pictures: PagePictures | None = None,
 ) -> dict[str, object]:
     """The plain data that the page's scripts draw from; see ``table_data`` for the form of the tables."""
     wells = tables.frame("wells")

@@ -31,7 +31,7 @@ class Shown:
 
 
 @dataclass(slots=True)
-class Pictures:
+class PagePictures:
     """What was pictured: ``wells`` as plain data by well, ``sheets`` of single nuclei by channel, ``crops`` on them."""
 
     channels: tuple[str, ...]
@@ -93,10 +93,10 @@ def gather_pictures(
     fields: Mapping[str, FieldPicture],
     shown: Mapping[str, Shown],
     squares: Mapping[str, Bytes],
-) -> Pictures:
+) -> PagePictures:
     """The pictures ``fields`` and ``squares`` of wells, which `hcs.report.shots` made, with what the tables say of
     their nuclei. ``squares`` (channels, n, 40, 40) are of the nuclei ``shown``."""
-    taken = Pictures(channels)
+    taken = PagePictures(channels)
     colourings = nucleus_colourings(tables.nuclei)
     taken.colourings = [{"title": c.title, "categories": list(c.categories)} for c in colourings]
     own, none = _by_well(tables.nuclei), _numbered(tables.nuclei.head(0))

@@ -9,7 +9,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hcs.report.thumbnails import BEST, CROP_PX, Bytes, Contrast, FieldPicture, Plane, contrast, crop, field_picture
+from hcs.report.thumbnails import (
+    BEST,
+    CROP_PX,
+    Bytes,
+    Contrast,
+    FieldPicture,
+    PixelPlane,
+    contrast,
+    crop,
+    field_picture,
+)
 
 MOST_BYTES_A_WELL = 12_000
 _MOST_BYTES = 3_400_000
@@ -22,10 +32,10 @@ Centres = npt.NDArray[np.float64]
 class Reader(Protocol):
     """Reads fields of a plate by well and number."""
 
-    def images(self, well: str, field: int) -> Sequence[Plane] | None:
+    def images(self, well: str, field: int) -> Sequence[PixelPlane] | None:
         """Channels, those that are shown, each (Y, X); None where they are gone."""
 
-    def labels(self, well: str, field: int) -> Plane | None:
+    def labels(self, well: str, field: int) -> PixelPlane | None:
         """Labels (Y, X); None where they are gone."""
 
 

@@ -42,13 +42,13 @@ def _quality(tables: PlateTables) -> Answer:
     question = "Is the plate good?"
     table = tables.frame("plate")
     if table.empty or not tables.readouts:
-        return Answer(question, "none", "It cannot be told: there are no controls to compare.")
+        return Answer(question, "none", "Unknown: there are no controls to compare.")
     first = tables.readouts[0]
     rows = table[table["Readout"] == first]
     known = rows[rows["ZPrime"].notna()]
     if known.empty:
         reason = next((str(r) for r in rows["Reason"] if r), "no Z′ could be computed")
-        return Answer(question, "none", f"It cannot be told: {short(reason, 200)}.", _best_readout(tables))
+        return Answer(question, "none", f"Unknown: {short(reason, 200)}.", _best_readout(tables))
     compared = known[known["Group"] != ""] if (known["Group"] != "").any() else known
     worst = min(compared.to_dict("records"), key=lambda row: (_ORDER.index(row["Verdict"]), row["ZPrime"]))
     word = str(worst["Verdict"])
@@ -84,7 +84,7 @@ def _headline(row: Mapping[Hashable, Any]) -> str:
             return f"Not shown: {name} has {value}; by the lower end of the interval the controls may overlap."
         case "overlap":
             return f"No: {name} does not separate the controls, {value}."
-    return f"It cannot be told: {name} has {value}, but {short(row['Verdict_Reason'] or 'no interval', 200)}."
+    return f"Unknown: {name} has {value}, but {short(row['Verdict_Reason'] or 'no interval', 200)}."
 
 
 def _what(row: Mapping[Hashable, Any]) -> str:
@@ -102,7 +102,8 @@ def _best_readout(tables: PlateTables) -> tuple[str, ...]:
     top = ranked.iloc[0]
     return (
         f"Of {len(ranked)} readouts, {readout_name(str(top['Readout']))} has the highest Z′ over all controls, "
-        f"{interval(top['ZPrime'], top['ZPrime_Low'], top['ZPrime_High'])}; chosen on these wells, it flatters itself.",
+        f"{interval(top['ZPrime'], top['ZPrime_Low'], top['ZPrime_High'])}. It "
+        "was chosen on these wells, so its true value is probably lower.",
     )
 
 
@@ -117,8 +118,8 @@ def _largest_cause(tables: PlateTables) -> tuple[str, ...]:
         return ()
     row = own.sort_values("Delta", ascending=False).iloc[0]
     return (
-        f"Most of what it lacks is due to {row['Cause']} ({short(row['Detail'], 120)}): without it Z′ over all "
-        f"controls would be {number(row['ZPrime_Without'])} instead of {number(row['ZPrime'])}.",
+        f"The largest cause of a low Z′ is {row['Cause']} ({short(row['Detail'], 120)}). Without this cause, Z′ over "
+        f"all controls would be {number(row['ZPrime_Without'])} instead of {number(row['ZPrime'])}.",
     )
 
 
@@ -126,14 +127,14 @@ def _compounds(tables: PlateTables) -> Answer:
     question = "Which compounds work, and at which dose?"
     rows = compound_rows(tables)
     if not rows:
-        return Answer(question, "none", "It cannot be told: the plate map names no compound on this plate.")
+        return Answer(question, "none", "Unknown: the plate map names no compound on this plate.")
     working = [row for row in rows if row.works]
     unknown = [row for row in rows if row.works is None]
     called = "called as hits" if not tables.frame("hits").empty else "with a dose whose Z′ is above 0 by its lower end"
     if working:
         head = f"{len(working)} of {len(rows)} compounds work ({called}): " + _named(working) + "."
     elif len(unknown) == len(rows):
-        head = f"It cannot be told: {short(rows[0].reason or 'no statistics', 200)}."
+        head = f"Unknown: {short(rows[0].reason or 'no statistics', 200)}."
     else:
         head = f"None of {len(rows)} compounds stands out from the negatives."
     lines = [_of_compound(row) for row in working[:_MOST_LINES]]
@@ -150,12 +151,15 @@ def _of_compound(row: CompoundRow) -> str:
     unit = short(row.unit, 12)
     parts = [f"EC50 {row.ec50}"] if row.ec50 else []
     if math.isfinite(row.first_dose):  # the lowest one can owe it to its column, so the headline has the other
-        parts.append(f"told from the negatives from {dose_text(row.first_dose, unit)}, if no plate effect does that")
+        parts.append(
+            f"lowest dose that differs from the negative controls: {dose_text(row.first_dose, unit)} (a plate effect "
+            "can cause this)"
+        )
     if row.opposite:
         parts.append("opposite to the positives")
     if math.isfinite(row.zprime[0]):
-        at = f" at {dose_text(row.best_dose, unit)}" if math.isfinite(row.best_dose) else ""
-        parts.append(f"clearest{at}: {row.effect}, Z′ {number(row.zprime[0])}")
+        at = f" {dose_text(row.best_dose, unit)}" if math.isfinite(row.best_dose) else ""
+        parts.append(f"best dose{at}: {row.effect}, Z′ {number(row.zprime[0])}")
     return f"{short(row.compound or '(unnamed)', 40)}: {'; '.join(parts)}."
 
 
@@ -185,7 +189,7 @@ def _distrust(tables: PlateTables) -> Answer:
     question = "Which wells should not be trusted?"
     wells = tables.frame("wells")
     if wells.empty:
-        return Answer(question, "none", "It cannot be told: there is no well table.")
+        return Answer(question, "none", "Unknown: there is no well table.")
     states = ", ".join(f"{n} {status}" for status, n in status_counts(wells).items())
     bad = distrusted(tables)
     fields = tables.frame("fields")

@@ -23,10 +23,10 @@ def toxicity_lines(table: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
     Without lines nothing is toxic (the headline starts with "None"), or it cannot be told, and the headline says why.
     """
     if table.empty:
-        return "It cannot be told: the plate map names no compound on this plate.", ()
+        return "Unknown: the plate map names no compound on this plate.", ()
     told = table[table["Reason"] == ""]
     if told.empty:
-        return f"It cannot be told: {short(table['Reason'].iloc[0], 200)}.", ()
+        return f"Unknown: {short(table['Reason'].iloc[0], 200)}.", ()
     count = len(told[["Compound", "Unit", "Group"]].drop_duplicates())
     called = toxic_compounds(told)
     if called.empty:

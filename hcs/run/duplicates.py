@@ -9,7 +9,7 @@ import pandas as pd
 from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells.duplicates import NEEDED, Place, find_duplicates, without
+from hcs.readout.wells.duplicates import NEEDED, Placed, find_duplicates, without
 from hcs.readout.wells.twins import NEEDED as NEEDED_FOR_TWINS
 from hcs.readout.wells.twins import Twin, twins_by_nuclei, twins_by_pixels
 from hcs.store.location import location, map_at
@@ -83,12 +83,12 @@ def find_twins(results: Results, fields: pd.DataFrame) -> tuple[Twin, ...]:
     return (*by_pixels, *(twin for twin in by_nuclei if (twin.first, twin.second) not in known))
 
 
-def _places(plate_path: str, keys: list[FieldKey]) -> dict[tuple[str, int], Place]:
+def _places(plate_path: str, keys: list[FieldKey]) -> dict[tuple[str, int], Placed]:
     """Places of the fields whose position and pixel size are known."""
     plate = open_plate(plate_path)
     places = {}
     for key, info in zip(keys, map_at(location(plate_path), lambda key: read_info(plate, key), keys), strict=True):
         if info.origin_um is not None and info.pixel_size_um is not None:
             y, x = (value / info.pixel_size_um for value in info.origin_um)
-            places[str(key.well), key.field] = Place(origin_px=(y, x), shape=(info.shape[1], info.shape[2]))
+            places[str(key.well), key.field] = Placed(origin_px=(y, x), shape=(info.shape[1], info.shape[2]))
     return places

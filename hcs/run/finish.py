@@ -211,8 +211,9 @@ def _for_readout(fields: pd.DataFrame) -> pd.DataFrame:
         "Status": "status",
         "Reason": "reason",
         "Count_Nuclei": "n_nuclei",
+        "Fraction_Recorded": "recorded",
     }
-    return fields[list(names)].rename(columns=names)
+    return fields[[name for name in names if name in fields]].rename(columns=names)
 
 
 def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fields: pd.DataFrame) -> Written:

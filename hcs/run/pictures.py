@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.report.shots import picture_fields, picture_nuclei, settle_look
-from hcs.report.thumbnails import Plane
+from hcs.report.thumbnails import PixelPlane
 from hcs.store.location import location, map_at
 from hcs.store.plate.lazy import open_channels, open_labels
 from hcs.store.plate.pictures import Pictures as Kept
@@ -23,7 +23,7 @@ from hcs.store.results.ledger import read_entry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hcs.report.pictures import Pictures
+    from hcs.report.pictures import PagePictures
     from hcs.report.tables import PlateTables
     from hcs.store.location import Location
     from hcs.store.results.folder import Results
@@ -57,7 +57,7 @@ def one_thread() -> Iterator[Submit]:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PictureSource:
     """Reads a field's channels and labels from the run's plate, those of a field in blocks piece by piece."""
 
     plate: Plate
@@ -66,7 +66,7 @@ class Source:
     others: frozenset[tuple[str, int]] = frozenset()
     """Fields (well, number) whose labels are not those that the run wrote."""
 
-    def images(self, well: str, field: int) -> Sequence[Plane] | None:
+    def images(self, well: str, field: int) -> Sequence[PixelPlane] | None:
         """Channels, each (Y, X); None where they are gone."""
         key = FieldKey(WellId.parse(well), field)
         try:
@@ -74,7 +74,7 @@ class Source:
         except HcsError:
             return None
 
-    def labels(self, well: str, field: int) -> Plane | None:
+    def labels(self, well: str, field: int) -> PixelPlane | None:
         """Labels (Y, X); None where there are none, or they are gone."""
         target, key = self.kept.target, FieldKey(WellId.parse(well), field)
         if target is None or (well, field) in self.others:
@@ -141,14 +141,14 @@ class PicturesAhead:
         except HcsError:
             return
         kept = Kept(out or results.folder, results.record, results.plate_path)
-        source = Source(plate, kept, tuple(channels.names.index(name) for name in self._names))
+        source = PictureSource(plate, kept, tuple(channels.names.index(name) for name in self._names))
         strangers = source.strangers(self.pictured)
         self.notes = _notes(strangers)
         self._source = replace(source, others=frozenset(strangers))
         self._look = settle_look(self._source, self.pictured)
         self._fields = self._begin(picture_fields, self.pictured)
 
-    def taken(self, tables: PlateTables, shown: pd.DataFrame | None) -> Pictures | None:
+    def taken(self, tables: PlateTables, shown: pd.DataFrame | None) -> PagePictures | None:
         """The pictures, with what the tables say of their nuclei, and those of the nuclei ``shown`` by themselves; None
         where the plate is out of reach or no field is done."""
         from hcs.report.pictures import crop_side_px, gather_pictures, shown_nuclei  # noqa: PLC0415  as above

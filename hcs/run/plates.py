@@ -17,7 +17,7 @@ import pandas as pd
 from hcs.config import Config
 from hcs.engine.cluster import Workers, connect, scheduler_kept
 from hcs.engine.flow import process_fields
-from hcs.engine.portions import Task
+from hcs.engine.portions import FieldTask
 from hcs.errors import ConfigError, HcsError, PlateError, WorkersError
 from hcs.run.checks import control_wells, map_lines
 from hcs.run.prepare import Prepared, open_run, prepare
@@ -208,7 +208,7 @@ class _Batch:
         finally:
             progress.finish()
 
-    def _tasks(self) -> Iterator[Task]:
+    def _tasks(self) -> Iterator[FieldTask]:
         """Controls of every plate, then the rest of one plate after another; a plate that failed gets no further."""
         for controls in (True, False):
             for run in self._runs.values():

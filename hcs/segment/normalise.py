@@ -59,7 +59,7 @@ class Normalisation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Statistics:
+class FieldStatistics:
     """What a field, or part of one, tells of its intensities."""
 
     sample: NDArray[np.float32]
@@ -115,7 +115,7 @@ def statistics(
     step: int,
     origin: tuple[int, int] = (0, 0),
     fill: NDArray[np.bool_] | None = None,
-) -> Statistics:
+) -> FieldStatistics:
     """Statistics of a part (y, x) of a field that starts at ``origin``, multiples of `STATISTICS_UNIT_PX`.
 
     The statistics of parts that cover a field are, put together in any order, those of the field. Pixels of ``fill``
@@ -129,10 +129,10 @@ def statistics(
         missing = fill.astype(np.float32)
         differences = differences[_means_of_blocks(missing) == 0]
         tiles = tiles[_anywhere(missing, step) == 0]
-    return Statistics(sample, differences, tiles)
+    return FieldStatistics(sample, differences, tiles)
 
 
-def settled(parts: Sequence[Statistics]) -> Normalisation:
+def settled(parts: Sequence[FieldStatistics]) -> Normalisation:
     """The normalisation of the field that ``parts`` cover."""
     low, bright, noise = _levels(parts)
     least = _HOLDS_SD * max(noise, _quantum(parts) / float(np.sqrt(12.0)))
@@ -140,13 +140,13 @@ def settled(parts: Sequence[Statistics]) -> Normalisation:
     return Normalisation(low, max(_HEADROOM * middle if middle > 0.0 else bright - low, least))
 
 
-def _levels(parts: Sequence[Statistics]) -> tuple[float, float, float]:
+def _levels(parts: Sequence[FieldStatistics]) -> tuple[float, float, float]:
     """2nd and 99.8th percentile of a field, and its noise."""
     low, bright = (float(v) for v in np.percentile(np.concatenate([part.sample for part in parts]), (2.0, 99.8)))
     return low, bright, _noise(np.concatenate([part.differences for part in parts]))
 
 
-def _quantum(parts: Sequence[Statistics]) -> float:
+def _quantum(parts: Sequence[FieldStatistics]) -> float:
     """The step between grey levels: rounding to it hides noise that is smaller, so that a background of one value has
     no noise to tell a tile's contrast from; 0 for one value."""
     steps = np.diff(np.sort(np.concatenate([part.sample for part in parts])))

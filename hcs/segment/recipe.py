@@ -55,8 +55,8 @@ class Recipe:
 
     def confidence(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities (classes, Y, X) → (Y, X) float32: that of the likeliest nucleus class."""
-        sureness: NDArray[np.float32] = probabilities[1:].max(axis=0)
-        return sureness
+        confidence: NDArray[np.float32] = probabilities[1:].max(axis=0)
+        return confidence
 
     def card(self) -> dict[str, Any]:
         """The recipe as keys of a model card."""

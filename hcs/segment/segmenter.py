@@ -121,8 +121,8 @@ class Segmenter:
             image = with_background(image, fill, known)
         clock.lap("normalise")
         seen_by = OnDevice(self.networks, self.pace, tiles, scale, self.flips)
-        labels, sureness = segment_on_device(image, known, seen_by, settings, clock)
-        down = labels.to(torch.int32).cpu().numpy().view(np.uint32), sureness.cpu().numpy()
+        labels, confidence = segment_on_device(image, known, seen_by, settings, clock)
+        down = labels.to(torch.int32).cpu().numpy().view(np.uint32), confidence.cpu().numpy()
         clock.lap("download", down[0].nbytes + down[1].nbytes)
         return down
 

@@ -86,7 +86,7 @@ class SimulatedPlate:
         return self.treatments[self.wells.index(well)]
 
 
-def plan_plate(settings: SimulationSettings) -> SimulatedPlate:
+def lay_out_plate(settings: SimulationSettings) -> SimulatedPlate:
     """Lay out controls, compounds x doses, empty wells and one crowded well on a plate.
 
     A twelfth of the wells is negative, a twelfth positive (at least one each, two from 12 wells up); they

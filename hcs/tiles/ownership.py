@@ -20,7 +20,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Nuclei:
+class BlockNuclei:
     """n nuclei of a field, in pixels of the field.
 
     Nucleus i has the runs ``runs[offsets[i]:offsets[i + 1]]``, rows of (y, start, stop) in raster order.
@@ -50,16 +50,16 @@ class Nuclei:
         high = np.maximum.reduceat(self.runs[:, [0, 2]], starts, axis=0)
         return np.column_stack([low, high[:, 0] + 1, high[:, 1]])
 
-    def chosen(self, which: Flags | Ints) -> Nuclei:
+    def chosen(self, which: Flags | Ints) -> BlockNuclei:
         """Some of the nuclei, by mask or index."""
         index = np.flatnonzero(which) if which.dtype == np.bool_ else which
         lengths = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         rows = _ranges(self.offsets[index], lengths)
-        return Nuclei(self.runs[rows], offsets, self.confidence[index])
+        return BlockNuclei(self.runs[rows], offsets, self.confidence[index])
 
 
-def claimed(nuclei: Nuclei, core: Box, *, shape: tuple[int, int], largest_px: int) -> tuple[Nuclei, int]:
+def claimed(nuclei: BlockNuclei, core: Box, *, shape: tuple[int, int], largest_px: int) -> tuple[BlockNuclei, int]:
     """What a block hands on of the ``nuclei`` it sees: those whose first pixel is in its ``core``, or within
     `SEAM_PX` of it, and that are at most ``largest_px`` high and wide; and how many of the core's were larger.
 
@@ -70,7 +70,7 @@ def claimed(nuclei: Nuclei, core: Box, *, shape: tuple[int, int], largest_px: in
     return nuclei.chosen(near & fits), too_large
 
 
-def left_out(nuclei: Nuclei, core: Box, *, largest_px: int) -> Ints:
+def left_out(nuclei: BlockNuclei, core: Box, *, largest_px: int) -> Ints:
     """Runs (m, 3) of the pixels in ``core`` of nuclei larger than ``largest_px``: they are nobody's, and no background
     either.
 
@@ -82,12 +82,12 @@ def left_out(nuclei: Nuclei, core: Box, *, largest_px: int) -> Ints:
     return np.asarray(np.column_stack([y, start, stop])[inside], np.int64)
 
 
-def _fits(nuclei: Nuclei, largest_px: int) -> Flags:
+def _fits(nuclei: BlockNuclei, largest_px: int) -> Flags:
     boxes = nuclei.boxes
     return np.asarray((boxes[:, 2] - boxes[:, 0] <= largest_px) & (boxes[:, 3] - boxes[:, 1] <= largest_px))
 
 
-def owned(claims: Sequence[Nuclei], cores: Sequence[Box]) -> list[Flags]:
+def owned(claims: Sequence[BlockNuclei], cores: Sequence[Box]) -> list[Flags]:
     """Which of the nuclei that each block claims are its own, for every block (n,).
 
     Both blocks at a seam claim a nucleus that starts there. The one whose core holds its first pixel owns it. Where
@@ -112,13 +112,13 @@ def owned(claims: Sequence[Nuclei], cores: Sequence[Box]) -> list[Flags]:
     return mine
 
 
-def near_edge(nuclei: Nuclei, core: Box) -> Flags:
+def near_edge(nuclei: BlockNuclei, core: Box) -> Flags:
     """Which nuclei start within `SEAM_PX` of the core's edge, on either side."""
     inner = Box(core.y0 + SEAM_PX, core.x0 + SEAM_PX, core.y1 - SEAM_PX, core.x1 - SEAM_PX)
     return ~inner.holds(*nuclei.first)
 
 
-def _same(nuclei: Nuclei, block: Ints) -> list[tuple[int, int]]:
+def _same(nuclei: BlockNuclei, block: Ints) -> list[tuple[int, int]]:
     """Pairs of claims by different blocks on one nucleus: boxes that agree to within `SEAM_PX`, and more pixels shared
     than not."""
     boxes = nuclei.boxes
@@ -132,7 +132,7 @@ def _same(nuclei: Nuclei, block: Ints) -> list[tuple[int, int]]:
     return pairs
 
 
-def _share_most(nuclei: Nuclei, i: int, j: int) -> bool:
+def _share_most(nuclei: BlockNuclei, i: int, j: int) -> bool:
     """Whether two nuclei have more pixels in common than not."""
     one, other = (
         {
@@ -172,7 +172,7 @@ def numbers(first: Sequence[tuple[Ints, Ints]]) -> list[Ints]:
     return np.split(rank, ends[:-1])
 
 
-def painted(nuclei: Nuclei, ids: Ints, box: Box) -> NDArray[np.uint32]:
+def painted(nuclei: BlockNuclei, ids: Ints, box: Box) -> NDArray[np.uint32]:
     """Labels (y, x) of ``box``: the nuclei with their numbers; of two on one pixel the lower number."""
     order = np.argsort(-ids, kind="stable")  # NumPy lets the last of several assignments to a pixel stand
     sorted_nuclei = nuclei.chosen(order)
@@ -188,10 +188,10 @@ def painted(nuclei: Nuclei, ids: Ints, box: Box) -> NDArray[np.uint32]:
     return labels
 
 
-def joined(parts: Sequence[Nuclei]) -> Nuclei:
+def joined(parts: Sequence[BlockNuclei]) -> BlockNuclei:
     """The nuclei of several blocks, one block after another."""
     lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
-    return Nuclei(
+    return BlockNuclei(
         np.concatenate([np.empty((0, 3), np.int64), *(part.runs for part in parts)]),
         np.cumsum(lengths),
         np.concatenate([np.empty(0), *(part.confidence for part in parts)]),

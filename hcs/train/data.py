@@ -19,7 +19,7 @@ from hcs.segment.preprocess import Preprocess, quantiles
 from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
 from hcs.store.files.images import read_image, read_label_image
 from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
-from hcs.train.contaminate import contaminated, rescaled, textured
+from hcs.train.contaminate import contaminated, rescaled, stained, textured
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
 from hcs.train.translocate import faint_factor, gapped, translocated
@@ -151,6 +151,8 @@ def _photographed(crop: Sample, settings: TrainSettings, rng: np.random.Generato
         crop = gapped(crop, rng)
     if settings.textured and rng.random() < settings.textured:
         crop = textured(crop, rng)
+    if settings.stained and rng.random() < settings.stained:
+        crop = stained(crop, rng)
     if settings.contaminated and rng.random() < settings.contaminated:
         crop = contaminated(crop, rng)
     image = rescaled(crop.image, rng, sd=settings.rescaled) if settings.rescaled else crop.image

@@ -109,6 +109,8 @@ class TrainSettings:
     faint_weight: float = 1.0
     """Loss weight, on top, of nuclei that are as bright as their surroundings and of what lies within 3 px of them; it
     falls to 1 where the two differ twofold."""
+    stained: float = 0.0
+    """Fraction of crops where the cytoplasm of some nuclei shows, dimmer than they are."""
     textured: float = 0.0
     """Fraction of crops whose nuclei are mottled."""
     rescaled: float = 0.0
@@ -188,6 +190,7 @@ _FRACTIONS = (
         "translocated",
         "empty_fraction",
         "gapped",
+        "stained",
         "as_taken",
     ),
 )

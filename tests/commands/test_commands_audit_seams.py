@@ -17,13 +17,13 @@ from hcs.tiles.seams import COLUMNS, summarise
 
 
 def test_fields_of_one_tile_have_no_seams(finished: Finished, hcs: Hcs) -> None:
-    shown = hcs("audit-seams", finished.files.plate, finished.out)
+    shown = hcs("audit-seams", finished.out)
     assert shown.code == 2
     assert "there are no seams to look at" in shown.err
 
 
 def test_another_plate_is_refused(finished: Finished, hcs: Hcs, tmp_path: Path) -> None:
-    assert "no such plate" in hcs("audit-seams", tmp_path / "other.zarr", finished.out).err
+    assert "no such plate" in hcs("audit-seams", finished.out, "--plate", tmp_path / "other.zarr").err
 
 
 def test_smaller_tiles_give_the_same_nuclei(simulated: SimulationFiles, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from hcs.config import Config
 from hcs.engine.cluster import Workers
 from hcs.engine.flow import process_fields
 from hcs.errors import FieldError
-from hcs.field.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
+from hcs.field.blocks import BlockTask, find_block, settle_owners, settle_statistics, take_statistics
 from hcs.field.cells import finish_field, measure_cell
 from hcs.field.large import LargeField, look_at
 from hcs.field.worker import segmenter_of
@@ -37,7 +37,7 @@ from hcs.run.prepare import prepare
 from hcs.run.run import RunSummary, run_plate
 from hcs.segment.preprocess import Preprocess
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.labels import prepare_label_plate, read_labels
 from hcs.store.plate.reader import read_field, read_info
@@ -88,7 +88,7 @@ def stitched(tmp_path_factory: pytest.TempPathFactory) -> Stitched:
     """Three simulated fields below each other, one array of 2112 × 704 px: ten blocks, two cells; nuclei of one field
     are cut by the next."""
     folder = tmp_path_factory.mktemp("stitched")
-    planned = plan_plate(SimulationSettings(wells=6, size_px=SIDE_PX, density=300.0, seed=8))
+    planned = lay_out_plate(SimulationSettings(wells=6, size_px=SIDE_PX, density=300.0, seed=8))
     image = np.concatenate([simulate_field(planned, key).image for key in planned.keys[:3]], axis=1)
     write_plate(folder / "stitched.zarr", image)
     (folder / "blocks.yaml").write_text(SETTINGS)
@@ -111,11 +111,11 @@ def peak_bytes(status: str) -> int:
     return next(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def task_of(plate: Path, out: Path, config: Config) -> Task:
+def task_of(plate: Path, out: Path, config: Config) -> BlockTask:
     prepared = prepare(str(plate), out, config, plate_map_path=None, wells=None, device="cpu")
     job = prepared.job
     segmenter = segmenter_of(job.model, "cpu", flips=False)
-    return Task(job, KEY, look_at(read_info(job.plate, KEY), job, KEY, segmenter))
+    return BlockTask(job, KEY, look_at(read_info(job.plate, KEY), job, KEY, segmenter))
 
 
 def test_the_field_is_cut_and_everything_about_it_is_there(stitched: Stitched, in_blocks: InBlocks) -> None:
@@ -158,7 +158,7 @@ def test_workers_stay_within_the_projected_memory(stitched: Stitched, in_blocks:
 
 
 def test_an_audit_finds_nothing_that_shows_where_it_was_cut(stitched: Stitched, in_blocks: InBlocks) -> None:
-    shown = call_hcs("audit-seams", stitched.plate, in_blocks.out, "--sample", 1)
+    shown = call_hcs("audit-seams", in_blocks.out, "--sample", 1)
     assert shown.code == 0, shown.err
     assert "at seams" in shown.out
     table = pd.read_parquet(in_blocks.out / "seams.parquet").set_index("Where")
@@ -199,7 +199,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_blocks_that_are_left(
     np.testing.assert_array_equal(labels, read_labels(str(in_blocks.out / "labels.zarr"), KEY))
 
 
-def by_hand(task: Task) -> LedgerEntry:
+def by_hand(task: BlockTask) -> LedgerEntry:
     """All tasks of a field, one after the other in this process."""
     large = task.large
     windows = [take_statistics(task, i) for i in range(len(large.windows))]
@@ -211,7 +211,7 @@ def by_hand(task: Task) -> LedgerEntry:
 
 
 @pytest.fixture
-def small(stitched: Stitched, tmp_path: Path) -> Iterator[Task]:
+def small(stitched: Stitched, tmp_path: Path) -> Iterator[BlockTask]:
     """A small field in four blocks, ready to be processed."""
     write_plate(tmp_path / "small.zarr", np.ascontiguousarray(stitched.image[:, 600:1000, :400]))
     config = stitched.config.model_copy(
@@ -224,7 +224,7 @@ def small(stitched: Stitched, tmp_path: Path) -> Iterator[Task]:
 
 
 def test_stopped_when_labels_are_out_already_they_stay_what_they_are(
-    small: Task, monkeypatch: pytest.MonkeyPatch
+    small: BlockTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -241,7 +241,7 @@ def test_stopped_when_labels_are_out_already_they_stay_what_they_are(
     np.testing.assert_array_equal(read_labels(store, KEY), labels)
 
 
-def test_objects_larger_than_the_limit_are_said_to_be_left_out(small: Task) -> None:
+def test_objects_larger_than_the_limit_are_said_to_be_left_out(small: BlockTask) -> None:
     cut = replace(small.large.cut, nucleus_px=24)
     entry = by_hand(replace(small, large=replace(small.large, cut=cut)))
     assert entry.nuclei > 0
@@ -252,7 +252,7 @@ def test_objects_larger_than_the_limit_are_said_to_be_left_out(small: Task) -> N
         assert side.max() <= 24
 
 
-def test_objects_that_are_left_out_are_no_background_of_their_neighbours(small: Task) -> None:
+def test_objects_that_are_left_out_are_no_background_of_their_neighbours(small: BlockTask) -> None:
     largest_px = 28
     by_hand(replace(small, large=replace(small.large, cut=replace(small.large.cut, nucleus_px=largest_px))))
     job = small.job
@@ -270,7 +270,7 @@ def test_objects_that_are_left_out_are_no_background_of_their_neighbours(small: 
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-2, err_msg=name)
 
 
-def test_workers_with_less_memory_than_projected_are_refused(small: Task) -> None:
+def test_workers_with_less_memory_than_projected_are_refused(small: BlockTask) -> None:
     never = {f"distributed.worker.memory.{step}": False for step in ("target", "spill", "pause")}
     with dask.config.set(never), local_client(n_workers=1, processes=False, memory_limit="300 MB") as client:
         (outcome,) = process_fields(client, [(small.job, KEY)])
@@ -282,7 +282,7 @@ def test_workers_with_less_memory_than_projected_are_refused(small: Task) -> Non
     assert not (Path(small.job.out) / "blocks").exists()
 
 
-def test_a_model_that_must_see_the_whole_field_is_refused(small: Task) -> None:
+def test_a_model_that_must_see_the_whole_field_is_refused(small: BlockTask) -> None:
     segmenter = segmenter_of(small.job.model, "cpu", flips=False)
     recipe = replace(segmenter.recipe, preprocess=Preprocess(normalise="min-max"))
     with pytest.raises(FieldError, match=r"400 × 400 px are more than tiles\.max_field_px.*depends on all of it"):
@@ -291,7 +291,7 @@ def test_a_model_that_must_see_the_whole_field_is_refused(small: Task) -> None:
         look_at(read_info(small.job.plate, KEY), replace(small.job, illumination="0"), KEY, segmenter)
 
 
-def test_memory_grows_with_the_block_and_not_with_the_field(small: Task) -> None:
+def test_memory_grows_with_the_block_and_not_with_the_field(small: BlockTask) -> None:
     from hcs.field.memory import block_bytes
 
     def projected(side_px: int, block_px: int) -> int:
@@ -311,7 +311,7 @@ def test_memory_grows_with_the_block_and_not_with_the_field(small: Task) -> None
     assert projected(8000, 4096) > projected(8000, 2048) + 400_000_000
 
 
-def test_a_large_field_is_small_to_send(small: Task) -> None:
+def test_a_large_field_is_small_to_send(small: BlockTask) -> None:
     import pickle
 
     assert isinstance(small.large, LargeField)

@@ -15,7 +15,7 @@ from hcs.plate.keys import FieldKey
 from hcs.readout.cycle.dna import find_peak
 from hcs.readout.settings import ReadoutSettings
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 
 Image = NDArray[np.float32]
@@ -105,7 +105,7 @@ def test_reduced_fields_keep_their_mean_and_proportions() -> None:
 
 def test_the_2n_peak_gets_narrower() -> None:
     settings = SimulationSettings(wells=14, size_px=384, density=500.0, shading=0.5, seed=5)
-    plate = plan_plate(settings)
+    plate = lay_out_plate(settings)
     keys = [FieldKey(w, 0) for w, t in zip(plate.wells, plate.treatments, strict=True) if t.role != "empty"]
     fields = [simulate_field(plate, key) for key in keys]
     found = estimate_light(np.stack([reduced(f.image[0]) for f in fields]))

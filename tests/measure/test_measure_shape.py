@@ -12,13 +12,13 @@ from scipy import ndimage
 from skimage.measure import label as connected
 from skimage.measure import regionprops
 
-from hcs.measure.regions import find_nuclei
+from hcs.measure.regions import regions_of
 from hcs.measure.shape import Shape, measure_shape
 
 
 def shape_of(*rows: str) -> Shape:
     """Shape of the nuclei drawn as digits."""
-    return measure_shape(find_nuclei(np.array([[int(c) for c in row.replace(".", "0")] for row in rows])))
+    return measure_shape(regions_of(np.array([[int(c) for c in row.replace(".", "0")] for row in rows])))
 
 
 def random_blobs(seed: int, *, size: int = 120) -> NDArray[np.int32]:
@@ -80,7 +80,7 @@ def test_a_nucleus_in_pieces_is_one_nucleus() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_shapes_agree_with_scikit_image(seed: int) -> None:
     labels = random_blobs(seed)
-    shape = measure_shape(find_nuclei(labels))
+    shape = measure_shape(regions_of(labels))
     reference = regionprops(labels)
     assert len(reference) > 20
     assert shape.area.tolist() == [r.area for r in reference]
@@ -100,7 +100,7 @@ def test_shapes_agree_with_scikit_image(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_orientation_agrees_with_scikit_image(seed: int) -> None:
     labels = random_blobs(seed)
-    shape = measure_shape(find_nuclei(labels))
+    shape = measure_shape(regions_of(labels))
     theirs = np.array([r.orientation for r in regionprops(labels)])
     long = shape.eccentricity > 0.1
     assert long.sum() > 20
@@ -111,15 +111,15 @@ def test_orientation_agrees_with_scikit_image(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_solidity_agrees_with_scikit_image(seed: int) -> None:
     labels = random_blobs(seed)
-    nuclei = measure_shape(find_nuclei(labels))
+    nuclei = measure_shape(regions_of(labels))
     theirs = np.array([r.area_convex for r in regionprops(labels)])
     # Theirs decides in floating point whether a pixel centre on the hull's edge is inside.
     np.testing.assert_allclose(nuclei.area / nuclei.solidity, theirs, rtol=0, atol=1e-6)
 
 
 def test_shapes_agree_with_cp_measure() -> None:
-    labels = find_nuclei(random_blobs(5, size=80)).dense
-    shape = measure_shape(find_nuclei(labels))
+    labels = regions_of(random_blobs(5, size=80)).dense
+    shape = measure_shape(regions_of(labels))
     with np.errstate(all="ignore"):  # its form factor divides by the perimeter of a single pixel
         theirs = get_sizeshape(labels, np.zeros(labels.shape))
     for ours, name in (
@@ -139,7 +139,7 @@ def test_shapes_agree_with_cp_measure() -> None:
 def test_turning_the_field_turns_the_shapes(seed: int, turns: int, flip: bool) -> None:
     labels = np.random.default_rng(seed).integers(0, 4, (9, 11))
     turned = np.rot90(labels[:, ::-1] if flip else labels, turns)
-    one, other = measure_shape(find_nuclei(labels)), measure_shape(find_nuclei(turned))
+    one, other = measure_shape(regions_of(labels)), measure_shape(regions_of(turned))
     for name in ("area", "perimeter", "solidity", "major_axis", "minor_axis", "eccentricity"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9, err_msg=name)
 
@@ -147,7 +147,7 @@ def test_turning_the_field_turns_the_shapes(seed: int, turns: int, flip: bool) -
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i4", "u4", ">u4", "i8", "u8"])
 def test_any_integer_dtype_gives_the_same_nuclei(dtype: str) -> None:
     labels = np.array([[0, 7, 7], [3, 3, 0]])
-    nuclei = find_nuclei(labels.astype(dtype))
+    nuclei = regions_of(labels.astype(dtype))
     assert nuclei.label_values.tolist() == [3, 7]
     assert nuclei.dense.tolist() == [[0, 2, 2], [1, 1, 0]]
     assert nuclei.pixels.offsets.tolist() == [0, 2, 4]
@@ -155,8 +155,8 @@ def test_any_integer_dtype_gives_the_same_nuclei(dtype: str) -> None:
 
 
 def test_the_largest_labels_keep_their_values() -> None:
-    assert find_nuclei(np.array([[1, 2**32 - 1]], np.uint32)).label_values.tolist() == [1, 2**32 - 1]
-    assert find_nuclei(np.array([[1, 2**63 - 1]], np.uint64)).label_values.tolist() == [1, 2**63 - 1]
+    assert regions_of(np.array([[1, 2**32 - 1]], np.uint32)).label_values.tolist() == [1, 2**32 - 1]
+    assert regions_of(np.array([[1, 2**63 - 1]], np.uint64)).label_values.tolist() == [1, 2**63 - 1]
 
 
 @pytest.mark.parametrize(
@@ -165,4 +165,4 @@ def test_the_largest_labels_keep_their_values() -> None:
 )
 def test_what_is_not_a_label_image_is_refused(labels: NDArray[np.integer]) -> None:
     with pytest.raises(ValueError, match="labels"):
-        find_nuclei(labels)
+        regions_of(labels)

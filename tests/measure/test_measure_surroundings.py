@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcs.measure import surroundings
-from hcs.measure.regions import PixelLists, find_nuclei
+from hcs.measure.regions import PixelLists, regions_of
 from hcs.measure.settings import MeasureSettings
 from hcs.measure.shape import measure_shape
 from hcs.measure.surroundings import ANNULUS, NEAR, RING, find_surroundings
@@ -17,7 +17,7 @@ from hcs.measure.surroundings import ANNULUS, NEAR, RING, find_surroundings
 
 def surround(labels: NDArray[np.integer], options: MeasureSettings) -> tuple[PixelLists, PixelLists]:
     """Ring and background lists of a label image."""
-    nuclei = find_nuclei(labels)
+    nuclei = regions_of(labels)
     found = find_surroundings(nuclei, measure_shape(nuclei).box, options)
     return found.ring, found.background
 
@@ -81,7 +81,7 @@ def test_ring_and_annulus_are_as_defined(field: tuple[int, int, int, int]) -> No
         y, x = rng.integers(0, 17), rng.integers(0, 19)
         labels[y : y + rng.integers(1, 5), x : x + rng.integers(1, 5)] = value
     options = MeasureSettings(ring_gap_px=gap, ring_width_px=width, local_width_px=3, local_min_px=1)
-    nuclei = find_nuclei(labels)
+    nuclei = regions_of(labels)
     ring, _ = surround(labels, options)
     numbers = np.concatenate(([0], nuclei.label_values))
     expected = by_definition(labels, gap, gap + width)

@@ -59,6 +59,19 @@ def plate(cells: dict[str, Population], roles: dict[str, str]) -> tuple[pd.DataF
     return nuclei, fields, layout
 
 
+def test_a_field_that_was_recorded_in_part_has_as_many_living_nuclei_for_its_area() -> None:
+    whole, half = population(INACTIVE, 1.0), population(INACTIVE, 1.0, number=200, seed=2)
+    nuclei, fields, layout = plate({"A01": whole, "A02": half}, {"A01": "negative", "A02": "sample"})
+    partly = make_readouts(nuclei, fields.assign(recorded=[1.0, 0.5]), layout, SETTINGS).wells.set_index(
+        "Metadata_Well"
+    )
+    unknown = make_readouts(nuclei, fields.assign(recorded=np.nan), layout, SETTINGS).wells.set_index("Metadata_Well")
+    living = (1.0 - partly["Fraction_Dead"]) * partly["Count_Nuclei"]
+    assert partly.loc["A01", LIVING] == living["A01"]
+    assert partly.loc["A02", LIVING] == pytest.approx(2 * living["A02"])
+    assert unknown.loc["A02", LIVING] == living["A02"]
+
+
 def dying_plate() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
     names = well_names(2, 4)
     cells = {well: population(INACTIVE, 0.0, seed=i) for i, well in enumerate(names[:4])}

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcs.readout.wells.duplicates import KEYS, Place, find_duplicates, without
+from hcs.readout.wells.duplicates import KEYS, Placed, find_duplicates, without
 
 RADIUS_PX = 8.0
 
 
 def seen(
-    well: str, site: int, place: Place, nuclei: np.ndarray, jitter: tuple[float, float] = (0.0, 0.0)
+    well: str, site: int, place: Placed, nuclei: np.ndarray, jitter: tuple[float, float] = (0.0, 0.0)
 ) -> pd.DataFrame:
     """What a field at ``place`` shows of ``nuclei`` (n, 2) on the stage, standing ``jitter`` px beside it."""
     y, x = (nuclei - np.array(place.origin_px) - np.array(jitter)).T
@@ -59,7 +59,7 @@ def test_every_nucleus_of_four_overlapping_fields_counts_once(
     rng = np.random.default_rng(seed)
     step = side - overlap
     nuclei = apart(count, (step + side, step + side), rng)
-    places = {("B02", k): Place(origin_px=(k // 2 * step, k % 2 * step), shape=(side, side)) for k in range(4)}
+    places = {("B02", k): Placed(origin_px=(k // 2 * step, k % 2 * step), shape=(side, side)) for k in range(4)}
     tables = [seen("B02", k, place, nuclei, tuple(rng.uniform(-jitter, jitter, 2))) for (_, k), place in places.items()]
     table = pd.concat(tables, ignore_index=True)
     duplicates = find_duplicates(table, places)
@@ -70,10 +70,10 @@ def test_every_nucleus_of_four_overlapping_fields_counts_once(
     assert dropped.tolist() == partners.merge(table, on=KEYS, how="left")["Truth"].tolist()
 
 
-def two_fields(*nuclei: tuple[float, float]) -> tuple[pd.DataFrame, dict[tuple[str, int], Place]]:
+def two_fields(*nuclei: tuple[float, float]) -> tuple[pd.DataFrame, dict[tuple[str, int], Placed]]:
     places = {
-        ("A01", 0): Place(origin_px=(0, 0), shape=(100, 100)),
-        ("A01", 1): Place(origin_px=(0, 60), shape=(100, 100)),
+        ("A01", 0): Placed(origin_px=(0, 0), shape=(100, 100)),
+        ("A01", 1): Placed(origin_px=(0, 60), shape=(100, 100)),
     }
     points = np.array(nuclei)
     return pd.concat([seen("A01", k, places["A01", k], points) for k in (0, 1)], ignore_index=True), places
@@ -81,7 +81,7 @@ def two_fields(*nuclei: tuple[float, float]) -> tuple[pd.DataFrame, dict[tuple[s
 
 @pytest.mark.parametrize(("shared", "once"), [(6, True), (4, False)])
 def test_a_stage_that_is_off_by_more_than_a_radius_needs_enough_nuclei(shared: int, once: bool) -> None:
-    places = {("A01", k): Place(origin_px=(0, 100 * k), shape=(200, 200)) for k in (0, 1)}
+    places = {("A01", k): Placed(origin_px=(0, 100 * k), shape=(200, 200)) for k in (0, 1)}
     nuclei = np.column_stack([np.linspace(15, 185, shared), np.full(shared, 150.0)])
     tables = [seen("A01", k, places["A01", k], nuclei, (0.0, 9.0 * k)) for k in (0, 1)]
     table = pd.concat(tables, ignore_index=True)

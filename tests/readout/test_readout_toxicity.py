@@ -14,7 +14,7 @@ from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS
 from hcs.readout.settings import ReadoutSettings, ToxicitySettings
 from hcs.readout.wells.dead import LIVING
 from hcs.simulate.compounds import CYTOTOXIC, UNTREATED, condition
-from hcs.simulate.plate import doses_um, plan_plate
+from hcs.simulate.plate import doses_um, lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +23,7 @@ SETTINGS = ReadoutSettings()
 
 def layout(seed: int) -> pd.DataFrame:
     """The demo's plate: controls in the outer columns, four compounds at eight doses at random."""
-    planned = plan_plate(SimulationSettings(wells=96, seed=seed)).plate_map
+    planned = lay_out_plate(SimulationSettings(wells=96, seed=seed)).plate_map
     return planned.rename(columns={name: f"Metadata_{name.capitalize()}" for name in planned})
 
 

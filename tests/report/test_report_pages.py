@@ -147,7 +147,7 @@ def test_report_of_a_plate_with_something_missing(options: dict[str, bool]) -> N
     for note in readouts.notes:
         assert note in page.text
     if not options.get("mapped", True):
-        assert "Is the plate good?– openIt cannot be told: " in page.text
+        assert "Is the plate good?– openUnknown: " in page.text
         assert "No plate map was given" in page.text
     if options.get("lost") or not options.get("usable", True):
         assert "Can the cell cycle be read?– openNo: " in page.text

@@ -11,7 +11,7 @@ from helpers.run import Finished
 import hcs
 from hcs.clock import Stopwatch
 from hcs.engine.cluster import crowding
-from hcs.engine.portions import Portions, Task
+from hcs.engine.portions import FieldTask, Portions
 from hcs.field.job import Job
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.account import STAGES, account_line, by_worker, plain_account, together
@@ -87,7 +87,7 @@ def test_a_stopwatch_books_laps_and_what_others_took() -> None:
 JOBS = tuple(cast(Job, object()) for _ in range(2))
 
 
-def tasks(count: int, job: Job) -> Iterator[Task]:
+def tasks(count: int, job: Job) -> Iterator[FieldTask]:
     return ((job, FieldKey(WellId(0, 0), i)) for i in range(count))
 
 

@@ -12,7 +12,7 @@ from helpers.run import Hcs, call_hcs
 
 from hcs.plate.keys import FieldKey, WellId
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.writer import PlateSpec, create_plate, write_field
 from hcs.store.results.folder import open_results
@@ -26,7 +26,7 @@ UM_PER_PX = 0.65
 def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plate of one well, its two fields 100 px over each other; the stage was 2 px off."""
     folder = tmp_path_factory.mktemp("overlapping")
-    planned = plan_plate(SimulationSettings(wells=6, size_px=SIDE_PX + STEP_PX, density=400.0, seed=5))
+    planned = lay_out_plate(SimulationSettings(wells=6, size_px=SIDE_PX + STEP_PX, density=400.0, seed=5))
     image = simulate_field(planned, planned.keys[0]).image[:, :SIDE_PX]
     spec = PlateSpec(name="o", wells=(WELL,), fields_per_well=2, channels=("DNA", "CDK2"), pixel_size_um=UM_PER_PX)
     create_plate(str(folder / "o.zarr"), spec)

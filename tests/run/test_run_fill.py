@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hcs.config import Config, parse_config
 from hcs.errors import FieldError
-from hcs.field.blocks import Task, find_block, settle_owners, settle_statistics, take_statistics
+from hcs.field.blocks import BlockTask, find_block, settle_owners, settle_statistics, take_statistics
 from hcs.field.cells import finish_field, measure_cell
 from hcs.field.job import Job
 from hcs.field.large import look_at
@@ -25,7 +25,7 @@ from hcs.pipeline import FieldResult, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.prepare import prepare
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.reader import read_info
 from hcs.store.plate.writer import PlateSpec, create_plate, write_field
@@ -39,7 +39,7 @@ SETTINGS = {"labels": "none", "diameter_px": 24, "channels": {"dna": "DNA", "sen
 
 @pytest.fixture(scope="module")
 def image() -> NDArray[Any]:
-    planned = plan_plate(SimulationSettings(wells=6, size_px=SIDE_PX, density=300.0, seed=8))
+    planned = lay_out_plate(SimulationSettings(wells=6, size_px=SIDE_PX, density=300.0, seed=8))
     return simulate_field(planned, planned.keys[0]).image
 
 
@@ -111,7 +111,7 @@ def test_a_field_in_blocks_has_the_gap_of_the_whole_one(tmp_path: Path, image: N
     )
     job, (key,) = job_of(tmp_path, [mosaic], config)
     segmenter = segmenter_of(job.model, "cpu", flips=False)
-    task = Task(job, key, replace(look_at(read_info(job.plate, key), job, key, segmenter), statistics_unit_px=32))
+    task = BlockTask(job, key, replace(look_at(read_info(job.plate, key), job, key, segmenter), statistics_unit_px=32))
     known = settle_statistics(task, [take_statistics(task, i) for i in range(len(task.large.windows))])
     blocks = [find_block(task, known, i) for i in range(len(task.large.blocks))]
     owners = settle_owners(task, blocks)

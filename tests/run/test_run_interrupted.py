@@ -82,6 +82,9 @@ def test_a_worker_killed_while_it_starts_is_started_again(finished: Finished, tm
     assert table_bytes(tmp_path / "r") == table_bytes(finished.out)
 
 
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN, reason="Ctrl-C is ignored here, as in background jobs"
+)
 @pytest.mark.parametrize("when", ["at once", "while workers start", "among fields"])
 def test_ctrl_c_ends_with_one_sentence(finished: Finished, tmp_path: Path, when: str) -> None:
     out = tmp_path / "r"

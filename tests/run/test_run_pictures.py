@@ -13,7 +13,7 @@ from helpers.run import Finished
 
 import hcs
 from hcs.report.cells import measured, scatter_cells
-from hcs.report.pictures import Pictures
+from hcs.report.pictures import PagePictures
 from hcs.run.page import read_tables
 from hcs.run.pictures import PicturesAhead
 
@@ -33,7 +33,7 @@ def elsewhere(call: Callable[[], Any]) -> Future[Any]:
     return done
 
 
-def taken(finished: Finished, submit: Callable[[Callable[[], Any]], Any], *, remote: bool) -> Pictures:
+def taken(finished: Finished, submit: Callable[[Callable[[], Any]], Any], *, remote: bool) -> PagePictures:
     results = hcs.open_results(finished.out)
     tables = read_tables(results)
     ahead = PicturesAhead(results, tables.frame("fields"), submit, out=finished.out if remote else None)

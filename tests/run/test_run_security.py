@@ -99,7 +99,7 @@ def standing(folder: Path, log: Path) -> Iterator[str]:
 
 def test_a_standing_cluster_takes_those_with_its_certificates(finished: Finished, tmp_path: Path) -> None:
     folder = tmp_path / "tls"
-    shown = call_hcs("certificates", folder)
+    shown = call_hcs("certificates", "--out", folder)
     assert shown.code == 0, shown.err
     assert "--tls-ca-file" in shown.out
     assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600

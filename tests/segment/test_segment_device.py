@@ -59,10 +59,10 @@ def test_a_field_on_its_device_has_the_cpus_nuclei(
 ) -> None:
     image = (pixels // 8 if dtype == "uint8" else pixels).astype(dtype)
     cut, clock = TileSettings(size_px=64), Stopwatch()
-    labels, sureness = segmenter.nuclei(image, cut, LOOSE, scale=scale)
+    labels, confidence = segmenter.nuclei(image, cut, LOOSE, scale=scale)
     resident = replace(segmenter, on_device=True)
     there, sure_there = resident.nuclei(image, cut, LOOSE, scale=scale, clock=clock)
-    np.testing.assert_allclose(sure_there, sureness, atol=1e-5)
+    np.testing.assert_allclose(sure_there, confidence, atol=1e-5)
     assert (labels.max() > 0, there.dtype, there.shape) == (True, np.uint32, SHAPE)
     assert np.mean((there > 0) != (labels > 0)) < 1e-3
     assert list(clock.seconds) == ["normalise", "upload", "infer", "instances", "download"]

@@ -19,7 +19,7 @@ from hcs.segment.diameter import nucleus_diameters
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.models import find_model
 
@@ -29,14 +29,14 @@ Change = Callable[[NDArray[np.float64]], Image]
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    tune_cpu(threads=2)
+    tune_cpu(threads=1)
     return load_segmenter(find_model("fast"), "cpu", flips=False)
 
 
 @pytest.fixture(scope="module")
 def field() -> NDArray[np.float64]:
     """A simulated field of some 260 nuclei, in counts of a 16-bit camera."""
-    plate = plan_plate(SimulationSettings(wells=1, size_px=768, density=450.0, seed=11))
+    plate = lay_out_plate(SimulationSettings(wells=1, size_px=768, density=450.0, seed=11))
     return simulate_field(plate, FieldKey(WellId(0, 0), 0)).image[0].astype(np.float64)
 
 
@@ -108,7 +108,7 @@ def test_nuclei_from_8_to_80_px_are_found_and_their_size_is(segmenter: Segmenter
     settings = SimulationSettings(
         wells=1, size_px=side, density=density, crowding=1.0, nucleus_diameter_px=diameter, debris=0.0, seed=2
     )
-    simulated = simulate_field(plan_plate(settings), FieldKey(WellId(0, 0), 0))
+    simulated = simulate_field(lay_out_plate(settings), FieldKey(WellId(0, 0), 0))
     image, truth = simulated.image[0], simulated.labels.astype(np.int32)
     sizes = nucleus_diameters(segmenter.prepare(image), segmenter, Config().tiles, Config().instances)
     areas = np.bincount(truth.ravel())[1:]

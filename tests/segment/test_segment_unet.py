@@ -68,7 +68,7 @@ def test_tiled_probabilities_equal_untiled_ones(spec: UNetSpec, size_px: int) ->
 def test_a_tile_that_streams_through_gives_what_the_whole_of_it_does(
     widths: tuple[int, ...], height: int, at_once_px: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hcs.field.memory._STREAM_PX", at_once_px)
+    monkeypatch.setattr("hcs.segment.memory._STREAM_PX", at_once_px)
     net = network(UNetSpec(widths=widths))
     batch = torch.rand(2, height, 80)
     with torch.inference_mode():

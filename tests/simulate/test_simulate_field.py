@@ -18,7 +18,7 @@ from hcs.simulate.cytoplasm import nearest_nucleus
 from hcs.simulate.field import SimulatedField, simulate_field
 from hcs.simulate.nuclei import correlated_noise, draw_outline
 from hcs.simulate.optics import expose, illumination
-from hcs.simulate.plate import SimulatedPlate, plan_plate
+from hcs.simulate.plate import SimulatedPlate, lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.simulate.truth import truth_wells
 
@@ -60,7 +60,7 @@ class MeasuredPlate:
 @pytest.fixture(scope="module")
 def measured() -> MeasuredPlate:
     """A plate of 24 wells, with every compound at four doses."""
-    plate = plan_plate(SimulationSettings(wells=24, size_px=512, doses=4, seed=7))
+    plate = lay_out_plate(SimulationSettings(wells=24, size_px=512, doses=4, seed=7))
     fields = [simulate_field(plate, key) for key in plate.keys]
     cells = pd.concat([measure(field) for field in fields if len(field.cells)])
     truth = truth_wells(pd.concat([field.cells for field in fields]), wells=plate.wells)
@@ -69,20 +69,20 @@ def measured() -> MeasuredPlate:
 
 @pytest.fixture(scope="module")
 def field() -> SimulatedField:
-    return simulate_field(plan_plate(SimulationSettings(wells=6)), FieldKey(WellId.parse("A01"), 0))
+    return simulate_field(lay_out_plate(SimulationSettings(wells=6)), FieldKey(WellId.parse("A01"), 0))
 
 
 def test_a_field_depends_on_seed_and_key_alone() -> None:
-    plate = plan_plate(SimulationSettings(wells=6, fields=2, size_px=128, density=500.0))
+    plate = lay_out_plate(SimulationSettings(wells=6, fields=2, size_px=128, density=500.0))
     forward = {key: simulate_field(plate, key) for key in plate.keys}
-    again = plan_plate(SimulationSettings(wells=6, fields=2, size_px=128, density=500.0))
+    again = lay_out_plate(SimulationSettings(wells=6, fields=2, size_px=128, density=500.0))
     backward = {key: simulate_field(again, key) for key in reversed(again.keys)}
     for key in plate.keys:
         assert forward[key].image.tobytes() == backward[key].image.tobytes()
         assert forward[key].labels.tobytes() == backward[key].labels.tobytes()
         pd.testing.assert_frame_equal(forward[key].cells, backward[key].cells)
     assert len({one.image.tobytes() for one in forward.values()}) == len(plate.keys)
-    other = plan_plate(SimulationSettings(wells=6, fields=2, size_px=128, density=500.0, seed=1))
+    other = lay_out_plate(SimulationSettings(wells=6, fields=2, size_px=128, density=500.0, seed=1))
     assert simulate_field(other, plate.keys[0]).image.tobytes() != forward[plate.keys[0]].image.tobytes()
 
 
@@ -113,7 +113,7 @@ def test_every_inner_nucleus_is_one_piece_and_some_touch(field: SimulatedField) 
 def test_size_follows_the_diameter_asked_for() -> None:
     areas = []
     for diameter in (16.0, 32.0):
-        plate = plan_plate(SimulationSettings(wells=1, nucleus_diameter_px=diameter, density=250.0))
+        plate = lay_out_plate(SimulationSettings(wells=1, nucleus_diameter_px=diameter, density=250.0))
         cells = simulate_field(plate, plate.keys[0]).cells
         areas.append(cells.loc[(cells["phase"] == "G1") & ~cells["touches_border"], "area_px"].mean())
     assert areas[0] == pytest.approx(np.pi * 8**2, rel=0.08)
@@ -122,14 +122,14 @@ def test_size_follows_the_diameter_asked_for() -> None:
 
 @pytest.mark.parametrize("size", [64, 101, 256, 700])
 def test_any_size(size: int) -> None:
-    plate = plan_plate(SimulationSettings(wells=1, size_px=size))
+    plate = lay_out_plate(SimulationSettings(wells=1, size_px=size))
     drawn = simulate_field(plate, plate.keys[0])
     assert drawn.image.shape == (2, size, size)
     assert drawn.labels.shape == (size, size)
 
 
 def test_empty_well_has_no_nucleus_but_a_background() -> None:
-    plate = plan_plate(SimulationSettings(wells=6, size_px=256))
+    plate = lay_out_plate(SimulationSettings(wells=6, size_px=256))
     empty = WellId.parse(plate.plate_map.set_index("role").loc["empty", "well"])
     blank = simulate_field(plate, FieldKey(empty, 0))
     assert not blank.labels.any()
@@ -147,7 +147,7 @@ def test_crowded_well_is_crowded(measured: MeasuredPlate) -> None:
 
 
 def test_twelve_bits_clip_at_4095() -> None:
-    plate = plan_plate(SimulationSettings(wells=1, bit_depth=12, dna_counts=3000.0, size_px=256))
+    plate = lay_out_plate(SimulationSettings(wells=1, bit_depth=12, dna_counts=3000.0, size_px=256))
     assert simulate_field(plate, plate.keys[0]).image.max() == 4095
 
 
@@ -255,8 +255,8 @@ DEADLY = {"wells": 8, "doses": 1, "size_px": 512, "nucleus_diameter_px": 32.0, "
 
 
 def test_bright_dead_cells_shine_and_change_nothing_else() -> None:
-    usual = plan_plate(SimulationSettings(**DEADLY))  # type: ignore[arg-type]
-    deadly = plan_plate(SimulationSettings(**DEADLY, dead_brightness=(5.0, 50.0)))  # type: ignore[arg-type]
+    usual = lay_out_plate(SimulationSettings(**DEADLY))  # type: ignore[arg-type]
+    deadly = lay_out_plate(SimulationSettings(**DEADLY, dead_brightness=(5.0, 50.0)))  # type: ignore[arg-type]
     wells = [well for well in usual.wells if (c := usual.treatment(well).compound) and c.name == "cytotoxic"]
     key = FieldKey(wells[0], 0)
     before, after = simulate_field(usual, key), simulate_field(deadly, key)
@@ -281,7 +281,7 @@ def test_bright_dead_cells_shine_and_change_nothing_else() -> None:
 
 
 def test_only_the_cytotoxic_compound_makes_bright_dead_cells() -> None:
-    plate = plan_plate(SimulationSettings(**DEADLY, dead_brightness=(5.0, 50.0)))  # type: ignore[arg-type]
+    plate = lay_out_plate(SimulationSettings(**DEADLY, dead_brightness=(5.0, 50.0)))  # type: ignore[arg-type]
     shining = {
         str(plate.treatment(key.well).compound and plate.treatment(key.well).compound.name): bool(  # type: ignore[union-attr]
             (simulate_field(plate, key).cells["brightness"] > 1).any()

@@ -8,7 +8,7 @@ import pytest
 from hcs.errors import ConfigError, PlateError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.simulate.compounds import CDK2_INHIBITOR, COMPOUNDS, G2M_ARRESTER, UNTREATED, Compound, condition
-from hcs.simulate.plate import plan_plate, plate_wells
+from hcs.simulate.plate import lay_out_plate, plate_wells
 from hcs.simulate.settings import SimulationSettings
 
 
@@ -25,7 +25,7 @@ def test_wells_fill_the_smallest_plate_row_by_row(number: int, last: str) -> Non
 
 @pytest.mark.parametrize("number", [1, 2, 5, 6, 7, 8, 13, 24, 96, 384, 1536])
 def test_every_well_has_one_role_and_controls_are_there(number: int) -> None:
-    plate = plan_plate(SimulationSettings(wells=number, fields=2))
+    plate = lay_out_plate(SimulationSettings(wells=number, fields=2))
     frame = plate.plate_map
     roles = frame["role"].value_counts()
     assert list(frame["well"]) == [str(well) for well in plate.wells]
@@ -37,7 +37,7 @@ def test_every_well_has_one_role_and_controls_are_there(number: int) -> None:
 
 
 def test_layout_of_96_wells() -> None:
-    plate = plan_plate(SimulationSettings())
+    plate = lay_out_plate(SimulationSettings())
     frame = plate.plate_map.set_index("well")
     assert frame["role"].value_counts().to_dict() == {"sample": 78, "negative": 8, "positive": 8, "empty": 2}
     assert list(frame.loc[["A01", "B01", "A12", "H12"], "role"]) == [
@@ -57,13 +57,13 @@ def test_layout_of_96_wells() -> None:
 
 
 def test_layout_depends_on_the_seed_and_nothing_else() -> None:
-    one, same, other = (plan_plate(SimulationSettings(seed=seed)).plate_map for seed in (1, 1, 2))
+    one, same, other = (lay_out_plate(SimulationSettings(seed=seed)).plate_map for seed in (1, 1, 2))
     assert one.equals(same)
     assert not one.equals(other)
 
 
 def test_an_unknown_well_is_refused() -> None:
-    plate = plan_plate(SimulationSettings(wells=6))
+    plate = lay_out_plate(SimulationSettings(wells=6))
     with pytest.raises(PlateError, match=r"well H12 is not .* 6 wells, A01 to B03"):
         plate.treatment(WellId.parse("H12"))
     assert FieldKey(WellId.parse("B03"), 0) in plate.keys

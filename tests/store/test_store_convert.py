@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from hcs.errors import ConfigError, HcsError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files import convert as convert_module
 from hcs.store.files.convert import ConvertSummary, convert_plate
+from hcs.store.plate.nodes import read_node
 from hcs.store.plate.reader import open_plate, read_field, read_info
 
 PATTERN = r"(?P<well>[A-P]\d+)_s(?P<field>\d+)_w(?P<channel>\d)\.(tif|png)$"
@@ -106,23 +108,40 @@ def damage(folder: Path) -> None:
     (folder / "b" / "B02_s2_w1.tif").write_bytes(b"II*\0no")
 
 
+def test_two_files_for_one_place_are_refused(source: Path, tmp_path: Path) -> None:
+    add_duplicate(source)
+    with pytest.raises(PlateError, match=r"a/A1_s2_w1.tif and .*c/A01_s2_w1.tif are both well A01, field 2, channel 1"):
+        convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+    assert [p.name for p in tmp_path.iterdir()] == ["images"]
+
+
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "sentence", "left"),
     [
-        (add_duplicate, r"a/A1_s2_w1.tif and .*c/A01_s2_w1.tif are both well A01, field 2, channel 1"),
-        (lose_channel, r"well B02, field 2 has no channel 2"),
-        (other_shape, r"B02_s2_w2.png is \(21, 30\) uint16 but B02_s2_w1.tif of the same field is \(20, 30\)"),
-        (other_type, r"is \(20, 30\) uint8 but"),
-        (colour, r"B02_s2_w2.png has shape \(20, 30, 3\), in colour; a grey 2-D image is needed"),
-        (pages, r"B02_s2_w1.tif holds 3 images of 30 × 20 px.*`hcs convert --z max`"),
-        (damage, r"B02_s2_w1.tif cannot be read"),
+        (lose_channel, r"^well B02, field 2 has no channel 2$", "1"),
+        (other_shape, r"B02_s2_w2.png is \(21, 30\) uint16 but .*B02_s2_w1.tif of the same field is \(20, 30\)", "1"),
+        (other_type, r"is \(20, 30\) uint8 but", "1"),
+        (colour, r"^well B02, field 2, channel 2: .*B02_s2_w2.png has shape \(20, 30, 3\), in colour", "1"),
+        (pages, r"B02_s2_w1.tif holds 3 images of 30 × 20 px.*`hcs convert --z max`", "2"),
+        (damage, r"B02_s2_w1.tif cannot be read", "2"),
     ],
 )
-def test_files_that_make_no_plate_get_a_sentence_and_leave_nothing(
-    source: Path, tmp_path: Path, change: object, sentence: str
+def test_a_channel_that_cannot_be_had_is_named_and_the_rest_is_written(
+    source: Path, tmp_path: Path, change: object, sentence: str, left: str
 ) -> None:
     change(source)  # type: ignore[operator]
-    with pytest.raises(PlateError, match=sentence):
+    summary = convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+    assert len(summary.left_out) == 1
+    assert re.search(sentence, summary.left_out[0])
+    plate = open_plate(str(tmp_path / "p.zarr"))
+    assert [read_info(plate, entry.key).channels for entry in plate.fields] == [("1", "2"), ("1", "2"), (left,)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "p.zarr"]
+
+
+def test_a_folder_without_one_complete_field_is_refused(source: Path, tmp_path: Path) -> None:
+    for file in source.rglob("*_w2.png"):
+        file.rename(file.with_name(file.name.replace("_s", "_s9")))
+    with pytest.raises(PlateError, match=r"no field has all of its channels: well A01, field 2 has no.* 2; 5 more"):
         convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
     assert [p.name for p in tmp_path.iterdir()] == ["images"]
 
@@ -130,9 +149,9 @@ def test_files_that_make_no_plate_get_a_sentence_and_leave_nothing(
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({}, ConfigError, "either --layout or --pattern"),
         ({"layout": "bbbc013", "pattern": PATTERN}, ConfigError, "either --layout or --pattern"),
-        ({"layout": "bbbc000"}, ConfigError, "'bbbc000' is not known; known are bbbc013"),
+        ({"layout": "bbbc000"}, ConfigError, "'bbbc000' is not known; known are harmony"),
+        ({"layout": "harmony"}, ConfigError, "shows nothing of layout harmony"),
         ({"pattern": "("}, ConfigError, "not a regular expression"),
         ({"pattern": "(?P<row>A)"}, ConfigError, "names no well"),
         ({"pattern": "(?P<well>A)(?P<plane>1)"}, ConfigError, "group 'plane'"),
@@ -168,10 +187,10 @@ def test_an_existing_target_is_refused(source: Path, tmp_path: Path) -> None:
 def test_a_full_disk_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = convert_module.write_field
 
-    def full(path: str, spec: object, key: FieldKey, pixels: object) -> None:
+    def full(path: str, spec: object, key: FieldKey, pixels: object, **more: object) -> None:
         if key.well.row == 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written(path, spec, key, pixels)  # type: ignore[arg-type]
+        written(path, spec, key, pixels, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(convert_module, "write_field", full)
     with pytest.raises(ResultsError, match="No space left on device"):
@@ -299,10 +318,9 @@ def test_z_planes_are_projected_kept_or_chosen(tmp_path: Path) -> None:
 
 def test_a_field_without_one_of_its_planes_is_incomplete(tmp_path: Path) -> None:
     write_files(tmp_path / "i", [name for name in Z_NAMES if name != "A01_f2_z10_c2.tif"])
-    with pytest.raises(PlateError, match=r"well A01, field 2 has no channel 2, plane 10"):
-        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN, z="max")
-    summary = convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN, z="max", skip_incomplete=True)
-    assert summary.fields == 1
+    summary = convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=Z_PATTERN, z="max")
+    assert summary.left_out == ("well A01, field 2 has no channel 2, plane 10",)
+    assert read_info(open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(0, 0), 1)).channels == ("1",)
 
 
 def test_pages_of_a_file_are_planes_when_asked_for(tmp_path: Path) -> None:
@@ -318,26 +336,21 @@ def test_pages_of_a_file_are_planes_when_asked_for(tmp_path: Path) -> None:
         stored = read_field(open_plate(str(tmp_path / f"{name}.zarr")), key, channels=(0,))
         np.testing.assert_array_equal(stored[0], expected)
     tifffile.imwrite(tmp_path / "i" / "A03.tif", stacks[2][:3], photometric="minisblack")
-    with pytest.raises(PlateError, match=r"A03.tif has 3 planes where most files of its channel have 4"):
-        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, z="max")
+    left = convert_plate(tmp_path / "i", tmp_path / "3.zarr", pattern=pattern, z="max").left_out
+    assert "A03.tif has 3 planes where most files of its channel have 4" in left[0]
     tifffile.imwrite(tmp_path / "i" / "A03.tif", stacks[2], imagej=True, metadata={"axes": "CYX"})
-    with pytest.raises(PlateError, match=r"A03.tif holds 4 images \(channels\)"):
-        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, z="max")
+    left = convert_plate(tmp_path / "i", tmp_path / "c.zarr", pattern=pattern, z="max").left_out
+    assert "A03.tif holds 4 images (channels)" in left[0]
 
 
-def test_incomplete_fields_are_left_out_when_asked_for_and_named(source: Path, tmp_path: Path) -> None:
+def test_a_field_without_any_channel_is_named_once_and_left_out(source: Path, tmp_path: Path) -> None:
     lose_channel(source)
-    file = source / "a" / "A1_s2_w1.tif"
-    file.write_bytes(file.read_bytes()[:600])
-    with pytest.raises(PlateError, match=r"A1_s2_w1.tif is cut short.*1 more fields are incomplete; --skip-incomplete"):
-        convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
-    summary = convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN, skip_incomplete=True)
-    assert (summary.wells, summary.fields) == (1, 1)
-    assert [reason.partition(":")[0] for reason in summary.left_out] == [
-        "well A01, field 2",
-        "well B02, field 2 has no channel 2; every field needs all of 1, 2",
-    ]
-    assert [entry.path for entry in open_plate(str(tmp_path / "p.zarr")).fields] == ["A/01/1"]
+    damage(source)
+    summary = convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+    assert (summary.wells, summary.fields) == (1, 2)
+    assert len(summary.left_out) == 1
+    assert re.match(r"well B02, field 2, channel 1: .*nor can any other of its 2 channels be had", summary.left_out[0])
+    assert [entry.path for entry in open_plate(str(tmp_path / "p.zarr")).fields] == ["A/01/0", "A/01/1"]
 
 
 def test_a_file_that_turns_out_damaged_stops_nothing_else(tmp_path: Path) -> None:
@@ -397,27 +410,116 @@ def test_other_kinds_of_files_are_named(tmp_path: Path) -> None:
         convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=PATTERN)
 
 
-@pytest.mark.parametrize("group", ["t", "time"])
-def test_time_points_are_told_to_be_chosen(source: Path, tmp_path: Path, group: str) -> None:
-    with pytest.raises(ConfigError, match="time points are no fields: match one of them"):
-        convert_plate(source, tmp_path / "p.zarr", pattern=rf"(?P<well>A1)_s(?P<{group}>\d)")
+def test_time_points_are_told_to_be_chosen(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", [f"A1_t{t}.tif" for t in ("01", "02")])
+    pattern = r"(?P<well>A1)_t(?P<t>\d+)"
+    with pytest.raises(ConfigError, match=r"2 time points \(01, 02\); say --t 01"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern)
+    with pytest.raises(ConfigError, match=r"--t 3 is no time point of this folder; it has 01, 02"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, t="3")
+    convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, t="2")
+    stored = read_field(open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(0, 0), 0), channels=(0,))
+    np.testing.assert_array_equal(stored[0], image(1))
 
 
-def test_the_planes_of_a_real_cv8000_plate(shared_data: Path, tmp_path: Path) -> None:
-    for file in (shared_data / "vendor-layouts" / "CV8000").rglob("*_D08_T0001F001L*.tif"):
-        (tmp_path / "i").mkdir(exist_ok=True)
-        (tmp_path / "i" / file.name).symlink_to(file)
-    pattern = r"_(?P<well>[A-P]\d\d)_T\d{4}F(?P<field>\d{3})L\d\dA\d\dZ(?P<z>\d\d)C(?P<channel>\d\d)\.tif$"
-    _, text = shown(tmp_path / "i", tmp_path / "p.zarr", pattern, z="max")
-    assert "z planes  4 (01, 02, 03, 04): their maximum" in text
+INDEX = """<EvaluationInputData xmlns="urn:HarmonyV6"><Maps><Map><Entry ChannelID="1"><ChannelName>DAPI</ChannelName>
+<ImageResolutionX Unit="m">5E-07</ImageResolutionX><ImageResolutionY Unit="m">5E-07</ImageResolutionY>
+<MainExcitationWavelength Unit="nm">405</MainExcitationWavelength></Entry>
+<Entry ChannelID="2"><ChannelName>GFP</ChannelName></Entry></Map></Maps>
+<Images>{images}</Images></EvaluationInputData>"""
 
 
-def test_real_operetta_and_scanr_files(shared_data: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def harmony(tmp_path: Path) -> Path:
+    """A Harmony export: well C04, fields 1 and 2 with planes 1 and 2 and channels DAPI and GFP, 30 × 20 px."""
+    images = []
+    for seed, (field, plane, channel) in enumerate((f, p, c) for f in (1, 2) for p in (1, 2) for c in (1, 2)):
+        name = f"r03c04f0{field}p0{plane}-ch{channel}sk1fk1fl1.tiff"
+        save(tmp_path / "plate" / "Images", name, image(seed))
+        images.append(
+            f"<Image><URL>{name}</URL><Row>3</Row><Col>4</Col><FieldID>{field}</FieldID><PlaneID>{plane}</PlaneID>"
+            f"<TimepointID>0</TimepointID><ChannelID>{channel}</ChannelID><PositionX>{field}E-05</PositionX><PositionY>"
+            f"-2E-05</PositionY><PositionZ>{plane}E-06</PositionZ></Image>"
+        )
+    (tmp_path / "plate" / "Images" / "Index.xml").write_text(INDEX.format(images="".join(images)), encoding="utf-8")
+    return tmp_path / "plate"
+
+
+def test_a_microscopes_folder_needs_no_option(harmony: Path, tmp_path: Path, ngff: str) -> None:
+    lines: list[str] = []
+    summary = convert_plate(harmony, tmp_path / "p.zarr", ngff=ngff, say=lines.append)
+    assert (summary.wells, summary.fields, summary.channels, summary.left_out) == (1, 2, ("DAPI", "GFP"), ())
+    text = "\n".join(lines)
+    assert "plate: Opera Phenix or Operetta, Harmony 6\n  lists     8 planes: 1 wells, 2 fields" in text
+    assert "channels  1 DAPI (excited at 405 nm) → DAPI, 2 GFP → GFP" in text
+    assert "z planes  2 (1, 2): their maximum (--z max, keep or one plane says otherwise)" in text
+    assert "pixels    30 × 20 uint16, 0.5 µm a pixel; 2 fields with positions" in text
+    plate = open_plate(str(tmp_path / "p.zarr"))
+    for field, seeds in ((0, (0, 2)), (1, (4, 6))):
+        key = FieldKey(WellId(2, 3), field)
+        info = read_info(plate, key)
+        assert info.pixel_size_um == pytest.approx(0.5)
+        assert info.origin_um == pytest.approx((20 - 9.5 * 0.5, 10 * (field + 1) - 14.5 * 0.5))
+        expected = np.maximum(image(seeds[0]), image(seeds[1]))
+        np.testing.assert_array_equal(read_field(plate, key, channels=(0,))[0], expected)
+    node = read_node(tmp_path / "p.zarr" / "C" / "04" / "0")
+    assert node is not None
+    assert node.ome["omero"]["channels"][0]["excitation_nm"] == 405
+    root = read_node(tmp_path / "p.zarr")
+    assert root is not None
+    assert root.others["hcs"]["layout"] == "Opera Phenix or Operetta, Harmony 6"
+
+
+def test_kept_planes_have_their_distance_and_channels_their_number(harmony: Path, tmp_path: Path) -> None:
+    convert_plate(harmony, tmp_path / "p.zarr", z="keep", channels=("2=CDK2",), pixel_size_um=0.4)
+    info = read_info(open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(2, 3), 0))
+    assert (info.z_size, info.channels, info.pixel_size_um) == (2, ("DAPI", "CDK2"), pytest.approx(0.4))
+    node = read_node(tmp_path / "p.zarr" / "C" / "04" / "0")
+    assert node is not None
+    (first,) = node.ome["multiscales"][0]["datasets"]
+    assert first["coordinateTransformations"][0]["scale"] == [1.0, 1.0, 0.4, 0.4]
+
+
+def test_images_that_the_metadata_list_and_nobody_copied(harmony: Path, tmp_path: Path) -> None:
+    for file in harmony.rglob("*f02p01-ch2*"):
+        file.unlink()
+    summary = convert_plate(harmony, tmp_path / "p.zarr")
+    assert len(summary.left_out) == 1
+    assert re.match(r"well C04, field 2, channel GFP, plane 1: .*no such file", summary.left_out[0])
+    for file in harmony.rglob("*.tiff"):
+        file.unlink()
+    with pytest.raises(PlateError, match=r"none of the 8 images that the metadata list is in .*plate, such as"):
+        convert_plate(harmony, tmp_path / "q.zarr")
+
+
+def test_fields_of_two_acquisitions_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    for name in ("a", "b"):
+        save(tmp_path / "i", f"{name}.ome.tif", image(ord(name)))
+    samples = "".join(f'<WellSample ID="s{i}" Index="{i}"><ImageRef ID="Image:{i}"/></WellSample>' for i in (0, 1))
+    taken = "".join(f'<PlateAcquisition><WellSampleRef ID="s{i}"/></PlateAcquisition>' for i in (0, 1))
+    images = "".join(
+        f'<Image ID="Image:{i}"><Pixels><Channel Name="DAPI"/><TiffData><UUID FileName="{name}.ome.tif"/></TiffData>'
+        "</Pixels></Image>"
+        for i, name in enumerate("ab")
+    )
+    xml = f'<OME><Plate><Well Row="0" Column="0">{samples}</Well>{taken}</Plate>{images}</OME>'
+    (tmp_path / "i" / "x.companion.ome").write_text(xml, encoding="utf-8")
+    convert_plate(tmp_path / "i", tmp_path / "p.zarr")
+    assert [entry.acquisition for entry in open_plate(str(tmp_path / "p.zarr")).fields] == [0, 1]
+
+
+def test_real_folders_without_an_option(shared_data: Path, tmp_path: Path) -> None:
     microscopes = shared_data / "microscopes"
-    pattern = r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d\d)p\d\d-ch(?P<channel>\d)sk1fk1fl1\.tiff$"
-    convert_plate(microscopes / "operetta-compose" / "operetta_plate" / "Images", tmp_path / "o.zarr", pattern=pattern)
-    assert [str(entry.key) for entry in open_plate(str(tmp_path / "o.zarr")).fields] == ["C03/0", "C03/1"]
-    pattern = r"/(?P<well>[A-H]\d+)--W\d+--P(?P<field>\d+)--Z\d+--T\d+--(?P<channel>\w+)\.tif"
-    summary = convert_plate(microscopes / "plateviewer-scanr", tmp_path / "s.zarr", pattern=pattern)
+    convert_plate(microscopes / "operetta-compose", tmp_path / "o.zarr")
+    plate = open_plate(str(tmp_path / "o.zarr"))
+    infos = [read_info(plate, entry.key) for entry in plate.fields]
+    assert [str(entry.key) for entry in plate.fields] == ["C03/0", "C03/1"]
+    assert infos[1].origin_um[1] - infos[0].origin_um[1] == pytest.approx(2 * 645.814)  # type: ignore[index]
+    file = microscopes / "operetta-compose" / "operetta_plate" / "Images" / "r03c03f02p01-ch1sk1fk1fl1.tiff"
+    np.testing.assert_array_equal(read_field(plate, plate.fields[1].key, channels=(0,))[0], tifffile.imread(file))
+    summary = convert_plate(microscopes / "plateviewer-scanr", tmp_path / "s.zarr")
     assert any("32768" in note for note in summary.notes)
     assert any("saturation_level: 4095" in note for note in summary.notes)
+    summary = convert_plate(microscopes / "bbbc022-crop", tmp_path / "b.zarr")
+    assert summary.channels == ("1", "2", "3")  # pages that the file calls channels

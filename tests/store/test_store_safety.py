@@ -14,11 +14,11 @@ import pytest
 import zarr
 
 from hcs.errors import FieldError, PlateError, ResultsError
+from hcs.machine import memory_bytes
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.atomic import write_json
 from hcs.store.location import location
 from hcs.store.paths import behind_link, check_results, inner_path, linked_images
-from hcs.store.plate import demand
 from hcs.store.plate.field import missing_chunks, missing_sentence, open_image
 from hcs.store.plate.labels import read_labels
 from hcs.store.plate.nodes import read_node
@@ -214,7 +214,7 @@ def test_pixels_beyond_the_machines_memory_are_refused(small_plate: Any, monkeyp
     with pytest.raises(FieldError, match="2 channels and 1 z planes of 5,200 px take"):
         read_field(plate, A01, channels=(0, 1))
     assert read_field(plate, A01, channels=(0,)).shape == (1, 65, 80)
-    assert demand.memory_bytes() > 2**28
+    assert memory_bytes() > 2**28
 
 
 def test_a_flipped_bit_is_no_pixel(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from hcs.errors import ConfigError
-from hcs.measure.regions import find_nuclei
+from hcs.measure.regions import regions_of
 from hcs.segment.ours.instances import instances
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.blocks import CELL_PX, LABEL_CHUNK_PX, Box, Cut, cut_for, windows
-from hcs.tiles.ownership import Nuclei, claimed, joined, numbers, owned, painted
+from hcs.tiles.ownership import BlockNuclei, claimed, joined, numbers, owned, painted
 from hcs.tiles.settings import TileSettings
 
 Labels = NDArray[np.uint32]
@@ -52,10 +52,10 @@ def perfect_network(truth: Labels) -> NDArray[np.float32]:
 SHIFTS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
-def found_in(labels: Labels, box: Box) -> Nuclei:
-    nuclei = find_nuclei(labels)
+def found_in(labels: Labels, box: Box) -> BlockNuclei:
+    nuclei = regions_of(labels)
     runs = nuclei.runs.astype(np.int64) + np.array([box.y0, box.x0, box.x0])
-    return Nuclei(runs, nuclei.run_offsets, nuclei.label_values.astype(np.float64))
+    return BlockNuclei(runs, nuclei.run_offsets, nuclei.label_values.astype(np.float64))
 
 
 def in_blocks(truth: Labels, cut: Cut) -> tuple[Labels, int]:
@@ -113,9 +113,9 @@ def test_larger_nuclei_than_the_blocks_overlap_by_are_left_out_and_counted_once(
         np.testing.assert_array_equal(written, renumbered[left])
 
 
-def square(y: int, x: int, side: int = 6) -> Nuclei:
+def square(y: int, x: int, side: int = 6) -> BlockNuclei:
     runs = np.array([(y + k, x, x + side) for k in range(side)], np.int64)
-    return Nuclei(runs, np.array([0, side]), np.ones(1))
+    return BlockNuclei(runs, np.array([0, side]), np.ones(1))
 
 
 @pytest.mark.parametrize(("seen_above", "seen_below"), [(9, 9), (9, 10), (10, 9), (10, 10)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hcs.train.augment import Sample
-from hcs.train.contaminate import compressed, contaminated, linear, rescaled, textured
+from hcs.train.contaminate import compressed, contaminated, linear, rescaled, stained, textured
 
 
 def crop() -> Sample:
@@ -44,6 +44,20 @@ def test_the_living_keep_their_labels_and_dead_cells_get_labels_of_their_own() -
             assert dead[before.labels == n].mean() > 0.5
     assert new > 30
     assert covered > 0
+
+
+def test_cytoplasm_is_background_that_is_dimmer_than_its_nucleus() -> None:
+    before = crop()
+    seen = 0
+    for seed in range(20):
+        after = stained(before, np.random.default_rng(seed))
+        np.testing.assert_array_equal(after.labels, before.labels)
+        gained = linear(after.image) - linear(before.image)
+        assert gained.min() > -1e-4
+        outside = gained[before.labels == 0]
+        seen += int((outside > 0.02).sum() > 300)
+        assert np.quantile(outside, 0.99) < linear(before.image).max()
+    assert seen > 10
 
 
 def test_a_wrong_scale_is_a_factor_before_compression() -> None:

@@ -100,27 +100,35 @@ def flag_dead(nuclei: pd.DataFrame, living: LivingNuclei, *, dna: str | None) ->
     )
 
 
-def count_dead(nuclei: pd.DataFrame, wells: pd.DataFrame, living: LivingNuclei) -> pd.DataFrame:
+def count_dead(nuclei: pd.DataFrame, wells: pd.DataFrame, living: LivingNuclei, fields: pd.DataFrame) -> pd.DataFrame:
     """The well table with Count_Dead, Fraction_Dead and Count_LivingPerField behind Count_Nuclei.
 
-    Dead counts are NaN where it is not known what living nuclei look like; all nuclei count as living then.
+    Dead counts are NaN where it is not known what living nuclei look like; all nuclei count as living then. Of
+    ``fields`` (well, status, recorded: the share of the field that was), only what was recorded shows living ones.
     """
     names = list(map(str, wells["Metadata_Well"]))
     codes = well_codes(nuclei["Metadata_Well"], names)
     dead = np.bincount(codes[nuclei[DEAD].to_numpy(dtype=bool)], minlength=len(names)).astype(np.float64)
     every = wells["Count_Nuclei"].to_numpy(dtype=np.float64)
-    fields = wells["Fields_Ok"].to_numpy(dtype=np.float64)
+    recorded = _recorded_fields(fields, names)
     counted = np.full(len(names), np.nan) if living.reason else dead
     columns = {
         "Count_Dead": counted,
         "Fraction_Dead": np.divide(counted, every, out=np.full(len(names), np.nan), where=every > 0),
-        LIVING: np.divide(every - dead, fields, out=np.full(len(names), np.nan), where=fields > 0),
+        LIVING: np.divide(every - dead, recorded, out=np.full(len(names), np.nan), where=recorded > 0),
     }
     table = wells.copy()
     place = list(wells.columns).index("Count_Nuclei") + 1
     for i, (name, values) in enumerate(columns.items()):
         table.insert(place + i, name, values)
     return table
+
+
+def _recorded_fields(fields: pd.DataFrame, names: list[str]) -> Floats:
+    """How many fields of each well were looked at, those that were recorded in part by that part."""
+    done = fields[fields["status"].isin(["ok", "empty"])]
+    shares = done["recorded"].fillna(1.0) if "recorded" in done else pd.Series(1.0, index=done.index)
+    return shares.groupby(done["well"]).sum().reindex(names).fillna(0.0).to_numpy(dtype=np.float64)
 
 
 def dead_table(living: LivingNuclei, wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:

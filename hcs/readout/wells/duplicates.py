@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Placed:
     """A field on the stage: position of its first pixel and its lengths, y before x, in pixels."""
 
     origin_px: tuple[float, float]
@@ -53,7 +53,7 @@ class Place:
         return np.asarray(np.minimum(along, np.array(self.shape) - along).min(axis=1), np.float64)
 
 
-def find_duplicates(nuclei: pd.DataFrame, places: dict[tuple[str, int], Place]) -> pd.DataFrame:
+def find_duplicates(nuclei: pd.DataFrame, places: dict[tuple[str, int], Placed]) -> pd.DataFrame:
     """Nuclei to be left out (`DUPLICATE_COLUMNS`), of ``nuclei`` (`NEEDED`) in fields whose ``places`` are known, keyed
     by well and field; fields of one well have one pixel size.
 
@@ -88,7 +88,7 @@ _Nucleus = tuple[int, int]
 
 
 def _pairs(
-    fields: dict[int, pd.DataFrame], places: dict[int, Place], a: int, b: int
+    fields: dict[int, pd.DataFrame], places: dict[int, Placed], a: int, b: int
 ) -> Iterator[tuple[_Nucleus, _Nucleus, float]]:
     """Pairs of nuclei of two fields that are one, with their distance."""
     points = {site: _on_stage(fields[site], places[site]) for site in (a, b)}
@@ -120,7 +120,7 @@ def _mutual(
 
 
 def _dropped(
-    fields: dict[int, pd.DataFrame], places: dict[int, Place], pairs: list[tuple[_Nucleus, _Nucleus, float]]
+    fields: dict[int, pd.DataFrame], places: dict[int, Placed], pairs: list[tuple[_Nucleus, _Nucleus, float]]
 ) -> Iterator[tuple[int, int, int, int, float]]:
     """Rows of the table: every nucleus of a group of pairs but the best, which comes with each."""
     partner: dict[_Nucleus, dict[_Nucleus, float]] = {}
@@ -145,7 +145,7 @@ def _dropped(
         yield nucleus[0], own, best[0], its, partner[nucleus][best]
 
 
-def _on_stage(nuclei: pd.DataFrame, place: Place) -> Floats:
+def _on_stage(nuclei: pd.DataFrame, place: Placed) -> Floats:
     return np.asarray(nuclei[CENTER].to_numpy(np.float64) + np.array(place.origin_px), np.float64)
 
 

@@ -74,9 +74,9 @@ def segment_on_device(
     probabilities = seen_by.probabilities(prepared)
     _lap(clock, device, "infer", probabilities.nbytes)
     labels = instances_on_device(probabilities, settings)
-    sureness = probabilities[1:].amax(dim=0)
+    confidence = probabilities[1:].amax(dim=0)
     _lap(clock, device, "instances", labels.nbytes)
-    return labels, sureness
+    return labels, confidence
 
 
 def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:

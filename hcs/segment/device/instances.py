@@ -24,8 +24,8 @@ def instances_on_device(probabilities: Tensor, settings: InstanceSettings) -> Te
     labels = grown(found_cores(probabilities[1], foreground, settings), foreground)
     extra = connected(foreground & (labels == 0), _EIGHT)
     labels = torch.where(extra > 0, extra + labels.numel() + 1, labels)
-    sureness = torch.maximum(probabilities[1], probabilities[2])
-    return _kept(labels, sureness, settings)
+    confidence = torch.maximum(probabilities[1], probabilities[2])
+    return _kept(labels, confidence, settings)
 
 
 def found_cores(interior: Tensor, foreground: Tensor, settings: InstanceSettings) -> Tensor:
@@ -122,11 +122,11 @@ def _fill_holes(foreground: Tensor, max_hole_px: int) -> Tensor:
     return foreground | (hole[where] & (pieces > 0))
 
 
-def _kept(labels: Tensor, sureness: Tensor, settings: InstanceSettings) -> Tensor:
-    """Labels of enough pixels and a high enough mean ``sureness``, numbered 1..n by their first pixel."""
+def _kept(labels: Tensor, confidence: Tensor, settings: InstanceSettings) -> Tensor:
+    """Labels of enough pixels and a high enough mean ``confidence``, numbered 1..n by their first pixel."""
     place, counts = _areas(labels)
     sums = torch.zeros(len(counts), dtype=torch.float64, device=labels.device)
-    sums.index_add_(0, place, sureness.flatten().double())
+    sums.index_add_(0, place, confidence.flatten().double())
     index = torch.arange(labels.numel(), device=labels.device)
     first = torch.full((len(counts),), labels.numel(), device=labels.device)
     first.scatter_reduce_(0, place, index, "amin")

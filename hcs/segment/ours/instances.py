@@ -165,23 +165,23 @@ def _number_rest(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
 
 
 def keep_sure(
-    labels: NDArray[np.int32], sureness: NDArray[np.float32], settings: InstanceSettings
+    labels: NDArray[np.int32], confidence: NDArray[np.float32], settings: InstanceSettings
 ) -> NDArray[np.uint32]:
-    """Labels (Y, X) of sizes and of mean ``sureness`` (Y, X) that the settings allow, numbered 1..n in raster order."""
+    """Labels (Y, X) of sizes and mean ``confidence`` (Y, X) that the settings allow, numbered 1..n in raster order."""
     small_confidence = max(settings.small_confidence, settings.min_confidence)
     limits = np.array([settings.min_confidence, small_confidence])
-    return keep_nuclei(labels, sureness, settings.min_area_px, settings.small_px, limits)
+    return keep_nuclei(labels, confidence, settings.min_area_px, settings.small_px, limits)
 
 
 @numba.njit(cache=True, nogil=True)
 def keep_nuclei(
     labels: NDArray[np.int32],
-    sureness: NDArray[np.float32],
+    confidence: NDArray[np.float32],
     min_area_px: int,
     small_px: int,
     min_confidence: NDArray[np.float64],
 ) -> NDArray[np.uint32]:
-    """Drop labels of too few pixels or too low a mean ``sureness`` (Y, X); number the rest 1..n in raster order.
+    """Drop labels of too few pixels or too low a mean ``confidence`` (Y, X); number the rest 1..n in raster order.
 
     ``min_confidence`` (2,) is that of labels of at least ``small_px`` pixels, and that of smaller ones.
     """
@@ -192,7 +192,7 @@ def keep_nuclei(
             label = labels[y, x]
             if label:
                 area[label] += 1
-                total[label] += sureness[y, x]
+                total[label] += confidence[y, x]
     least = np.where(area < small_px, min_confidence[1], min_confidence[0])
     kept = (area >= min_area_px) & (total >= least * area)
     number = np.zeros(area.size, np.uint32)

@@ -1,193 +1,300 @@
-"""Files of images into the fields of a plate: which planes make which field, and which fields lack something."""
+"""Planes into the fields of a plate: which planes make which channel, and which cannot be had."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.files.filenames import Listing, Place, natural
 from hcs.store.files.images import ImageHeader, read_header, read_plane
+from hcs.store.microscopes.table import PROJECTION, Channel, Place, PlaneTable, Source, natural
 
 _MOST_NAMED = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One plane: a file, and which of its images where it has several."""
-
-    path: Path
-    page: int | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arranged:
-    """What is to be written: of every field its planes by channel, and what is said about it."""
+    """What is to be written: of every field the planes of each channel that it has, and what is said about it."""
 
-    fields: dict[FieldKey, tuple[tuple[Source, ...], ...]]
-    channels: tuple[str, ...]
-    """As the file names have them."""
+    fields: dict[FieldKey, dict[str, tuple[Source, ...]]]
+    channels: dict[str, Channel]
+    """Of the whole plate, in order, by the microscope's numbers or names."""
     field_names: tuple[str, ...]
-    headers: dict[Path, ImageHeader]
-    left_out: tuple[str, ...]
-    z: str
+    headers: dict[str, ImageHeader]
+    incomplete: tuple[str, ...]
+    """A sentence for each channel of a field, and each field, that cannot be had."""
+    z: Literal["max", "keep"]
+    z_said: str
     """What is done with z planes, for a line; empty where there is one."""
 
 
-def arrange(listing: Listing, *, z: str | None, skip_incomplete: bool) -> Arranged:
-    """Number the fields, order channels and planes, read all headers, and set aside fields that lack something."""
-    fields, channels = values_of(listing, "field"), values_of(listing, "channel")
-    by_pages = z is not None and values_of(listing, "z") == ("",)
-    headers, faults = _headers(listing, by_pages=by_pages)
-    there = _planes(listing, headers, channels, by_pages=by_pages)
-    planes = {channel: _chosen(names, z, there) for channel, names in there.items()}
-    complete: dict[FieldKey, tuple[tuple[Source, ...], ...]] = {}
-    incomplete: list[str] = []
-    for well, name in sorted({(place.well, place.field) for place in listing.files}):
-        try:
-            sources = _field(listing, well, name, planes, faults, by_pages=by_pages)
-            _check_alike([source.path for plane in sources for source in plane], headers)
-        except PlateError as error:
-            incomplete.append(str(error))
-        else:
-            complete[FieldKey(well, fields.index(name))] = sources
-    if incomplete and not (skip_incomplete and complete):
-        more = f"; {len(incomplete) - 1} more fields are incomplete" if len(incomplete) > 1 else ""
-        remedy = "; --skip-incomplete leaves such fields out" if complete else ""
-        raise PlateError(f"{incomplete[0]}{more}{remedy}")
+def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_default: str | None = None) -> Arranged:
+    """Choose time point and planes, read all headers, number the fields, and set aside what cannot be had.
+
+    ``z`` and ``t`` are the user's choices; ``by_default`` is done with several z planes where there is none. A field is
+    written with those of its channels whose planes are all there and alike. Raises ConfigError where a choice is to be
+    made or names nothing, PlateError where no field has all channels.
+    """
+    table = replace(table, planes=_at_time(table, t))
+    headers, faults = _headers(table, root)
+    if not headers and not any((root / name).exists() for name in faults):
+        raise PlateError(
+            f"none of the {len(faults):,} images that the metadata list is in {root}, such as {next(iter(faults))}; "
+            "give the folder that holds metadata and images"
+        )
+    table = _spread_pages(table, headers, faults, root, z)
+    there = {channel: _names(table, channel) for channel in _channels(table)}
+    how = z if z is not None or max(map(len, there.values())) == 1 else _default(there, by_default)
+    planes = {channel: _chosen(names, how, there, asked=z) for channel, names in there.items()}
+    names = tuple(sorted({place.field for place in table.planes}, key=natural))
+    fields: dict[FieldKey, dict[str, tuple[Source, ...]]] = {}
+    incomplete: list[str] = list(table.missing)
+    for well, name in sorted(
+        {(place.well, place.field) for place in table.planes}, key=lambda f: (f[0], natural(f[1]))
+    ):
+        found, reasons = _field(table, (well, name), planes, headers, faults)
+        incomplete += reasons
+        if found:
+            fields[FieldKey(well, names.index(name))] = found
+    if not any(len(found) == len(there) for found in fields.values()):
+        more = f"; {len(incomplete) - 1:,} more are incomplete" if len(incomplete) > 1 else ""
+        raise PlateError(f"no field has all of its channels: {incomplete[0]}{more}")
     return Arranged(
-        fields=complete,
-        channels=channels,
-        field_names=fields,
+        fields=fields,
+        channels=_named(table, tuple(there)),
+        field_names=names,
         headers=headers,
-        left_out=tuple(incomplete),
-        z=_said_of_z(there, planes, z),
+        incomplete=tuple(incomplete),
+        z="keep" if how == "keep" else "max",
+        z_said=_said_of_z(there, planes, how, asked=z),
     )
 
 
-def _headers(listing: Listing, *, by_pages: bool) -> tuple[dict[Path, ImageHeader], dict[Path, str]]:
-    """The header of every file that can be read, and the reason for every other.
+def _at_time(table: PlaneTable, t: str | None) -> dict[Place, Source]:
+    """The planes of one time point, which they no longer name; ConfigError where there are several and none is
+    chosen."""
+    times = sorted({place.t for place in table.planes}, key=natural)
+    some = ", ".join(times[:_MOST_NAMED]) + (", …" if len(times) > _MOST_NAMED else "")
+    if t is None and len(times) > 1:
+        raise ConfigError(f"the folder has {len(times)} time points ({some}); say --t {times[0]} to take one of them")
+    hits = [time for time in times if t is None or _same(time, t)]
+    if not hits:
+        raise ConfigError(f"--t {t} is no time point of this folder; it has {some or 'one without a name'}")
+    return {replace(place, t=""): source for place, source in table.planes.items() if place.t == hits[0]}
 
-    Files of several images have a reason too, or with ``by_pages`` those of another number of images than most of their
-    channel, or whose pages are no z planes.
-    """
-    headers: dict[Path, ImageHeader] = {}
-    faults: dict[Path, str] = {}
-    for path in listing.files.values():
+
+def _same(one: str, other: str) -> bool:
+    return one == other or (one.isdecimal() and other.isdecimal() and int(one) == int(other))
+
+
+def _headers(table: PlaneTable, root: Path) -> tuple[dict[str, ImageHeader], dict[str, str]]:
+    """The header of every file that can be read, and the reason for every other."""
+    headers: dict[str, ImageHeader] = {}
+    faults: dict[str, str] = {}
+    for name in {source.name: None for source in table.planes.values()}:
         try:
-            headers[path] = read_header(path)
-            if headers[path].images > 1 and (not by_pages or headers[path].kind not in ("", "z")):
-                read_plane(path)  # which refuses it and says why
+            headers[name] = read_header(root / name)
         except FieldError as error:
-            faults[path] = error.reason
-    if by_pages:
-        usual = _usual_pages(listing, headers)
-        for place, path in listing.files.items():
-            if path not in faults and headers[path].images != usual[place.channel]:
-                faults[path] = (
-                    f"{path} has {headers[path].images} planes where most files of its channel have "
-                    f"{usual[place.channel]}; copy it again, or leave it out by the pattern"
-                )
+            faults[name] = error.reason
     return headers, faults
 
 
-def _usual_pages(listing: Listing, headers: dict[Path, ImageHeader]) -> dict[str, int]:
+def _spread_pages(
+    table: PlaneTable, headers: Mapping[str, ImageHeader], faults: dict[str, str], root: Path, z: str | None
+) -> PlaneTable:
+    """Planes for the pages of files that the table takes whole: channels or z planes, as the files say, or z planes
+    because the user says so. Files with other pages get a reason."""
+    whole = {place: source for place, source in table.planes.items() if source.page is None}
+    several = {s.name for s in whole.values() if s.name in headers and headers[s.name].images > 1}
+    if not several:
+        return table
+    kind, _ = Counter(headers[name].kind for name in sorted(several)).most_common(1)[0]
+    as_channels = kind == "c" and len({place.channel for place in table.planes}) == 1
+    as_planes = kind in (("", "z") if z is not None else ("z",)) and {place.z for place in table.planes} == {""}
+    odd = {name for name in several if not (as_channels or as_planes) or headers[name].kind not in {kind, ""}}
+    faults.update({name: _refusal(root / name) for name in sorted(odd)})
+    if odd == several:
+        return table
+    usual = _usual_pages(whole, headers)
+    spread = {place: source for place, source in table.planes.items() if source.page is not None}
+    for place, source in whole.items():
+        count = usual[place.channel]
+        if source.name not in faults and source.name in headers and headers[source.name].images != count:
+            faults[source.name] = (
+                f"{root / source.name} has {headers[source.name].images} planes where most files of its channel have "
+                f"{count}; copy it again, or leave it out by the pattern"
+            )
+        for page in range(count):
+            number = str(page + 1)
+            spread[replace(place, channel=number) if as_channels else replace(place, z=number)] = replace(
+                source, page=page
+            )
+    return replace(table, planes=spread, channels={} if as_channels else table.channels)
+
+
+def _refusal(path: Path) -> str:
+    """Why a file of several images cannot be taken for one."""
+    try:
+        read_plane(path)
+    except FieldError as error:
+        return error.reason
+    return f"{path} holds several images"
+
+
+def _usual_pages(planes: Mapping[Place, Source], headers: Mapping[str, ImageHeader]) -> dict[str, int]:
     """How many images most files of each channel have."""
-    counts: dict[str, Counter[int]] = {place.channel: Counter() for place in listing.files}
-    for place, path in listing.files.items():
-        if path in headers:
-            counts[place.channel][headers[path].images] += 1
+    counts: dict[str, Counter[int]] = {place.channel: Counter() for place in planes}
+    for place, source in planes.items():
+        if source.name in headers:
+            counts[place.channel][headers[source.name].images] += 1
     return {channel: count.most_common(1)[0][0] if count else 1 for channel, count in counts.items()}
 
 
-def _planes(
-    listing: Listing, headers: dict[Path, ImageHeader], channels: tuple[str, ...], *, by_pages: bool
-) -> dict[str, tuple[str, ...]]:
-    """The names of every channel's planes in their order; numbers of pages from 1 where the pages are the planes."""
-    if by_pages:
-        usual = _usual_pages(listing, headers)
-        return {channel: tuple(str(page + 1) for page in range(usual[channel])) for channel in channels}
-    names = {channel: {place.z for place in listing.files if place.channel == channel} for channel in channels}
-    return {channel: tuple(sorted(found, key=natural)) for channel, found in names.items()}
+def _channels(table: PlaneTable) -> tuple[str, ...]:
+    """Channels that have planes: those that the table describes first, in its order."""
+    there = {place.channel for place in table.planes}
+    described = [channel for channel in table.channels if channel in there]
+    return (*described, *sorted(there - {*described}, key=natural))
 
 
-def _chosen(names: tuple[str, ...], z: str | None, there: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The planes of a channel to be read, of those that every channel has; ConfigError where ``z`` does not say."""
+def _named(table: PlaneTable, channels: tuple[str, ...]) -> dict[str, Channel]:
+    """The channels in order; one without a description, or without a name, is called by its number here."""
+    return {
+        channel: replace(told, name=told.name or str(i))
+        for i, channel in enumerate(channels)
+        for told in [table.channels.get(channel, Channel(channel))]
+    }
+
+
+def _names(table: PlaneTable, channel: str) -> tuple[str, ...]:
+    """The planes of a channel in z order; the microscope's projection comes last."""
+    names = {place.z for place in table.planes if place.channel == channel}
+    return tuple(sorted(names, key=lambda name: (name == PROJECTION, natural(name))))
+
+
+def _default(there: Mapping[str, tuple[str, ...]], by_default: str | None) -> str:
+    """What is done with several planes where the user says nothing: the microscope's projection, if all channels have
+    one, else ``by_default``; ConfigError without that."""
+    if by_default is None:
+        most = max(there.values(), key=len)
+        raise ConfigError(
+            f"the files have {len(most)} z planes ({_some(most)}); say --z max to project them, --z keep to keep all, "
+            f"or one of them, such as --z {most[len(most) // 2]}"
+        )
+    return PROJECTION if all(PROJECTION in names for names in there.values()) else by_default
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+
+
+def _chosen(
+    names: tuple[str, ...], how: str | None, there: Mapping[str, tuple[str, ...]], *, asked: str | None
+) -> tuple[str, ...]:
+    """The planes of a channel to be read, of those that it has; ConfigError where ``how`` names none."""
     most = max(there.values(), key=len)
-    some = ", ".join(most[:_MOST_NAMED]) + (", …" if len(most) > _MOST_NAMED else "")
-    if z is None:
-        if len(most) > 1:
+    if asked is not None and len(most) == 1:
+        raise ConfigError(
+            f"--z {asked}: there is one plane of each channel; leave --z away, or give --pattern a group z"
+        )
+    if how is None or len(names) == 1:
+        return names
+    if how in ("max", "keep"):
+        recorded = {channel: _recorded(planes) for channel, planes in there.items()}
+        if how == "keep" and len({len(planes) for planes in recorded.values()}) > 1:
+            counts = ", ".join(f"channel {channel or '0'} {len(planes)}" for channel, planes in recorded.items())
             raise ConfigError(
-                f"the files have {len(most)} z planes ({some}); say --z max to project them, --z keep to keep all, "
-                f"or one of them, such as --z {most[len(most) // 2]}"
+                f"--z keep: channels have different numbers of planes ({counts}); say --z max or one plane"
             )
-        return names
-    if len(most) == 1:
-        raise ConfigError(f"--z {z}: there is one plane of each channel; leave --z away, or give --pattern a group z")
-    if z == "keep" and len({len(planes) for planes in there.values()}) > 1:
-        counts = ", ".join(f"channel {channel or '0'} {len(planes)}" for channel, planes in there.items())
-        raise ConfigError(f"--z keep: channels have different numbers of planes ({counts}); say --z max or one plane")
-    if z in ("max", "keep") or len(names) == 1:
-        return names
-    hits = tuple(name for name in names if name == z or (z.isdecimal() and name.isdecimal() and int(name) == int(z)))
+        return _recorded(names)
+    hits = tuple(name for name in names if _same(name, how))
     if not hits:
-        raise ConfigError(f"--z {z} is no plane of these files, nor max or keep; they have {some}")
+        raise ConfigError(f"--z {how} is no plane of these files, nor max or keep; they have {_some(most)}")
     return hits
 
 
+def _recorded(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Planes without the microscope's projection, unless that is all there is."""
+    return tuple(name for name in names if name != PROJECTION) or names
+
+
 def _field(
-    listing: Listing,
-    well: WellId,
-    name: str,
-    planes: dict[str, tuple[str, ...]],
-    faults: dict[Path, str],
-    *,
-    by_pages: bool,
-) -> tuple[tuple[Source, ...], ...]:
-    """The planes of one field by channel; PlateError where one is missing or cannot be used."""
-    found = []
+    table: PlaneTable,
+    field: tuple[WellId, str],
+    planes: Mapping[str, tuple[str, ...]],
+    headers: Mapping[str, ImageHeader],
+    faults: Mapping[str, str],
+) -> tuple[dict[str, tuple[Source, ...]], list[str]]:
+    """The planes of a field by channel, and a sentence for each channel that it lacks, or one if it lacks all."""
+    well, name = field
+    found: dict[str, tuple[Source, ...]] = {}
+    reasons: list[str] = []
     for channel, wanted in planes.items():
-        sources = []
-        for plane in wanted:
-            path = listing.files.get(Place(well, name, channel, "" if by_pages else plane))
-            if path is None:
-                what = f", plane {plane}" if plane and len(wanted) > 1 else ""
-                raise PlateError(
-                    f"well {well}, field {name or '0'} has no channel {channel or '0'}{what}; every field needs all of "
-                    f"{', '.join(each or '0' for each in planes)}: add the file, or leave the well out by the pattern"
-                )
-            if path in faults:
-                raise PlateError(f"well {well}, field {name or '0'}: {faults[path]}")
-            sources.append(Source(path, int(plane) - 1 if by_pages else None))
-        found.append(tuple(sources))
-    return tuple(found)
+        sources, reason = _of_channel(table, field, channel, wanted, faults)
+        if reason:
+            reasons.append(reason)
+        else:
+            found[channel] = sources
+    for channel, reason in _unlike(found, headers).items():
+        del found[channel]
+        reasons.append(f"well {well}, field {name or '0'}: {reason}")
+    if not found and len(planes) > 1:
+        return {}, [f"{reasons[0]}, nor can any other of its {len(planes)} channels be had"]
+    return found, reasons
 
 
-def _check_alike(paths: list[Path], headers: dict[Path, ImageHeader]) -> None:
-    """PlateError where files of one field differ in shape or type."""
-    first = headers[paths[0]]
-    for path in paths:
-        header = headers[path]
-        if (header.shape, header.dtype) != (first.shape, first.dtype):
-            raise PlateError(
-                f"{path} is {header.shape} {header.dtype} but {paths[0].name} of the same field is {first.shape} "
-                f"{first.dtype}; channels of a field must agree"
-            )
+def _of_channel(
+    table: PlaneTable, field: tuple[WellId, str], channel: str, wanted: tuple[str, ...], faults: Mapping[str, str]
+) -> tuple[tuple[Source, ...], str]:
+    """The planes of one channel of a field, or why one of them cannot be had."""
+    well, name = field
+    label = table.channels[channel].name if channel in table.channels else channel or "0"
+    sources = []
+    for z in wanted:
+        source = table.planes.get(Place(well, name, channel, z))
+        plane = f", plane {z}" if z and len(wanted) > 1 else ""
+        if source is None:
+            return (), f"well {well}, field {name or '0'} has no channel {label}{plane}"
+        if source.fault or source.name in faults:
+            reason = source.fault or faults[source.name]
+            return (), f"well {well}, field {name or '0'}, channel {label}{plane}: {reason}"
+        sources.append(source)
+    return tuple(sources), ""
 
 
-def _said_of_z(there: dict[str, tuple[str, ...]], planes: dict[str, tuple[str, ...]], z: str | None) -> str:
+def _unlike(found: Mapping[str, tuple[Source, ...]], headers: Mapping[str, ImageHeader]) -> dict[str, str]:
+    """Channels with a file of another shape or type than most of the field's files, and the reason."""
+    kinds = {s.name: (headers[s.name].shape, headers[s.name].dtype) for sources in found.values() for s in sources}
+    if len({*kinds.values()}) < 2:
+        return {}
+    usual, _ = Counter(kinds.values()).most_common(1)[0]
+    example = next(name for name, kind in kinds.items() if kind == usual)
+    return {
+        channel: (
+            f"{odd} is {kinds[odd][0]} {kinds[odd][1]} but {example} of the same field is {usual[0]} {usual[1]}; "
+            "channels of a field must agree"
+        )
+        for channel, sources in found.items()
+        for odd in [next((s.name for s in sources if kinds[s.name] != usual), "")]
+        if odd
+    }
+
+
+def _said_of_z(
+    there: Mapping[str, tuple[str, ...]], planes: Mapping[str, tuple[str, ...]], how: str | None, *, asked: str | None
+) -> str:
     """What becomes of several z planes; empty where there are none."""
     most = max(there.values(), key=len)
-    if len(most) == 1:
+    if how is None or len(most) == 1:
         return ""
-    how = {"max": "their maximum", "keep": "all kept"}.get(z or "", f"plane {max(planes.values(), key=len)[0]} taken")
+    taken = max(planes.values(), key=len)[0]
+    what = {"max": "their maximum", "keep": "all kept", PROJECTION: "the microscope's projection"}.get(
+        how, f"plane {taken} taken"
+    )
     fewer = [f"{channel or '0'} has {len(names)}" for channel, names in there.items() if len(names) != len(most)]
-    return f"{len(most)} ({', '.join(most[:_MOST_NAMED])}): {how}" + (f"; {', '.join(fewer)}" if fewer else "")
-
-
-def values_of(listing: Listing, what: Literal["field", "channel", "z"]) -> tuple[str, ...]:
-    """The distinct values of a group, in their order."""
-    return tuple(sorted({getattr(place, what) for place in listing.files}, key=natural))
+    other = "" if asked is not None else " (--z max, keep or one plane says otherwise)"
+    return f"{len(most)} ({_some(most)}): {what}{other}" + (f"; {', '.join(fewer)}" if fewer else "")

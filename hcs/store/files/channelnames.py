@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from hcs.errors import ConfigError
+from hcs.store.microscopes.table import Channel
 
 _FAMILIES = {
     "a DNA stain": re.compile(r"(?<![a-z])dna(?![a-z])|dapi|hoechst|draq|sytox|nuclei|nuclear", re.IGNORECASE),
@@ -49,7 +50,7 @@ def _by_name(found: tuple[str, ...], pairs: list[str]) -> tuple[str, ...]:
     given: set[str] = set()
     for pair in pairs:
         value, _, name = (part.strip() for part in pair.partition("="))
-        hits = [each for each in found if each == value] or [each for each in found if _same_number(each, value)]
+        hits = [each for each in found if each == value] or [each for each in found if same_name(each, value)]
         if len(hits) != 1:
             raise ConfigError(f"--channels {pair}: the files have no channel {value!r}; they have {', '.join(found)}")
         if hits[0] in given:
@@ -59,8 +60,9 @@ def _by_name(found: tuple[str, ...], pairs: list[str]) -> tuple[str, ...]:
     return tuple(names.values())
 
 
-def _same_number(one: str, other: str) -> bool:
-    return one.isdecimal() and other.isdecimal() and int(one) == int(other)
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are one, or one number (``01`` and ``1``)."""
+    return one == other or (one.isdecimal() and other.isdecimal() and int(one) == int(other))
 
 
 def doubtful_names(found: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,6 +79,22 @@ def doubtful_names(found: tuple[str, ...], names: tuple[str, ...]) -> tuple[str,
     return tuple(notes)
 
 
+def unstained(names: tuple[str, ...], channels: tuple[Channel, ...]) -> tuple[str, ...]:
+    """A sentence where none of several channels is called after a DNA stain: how the run is told which it is, and which
+    one has the light of DAPI and Hoechst."""
+    if len(names) < 2 or any(_family(name) == "a DNA stain" for name in names):
+        return ()
+    blue = [
+        name
+        for name, channel in zip(names, channels, strict=True)
+        if (channel.excitation_nm or 0) in _UV or (channel.emission_nm or 0) in _BLUE
+    ]
+    hint = f"; {blue[0]} has the light of DAPI and Hoechst" if len(blue) == 1 else ""
+    return (f"No channel is called after a DNA stain: `hcs run` will want --dna NAME{hint}.",)
+
+
+_UV, _BLUE = range(340, 411), range(430, 481)
+"""Excitation and emission of DAPI and Hoechst, nm."""
 _WAY_OUT = "if that is wrong, say --channels FILE=NAME for each."
 
 

@@ -7,34 +7,23 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
+from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.files.arrange import Arranged, Source, arrange, values_of
-from hcs.store.files.channelnames import doubtful_names, name_channels
-from hcs.store.files.filenames import Listing, compile_pattern, list_images
+from hcs.store.files.arrange import Arranged, arrange
+from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
 from hcs.store.files.images import read_plane, remarks_of
 from hcs.store.folders import replacing_folder
+from hcs.store.microscopes.folder import open_folder
+from hcs.store.microscopes.layouts import read_table
+from hcs.store.microscopes.table import PlaneTable, Source
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.writer import PlateSpec, write_field, write_groups
 
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How a known data set names its files, and what its channels are, in the sorted order of their names."""
-
-    pattern: str
-    channels: tuple[str, ...]
-
-
-_LAYOUTS = {
-    # BBBC013: Channel1 is the FKHR-EGFP sensor, Channel2 the DNA stain.
-    "bbbc013": _Layout(r"Channel(?P<channel>[12])-\d+-(?P<row>[A-H])-(?P<column>\d\d)\.tiff?$", ("GFP", "DNA"))
-}
 _MOST_NAMED = 12
 _FULL_BITS = {2**bits - 1: bits for bits in (10, 11, 12, 13, 14, 15)}
 """Largest values of cameras of fewer than 16 bits."""
@@ -47,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ConvertSummary:
-    """What a conversion wrote; ``ignored`` counts image files that the pattern did not match."""
+    """What a conversion wrote; ``ignored`` counts image files that show no plane of the plate."""
 
     path: str
     wells: int
@@ -55,7 +44,7 @@ class ConvertSummary:
     channels: tuple[str, ...]
     ignored: int
     left_out: tuple[str, ...] = ()
-    """Fields that are not in the plate, each with the reason."""
+    """Channels of fields, and fields, that are not in the plate, each with the reason."""
     notes: tuple[str, ...] = ()
     """What was done to pixels, and what is worth knowing of them."""
 
@@ -69,15 +58,35 @@ class _Seen:
     full: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A conversion before anything is written."""
+
+    source: Path
+    spec: PlateSpec
+    table: PlaneTable
+    found: Arranged
+
+    def origin_um(self, key: FieldKey) -> tuple[float, float] | None:
+        """Where the first pixel of a field lies on the stage, (y, x); None where it is not known."""
+        centre = self.table.centres_um.get((key.well, self.found.field_names[key.field]))
+        first = next(iter(self.found.fields[key].values()))[0]
+        if centre is None or self.spec.pixel_size_um is None:
+            return None
+        height, width = self.found.headers[first.name].shape
+        size = self.spec.pixel_size_um
+        return centre[0] - (height - 1) / 2 * size, centre[1] - (width - 1) / 2 * size
+
+
 def convert_plate(
     source: str | Path,
     plate_path: str | Path,
     *,
-    layout: Literal["bbbc013"] | None = None,
+    layout: str | None = None,
     pattern: str | None = None,
     channels: tuple[str, ...] | None = None,
     z: str | None = None,
-    skip_incomplete: bool = False,
+    t: str | None = None,
     plate_format: int | None = None,
     pixel_size_um: float | None = None,
     ngff: Ngff = "0.5",
@@ -86,81 +95,122 @@ def convert_plate(
 ) -> ConvertSummary:
     """Write the images below ``source`` as the plate ``plate_path``, named after that folder.
 
-    Either ``layout`` names a known data set or ``pattern`` is a regular expression, searched in each file's path below
-    ``source`` (with ``/``), with the named groups ``well`` or ``row`` and ``column`` (letters, or numbers from 1),
-    optionally ``field``, ``channel`` and ``z``. Fields are numbered 0… in the sorted order of their names over the
-    plate. ``channels`` renames the channels in the sorted order of theirs, or, written ``DAPI=DNA``, one by one. ``z``
-    is ``max`` (maximum projection), ``keep`` (all planes), or the plane to take, as file names or numbers of pages have
-    it; without a group ``z``, the pages of each file are the planes. ``plate_format`` is the number of wells where
-    wells are running numbers.
+    The folder is one that a microscope or its software wrote, recognised by its metadata and names (`layouts.LAYOUTS`);
+    ``layout`` names one of these. Or ``pattern`` is a regular expression, searched in each file's path below ``source``
+    (with ``/``), with the named groups ``well`` or ``row`` and ``column`` (letters, or numbers from 1), optionally
+    ``field``, ``channel``, ``z`` and ``t``. Fields are numbered 0… in the sorted order of their names over the plate.
 
-    All headers are read first. Files that do not make a field (one is missing, cut short, of another shape) are refused
-    before anything is written, or their fields are left out with ``skip_incomplete``. A file whose pixels turn out to
-    be damaged is left out with its field. ``say`` is told what was understood before anything is written, ``progress``
-    fields written and fields in all.
+    ``channels`` renames the channels in their order, or, written ``DAPI=DNA``, one by one. ``z`` is ``max`` (maximum
+    projection), ``keep`` (all planes), ``projection`` (the microscope's), or the plane to take; without it several
+    planes of a recognised folder are projected, and those of ``pattern`` refused. ``t`` is the time point to take.
+    ``plate_format`` is the number of wells where wells are running numbers. ``pixel_size_um`` goes before the folder's.
 
-    The plate appears when all of it is written. Raises ConfigError for a bad pattern or channel names, PlateError for
-    files that do not make a plate, ResultsError where ``plate_path`` exists or cannot be written.
+    All headers are read first. A field is written with those of its channels whose files are there and sound; what is
+    missing is named in the summary. ``say`` is told what was understood before anything is written, ``progress`` fields
+    written and fields in all.
+
+    The plate appears when all of it is written. Raises ConfigError for a bad choice, PlateError for files that do not
+    make a plate, ResultsError where ``plate_path`` exists or cannot be written.
     """
-    chosen = _choose(layout, pattern)
-    target = Path(plate_path)
+    target, images = Path(plate_path), Path(source)
     if target.exists():
         raise ResultsError(f"{target} exists already; remove it or give another name")
-    listing = list_images(Path(source), compile_pattern(chosen.pattern), plate_format=plate_format)
-    named = name_channels(values_of(listing, "channel"), channels or chosen.channels)
-    found = arrange(listing, z=z, skip_incomplete=skip_incomplete)
+    table = read_table(open_folder(images), layout=layout, pattern=pattern, plate_format=plate_format)
+    for line in _first_lines(table, images):
+        say(line)
+    found = arrange(table, images, z=z, t=t, by_default="max" if pattern is None else None)
     spec = PlateSpec(
         name=target.name.removesuffix(".zarr").removesuffix(".ome"),
         wells=tuple(sorted({key.well for key in found.fields})),
         fields_per_well=max(key.field for key in found.fields) + 1,
-        channels=named,
+        channels=name_channels(_shown_names(found), _by_shown_name(found, channels or ())),
         ngff=ngff,
-        pixel_size_um=pixel_size_um,
+        pixel_size_um=pixel_size_um or table.pixel_size_um,
+        z_step_um=table.z_step_um,
     )
-    for line in _lines(spec, found, listing):
+    plan = _Plan(source=images, spec=spec, table=table, found=found)
+    for line in _lines(plan):
         say(line)
     seen = _Seen()
     with replacing_folder(target, new=True) as folder:
-        lost = _write(folder, spec, found, seen=seen, z=z, progress=progress)
+        lost = _write(folder, plan, seen=seen, progress=progress)
     return ConvertSummary(
         str(target),
         len({key.well for key in found.fields if key not in lost}),
         len(found.fields) - len(lost),
         spec.channels,
-        len(listing.ignored),
-        (*found.left_out, *lost.values()),
+        len(table.ignored),
+        (*found.incomplete, *lost.values()),
         (*remarks_of(seen.remarks), *_depths(seen)),
     )
 
 
-def _choose(layout: str | None, pattern: str | None) -> _Layout:
-    if (layout is None) == (pattern is None):
-        raise ConfigError("say either --layout or --pattern: how do the file names tell the well?")
-    if pattern is not None:
-        return _Layout(pattern, ())
-    if layout not in _LAYOUTS:
-        raise ConfigError(f"--layout {layout!r} is not known; known are {', '.join(_LAYOUTS)}; or give --pattern")
-    return _LAYOUTS[str(layout)]
+def _shown_names(found: Arranged) -> tuple[str, ...]:
+    return tuple(channel.name for channel in found.channels.values())
 
 
-def _lines(spec: PlateSpec, found: Arranged, listing: Listing) -> tuple[str, ...]:
+def _by_shown_name(found: Arranged, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """``FILE=NAME`` with the microscope's number of a channel made one with its name, where no channel bears that."""
+    names = _shown_names(found)
+    translated = []
+    for entry in wanted:
+        given, sign, name = entry.partition("=")
+        hits = [c.name for key, c in found.channels.items() if same_name(key, given.strip())]
+        by_number = bool(sign) and given.strip() not in names and len(hits) == 1
+        translated.append(f"{hits[0]}={name}" if by_number else entry)
+    return tuple(translated)
+
+
+def _first_lines(table: PlaneTable, source: Path) -> tuple[str, ...]:
+    """What kind of folder it is, and how much its names and metadata list."""
+    wells, fields = {p.well for p in table.planes}, {(p.well, p.field) for p in table.planes}
+    times = len({p.t for p in table.planes})
+    lines = [
+        f"{source}: {table.title}",
+        f"  lists     {len(table.planes):,} planes: {len(wells):,} wells, {len(fields):,} fields"
+        + (f", {times:,} time points" if times > 1 else "")
+        + (f", every {table.interval_s:g} s" if times > 1 and table.interval_s else ""),
+    ]
+    return tuple(lines)
+
+
+def _lines(plan: _Plan) -> tuple[str, ...]:
     """What was understood, to be shown before anything is written."""
+    spec, found, table = plan.spec, plan.found, plan.table
     lines = [f"{spec.name}: {len(spec.wells)} wells, {len(found.fields):,} fields"]
-    pairs = ", ".join(
-        f"{value or '(all files)'} → {name}" for value, name in zip(found.channels, spec.channels, strict=True)
-    )
-    lines.append(f"  channels  {pairs}")
+    lines.append(f"  channels  {', '.join(_renamings(plan))}")
     lines.append(f"  fields    {_field_counts(found)}")
-    if found.z:
-        lines.append(f"  z planes  {found.z}")
-    lines.append(f"  pixels    {_shapes(found)}")
-    notes = [*listing.notes, *doubtful_names(found.channels, spec.channels), *_uneven(found)]
-    if listing.ignored:
-        what = "1 image file does" if len(listing.ignored) == 1 else f"{len(listing.ignored):,} image files do"
-        notes.append(f"{what} not match the pattern and will be left out, such as {listing.ignored[0]}.")
-    if found.left_out:
-        notes.append(f"{len(found.left_out)} fields are incomplete and will be left out.")
+    if found.z_said:
+        lines.append(f"  z planes  {found.z_said}")
+    lines.append(f"  pixels    {_shapes(found)}{_size_said(plan)}")
+    notes = [*table.notes, *doubtful_names(_shown_names(found), spec.channels), *_uneven(found)]
+    notes += unstained(spec.channels, tuple(found.channels.values()))
+    if table.ignored:
+        what = "1 image file shows" if len(table.ignored) == 1 else f"{len(table.ignored):,} image files show"
+        notes.append(f"{what} no plane of this plate and will be left out, such as {table.ignored[0]}.")
+    if found.incomplete:
+        what = "1 thing is" if len(found.incomplete) == 1 else f"{len(found.incomplete):,} things are"
+        notes.append(f"{what} missing or damaged, such as: {found.incomplete[0]}.")
     return (*lines, *(f"  note      {note}" for note in notes))
+
+
+def _renamings(plan: _Plan) -> list[str]:
+    """Every channel as the folder has it, its light, and what it becomes."""
+    shown = []
+    for (key, channel), name in zip(plan.found.channels.items(), plan.spec.channels, strict=True):
+        label = channel.name if key in ("", channel.name) or not key.isdecimal() else f"{key} {channel.name}"
+        shown.append(f"{label or '(all files)'}{f' ({channel.light})' if channel.light else ''} → {name}")
+    return shown
+
+
+def _size_said(plan: _Plan) -> str:
+    """The pixel size and where it is from, and whether positions are there."""
+    told, size = plan.table.pixel_size_um, plan.spec.pixel_size_um
+    if size is None:
+        return ", size unknown (--pixel-size-um says it)"
+    other = f", against {told:.6g} µm in the metadata" if told is not None and abs(told - size) > 1e-3 * size else ""
+    where = f"; {len(plan.table.centres_um):,} fields with positions" if plan.table.centres_um else ""
+    return f", {size:.6g} µm a pixel{other}{where}"
 
 
 def _field_counts(found: Arranged) -> str:
@@ -194,7 +244,7 @@ def _uneven(found: Arranged) -> tuple[str, ...]:
 
 def _shapes(found: Arranged) -> str:
     """Size and type of the images; how many fields have another."""
-    by_field = {key: found.headers[sources[0][0].path] for key, sources in found.fields.items()}
+    by_field = {key: found.headers[next(iter(planes.values()))[0].name] for key, planes in found.fields.items()}
     kinds = Counter((header.shape, header.dtype) for header in by_field.values())
     (shape, dtype), _ = kinds.most_common(1)[0]
     text = f"{shape[1]} × {shape[0]} {dtype}"
@@ -208,52 +258,85 @@ def _shapes(found: Arranged) -> str:
     return text
 
 
-def _write(
-    folder: Path, spec: PlateSpec, found: Arranged, *, seen: _Seen, z: str | None, progress: Progress | None
-) -> dict[FieldKey, str]:
+def _write(folder: Path, plan: _Plan, *, seen: _Seen, progress: Progress | None) -> dict[FieldKey, str]:
     """Write fields, then groups; the reason for each field whose pixels are damaged. PlateError where all are."""
     lost: dict[FieldKey, str] = {}
-    for done, (key, sources) in enumerate(found.fields.items(), start=1):
+    for done, key in enumerate(plan.found.fields, start=1):
         try:
-            write_field(str(folder), spec, key, _image(sources, spec.channels, seen, z))
+            _write_one(folder, plan, key, seen)
         except FieldError as error:
-            lost[key] = f"well {key.well}, field {found.field_names[key.field] or '0'}: {error.reason}"
+            lost[key] = f"well {key.well}, field {plan.found.field_names[key.field] or '0'}: {error.reason}"
         if progress is not None:
-            progress(done, len(found.fields))
-    if len(lost) == len(found.fields):
+            progress(done, len(plan.found.fields))
+    if len(lost) == len(plan.found.fields):
         raise PlateError(f"not one field can be written: {next(iter(lost.values()))}")
     numbers: dict[WellId, tuple[int, ...]] = {}
-    for key in found.fields:
+    for key in plan.found.fields:
         if key not in lost:
             numbers[key.well] = (*numbers.get(key.well, ()), key.field)
-    kept = replace(spec, wells=tuple(sorted(numbers)))
-    write_groups(folder, kept, fields={well: tuple(sorted(each)) for well, each in numbers.items()})
+    kept = replace(plan.spec, wells=tuple(sorted(numbers)))
+    write_groups(
+        folder,
+        kept,
+        fields={well: tuple(sorted(each)) for well, each in numbers.items()},
+        acquisitions={
+            FieldKey(well, plan.found.field_names.index(name)): number
+            for (well, name), number in plan.table.acquisitions.items()
+            if name in plan.found.field_names
+        },
+        origin=_record(plan, lost),
+    )
     return lost
 
 
-def _image(
-    sources: tuple[tuple[Source, ...], ...], channels: tuple[str, ...], seen: _Seen, z: str | None
-) -> NDArray[Any]:
+def _write_one(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
+    """Read and write one field with the channels that it has."""
+    planes = plan.found.fields[key]
+    names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
+    lights = tuple(plan.found.channels[channel] for channel in planes)
+    image = _image(plan, {names[channel]: sources for channel, sources in planes.items()}, seen)
+    spec = replace(plan.spec, channels=tuple(names[channel] for channel in planes))
+    write_field(
+        str(folder),
+        spec,
+        key,
+        image,
+        origin_um=plan.origin_um(key),
+        lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
+    )
+
+
+def _record(plan: _Plan, lost: dict[FieldKey, str]) -> dict[str, Any]:
+    """Where the plate is from, for its metadata."""
+    return {
+        "source": plan.source.resolve().name,
+        "layout": plan.table.title,
+        "z": plan.found.z_said,
+        "missing": [*plan.found.incomplete, *lost.values()],
+    }
+
+
+def _image(plan: _Plan, planes: dict[str, tuple[Source, ...]], seen: _Seen) -> NDArray[Any]:
     """The image of a field, (C, Y, X), or (C, Z, Y, X) where planes are kept; FieldError where a file is damaged."""
-    stacks = []
-    for channel, planes in zip(channels, sources, strict=True):
+    stacks = {}
+    for channel, sources in planes.items():
         pixels = []
-        for source in planes:
-            plane = read_plane(source.path, source.page)
-            seen.remarks.append((source.path.name, plane.remarks))
+        for source in sources:
+            plane = read_plane(plan.source / source.name, source.page)
+            seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
             pixels.append(plane.pixels)
         stack = np.stack(pixels)
         _look_at_depth(stack, channel, seen)
-        stacks.append(stack if z == "keep" else stack.max(axis=0))
-    first = stacks[0]
-    for stack, planes in zip(stacks, sources, strict=True):
+        stacks[channel] = stack if plan.found.z == "keep" and plan.found.z_said else stack.max(axis=0)
+    first, example = next(iter(stacks.values())), next(iter(planes.values()))[0].name
+    for channel, stack in stacks.items():
         if (stack.shape, stack.dtype) != (first.shape, first.dtype):
             raise FieldError(
-                planes[0].path.name,
-                f"{planes[0].path} is {stack.shape} {stack.dtype} but {sources[0][0].path.name} of the same field is "
+                planes[channel][0].name,
+                f"{planes[channel][0].name} is {stack.shape} {stack.dtype} but {example} of the same field is "
                 f"{first.shape} {first.dtype}; channels of a field must agree",
             )
-    return np.stack(stacks)
+    return np.stack([*stacks.values()])
 
 
 def _look_at_depth(stack: NDArray[Any], channel: str, seen: _Seen) -> None:

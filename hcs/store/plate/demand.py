@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import zarr
 
 from hcs.errors import FieldError
+from hcs.machine import memory_bytes
 
 MOST_CHANNELS = 1_000
 MOST_PX = 10**11
 """Of one plane: ten times the largest mosaics and whole slides."""
 MOST_CHUNKS = 5_000_000
 """Files of one array, which are counted and read one by one."""
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def check_demand(array: zarr.Array[Any], sizes: dict[str, int], key: object) -> None:
@@ -44,15 +41,3 @@ def check_demand(array: zarr.Array[Any], sizes: dict[str, int], key: object) -> 
 
 
 _REMEDY = "are its axes named rightly? Correct the metadata, or write it again"
-
-
-@lru_cache(maxsize=1)
-def memory_bytes() -> int:
-    """Memory of this machine, or what its container is allowed."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _CGROUP_LIMITS:
-        try:
-            limits.append(int(file.read_text()))
-        except (OSError, ValueError):  # another system, or "max"
-            continue
-    return min(limits)

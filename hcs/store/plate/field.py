@@ -20,11 +20,12 @@ from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore, WrapperStore
 
 from hcs.errors import FieldError
+from hcs.machine import memory_bytes
 from hcs.plate.keys import FieldKey
 from hcs.store.location import Location, Url, as_os_errors, zarr_store
 from hcs.store.meter import Meter
 from hcs.store.paths import shown
-from hcs.store.plate.demand import check_demand, memory_bytes
+from hcs.store.plate.demand import check_demand
 from hcs.store.plate.metadata import ImageMetadata, explain
 from hcs.store.plate.nodes import chunk_files, read_node
 

@@ -84,37 +84,53 @@ def write_image_metadata(
     name: str,
     omero: dict[str, Any] | None = None,
     prefix: str = "",
+    z_step_um: float | None = None,
+    origin_um: tuple[float, float] | None = None,
 ) -> None:
     """Write the ``multiscales`` (and ``omero``) metadata of the image group in ``folder``.
 
     The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
-    axes have no unit.
+    axes have no unit. ``origin_um`` (y, x) is where the first pixel lies; it needs a pixel size.
     """
-    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else None
+    units = dict.fromkeys("yx", "micrometer") if pixel_size_um else {}
+    if z_step_um and "z" in axes:
+        units["z"] = "micrometer"
     extra = {"metadata": {"omero": omero}} if omero else {}
     ome_writer().write_multiscales_metadata(
         open_group(folder, ngff),
-        datasets(axes, n_levels, pixel_size_um, prefix=prefix),
+        datasets(axes, n_levels, pixel_size_um, prefix=prefix, z_step_um=z_step_um, origin_um=origin_um),
         fmt=ome_format(ngff),
         axes=list(axes),
-        axes_units=units,
+        axes_units=units or None,
         name=name,
         **extra,
     )
 
 
-def datasets(axes: str, n_levels: int, pixel_size_um: float | None, *, prefix: str = "") -> list[dict[str, Any]]:
-    """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, …."""
+def datasets(
+    axes: str,
+    n_levels: int,
+    pixel_size_um: float | None,
+    *,
+    prefix: str = "",
+    z_step_um: float | None = None,
+    origin_um: tuple[float, float] | None = None,
+) -> list[dict[str, Any]]:
+    """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, ….
+
+    A pixel of a smaller level is the mean of 2 × 2, so that its middle lies half a step further in.
+    """
     base = pixel_size_um or 1.0
-    return [
-        {
-            "path": f"{prefix}{level}",
-            "coordinateTransformations": [
-                {"type": "scale", "scale": [base * 2**level if axis in "yx" else 1.0 for axis in axes]}
-            ],
-        }
-        for level in range(n_levels)
-    ]
+    found = []
+    for level in range(n_levels):
+        steps = dict.fromkeys("yx", base * 2**level) | {"z": z_step_um or 1.0}
+        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [steps.get(axis, 1.0) for axis in axes]}]
+        if origin_um is not None and pixel_size_um is not None:
+            inset = (2**level - 1) / 2 * base
+            first = {"y": origin_um[0] + inset, "x": origin_um[1] + inset}
+            transformations.append({"type": "translation", "translation": [first.get(axis, 0.0) for axis in axes]})
+        found.append({"path": f"{prefix}{level}", "coordinateTransformations": transformations})
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class PlateSpec:
     channels: tuple[str, ...]
     ngff: Ngff = "0.5"
     pixel_size_um: float | None = None
+    z_step_um: float | None = None
+    """Distance of z planes, where fields have several."""
 
     def __post_init__(self) -> None:
         if self.ngff not in ("0.4", "0.5"):
@@ -63,15 +65,28 @@ def create_plate(path: str, spec: PlateSpec, *, fields: Mapping[WellId, tuple[in
         write_groups(folder, spec, fields=fields)
 
 
-def write_groups(folder: Path, spec: PlateSpec, *, fields: Mapping[WellId, tuple[int, ...]] | None = None) -> None:
-    """What `create_plate` writes, into a folder that exists."""
+def write_groups(
+    folder: Path,
+    spec: PlateSpec,
+    *,
+    fields: Mapping[WellId, tuple[int, ...]] | None = None,
+    acquisitions: Mapping[FieldKey, int] | None = None,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """What `create_plate` writes, into a folder that exists; ``acquisitions`` has the numbers of fields that belong to
+    one, ``origin`` what is kept under ``hcs`` in the plate's attributes."""
+    taken = acquisitions or {}
     wells = sorted(spec.wells)
     ngff, version = spec.ngff, ome_format(spec.ngff)
     every_field = tuple(range(spec.fields_per_well))
     for row in sorted({well.row_name for well in wells}):
         open_group(folder / row, ngff)
     for well in wells:
-        images: list[str | dict[str, Any]] = [str(i) for i in (fields[well] if fields else every_field)]
+        numbers = fields[well] if fields else every_field
+        images: list[str | dict[str, Any]] = [
+            {"path": str(i), "acquisition": taken[FieldKey(well, i)]} if FieldKey(well, i) in taken else str(i)
+            for i in numbers
+        ]
         ome_writer().write_well_metadata(
             open_group(folder / well.row_name / well.column_name, ngff), images, fmt=version
         )
@@ -83,12 +98,24 @@ def write_groups(folder: Path, spec: PlateSpec, *, fields: Mapping[WellId, tuple
         fmt=version,
         field_count=spec.fields_per_well,
         name=spec.name,
+        acquisitions=[{"id": number} for number in sorted({*taken.values()})] or None,
     )
+    if origin:
+        open_group(folder, ngff).attrs["hcs"] = dict(origin)
 
 
-def write_field(path: str, spec: PlateSpec, key: FieldKey, image: NDArray[Any]) -> None:
+def write_field(
+    path: str,
+    spec: PlateSpec,
+    key: FieldKey,
+    image: NDArray[Any],
+    *,
+    origin_um: tuple[float, float] | None = None,
+    lights_nm: tuple[tuple[float | None, float | None], ...] = (),
+) -> None:
     """Write one field (C, Y, X), or (C, Z, Y, X), of the plate at ``path`` as a multiscale image; what the field held
-    before is replaced.
+    before is replaced. ``origin_um`` is where its first pixel lies, (y, x); ``lights_nm`` has each channel's excitation
+    and emission.
 
     Raises FieldError where the image does not fit the plate, ResultsError where it cannot be written. An interrupted
     write leaves the field as it was.
@@ -110,16 +137,21 @@ def write_field(path: str, spec: PlateSpec, key: FieldKey, image: NDArray[Any]) 
             n_levels=n_levels,
             ngff=spec.ngff,
             pixel_size_um=spec.pixel_size_um,
+            z_step_um=spec.z_step_um,
+            origin_um=origin_um,
             name=str(key),
-            omero=_omero(spec.channels, image),
+            omero=_omero(spec.channels, image, lights_nm),
         )
 
 
-def _omero(channels: tuple[str, ...], image: NDArray[Any]) -> dict[str, Any]:
-    """How viewers show the channels: name, colour, window from the 1st to the 99.9th percentile of the pixels."""
+def _omero(
+    channels: tuple[str, ...], image: NDArray[Any], lights_nm: tuple[tuple[float | None, float | None], ...]
+) -> dict[str, Any]:
+    """How viewers show the channels: name, light, colour, window from the 1st to the 99.9th percentile."""
+    lights = lights_nm or ((None, None),) * len(channels)
     colours = iter(_COLOURS * (len(channels) // len(_COLOURS) + 1))
     shown = []
-    for name, plane in zip(channels, image, strict=True):
+    for name, plane, (excitation, emission) in zip(channels, image, lights, strict=True):
         low, high = (float(v) for v in np.percentile(plane[..., ::4, ::4], (1, 99.9)))
         is_dna = any(word in name.lower() for word in _DNA_NAMES)
         bounds = (0.0, float(np.iinfo(image.dtype).max)) if image.dtype.kind != "f" else (low, high)
@@ -130,5 +162,7 @@ def _omero(channels: tuple[str, ...], image: NDArray[Any]) -> dict[str, Any]:
                 "active": True,
                 "window": {"start": low, "end": max(high, low + 1), "min": bounds[0], "max": bounds[1]},
             }
+            | ({"excitation_nm": excitation} if excitation else {})
+            | ({"emission_nm": emission} if emission else {})
         )
     return {"channels": shown}

@@ -1,0 +1,107 @@
+"""A folder as the vendors' modules see it: names of files, their bytes, and the texts inside TIFF pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import tifffile
+
+from hcs.errors import PlateError
+from hcs.store.files.images import SUFFIXES
+from hcs.store.paths import is_ordinary
+from hcs.store.plate.nodes import METADATA_FILES
+
+_MOST_ENDINGS = 4
+_FIRST_PAGES = 2
+_TEXTS = frozenset({270, 51123})
+"""TIFF tags: ImageDescription, and Micro-Manager's metadata."""
+_VENDORS_TAGS = 60_000
+"""Tags from here on are vendors' own (Incucyte 60020)."""
+
+
+class Folder:
+    """The files below a folder by their paths relative to it, with ``/``; hidden files are not among them.
+
+    ``read`` gives a file's bytes, ``texts`` the descriptions and vendors' texts of the first pages of a TIFF file.
+    """
+
+    def __init__(
+        self, names: Iterable[str], *, read: Callable[[str], bytes], texts: Callable[[str], tuple[str, ...]]
+    ) -> None:
+        self.names = tuple(sorted(names))
+        self.images = tuple(name for name in self.names if Path(name).suffix.lower() in SUFFIXES)
+        self.read, self.texts = read, texts
+        self._by_path = {name.lower(): name for name in self.names}
+        self._by_base: dict[str, list[str]] = {}
+        for name in self.names:
+            self._by_base.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+
+    def find(self, name: str, beside: str = "") -> str | None:
+        """The file that metadata call ``name``: beside the file ``beside``, else by its path, else the only one of that
+        name below it or anywhere. Case and the direction of slashes do not count."""
+        wanted = name.replace("\\", "/").strip().lower()
+        around = beside.rpartition("/")[0].lower()
+        near = f"{around}/{wanted}" if around else wanted
+        if near in self._by_path or wanted in self._by_path:
+            return self._by_path.get(near) or self._by_path[wanted]
+        same = self._by_base.get(wanted.rpartition("/")[2], [])
+        below = [found for found in same if found.lower().startswith(f"{around}/")] if around else same
+        return below[0] if len(below) == 1 else same[0] if len(same) == 1 else None
+
+    def instead(self) -> str:
+        """What the folder holds where it holds no image, to go on with in a sentence."""
+        return instead_of_images(Path(name) for name in self.names)
+
+    def ending(self, *endings: str) -> tuple[str, ...]:
+        """Files whose names end so, in small letters."""
+        return tuple(name for name in self.names if name.lower().endswith(endings))
+
+
+def open_folder(source: Path) -> Folder:
+    """The folder ``source``; PlateError where there is none, or where it holds no file at all.
+
+    Plates that were converted into the folder itself (``*.zarr``) are passed over.
+    """
+    if not source.is_dir():
+        raise PlateError(f"no such folder of images: {source}; check the path")
+    files = [path for path in source.rglob("*") if not _passed_over(path.relative_to(source)) and path.is_file()]
+    names = [path.relative_to(source).as_posix() for path in files]
+    if not names:
+        raise PlateError(
+            f"{source} holds no TIFF or PNG file{instead_of_images(source.iterdir())}; give the folder of images"
+        )
+
+    def read(name: str) -> bytes:
+        if not is_ordinary(source / name):
+            raise PlateError(f"{source / name} is no file but a pipe, socket or device; give a folder of files")
+        return (source / name).read_bytes()
+
+    return Folder(names, read=read, texts=lambda name: tiff_texts(source / name))
+
+
+def tiff_texts(path: Path) -> tuple[str, ...]:
+    """Descriptions and vendors' texts of the first two pages of a TIFF file; none where it cannot be read."""
+    found: list[str] = []
+    try:
+        with tifffile.TiffFile(path, _multifile=False, is_ome=False) as tif:
+            for page in list(tif.pages)[:_FIRST_PAGES]:
+                tags = [tag for tag in page.aspage().tags if tag.code in _TEXTS or tag.code >= _VENDORS_TAGS]
+                found += [json.dumps(tag.value) if isinstance(tag.value, dict) else str(tag.value) for tag in tags]
+    except Exception:  # whatever is wrong with the file, its header is read again and the reason named
+        return ()
+    return tuple(found)
+
+
+def instead_of_images(files: Iterable[Path]) -> str:
+    """What a folder without images holds, by the names of its files, to go on with in a sentence."""
+    found = list(files)
+    if any(path.name in METADATA_FILES for path in found):
+        return ", it is OME-Zarr, whose plates `hcs run` reads as they are"
+    endings = sorted({path.suffix.lower() for path in found if path.suffix})
+    return f", but {', '.join(endings[:_MOST_ENDINGS])} files, which are not read" if endings else ""
+
+
+def _passed_over(path: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" or part.endswith(".zarr") for part in path.parts)
