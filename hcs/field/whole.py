@@ -31,6 +31,10 @@ from hcs.store.plate.reader import OpenField, open_field
 from hcs.store.results.ledger import LedgerEntry, finished_entry, pixel_hash, write_entry
 from hcs.store.results.table import write_part
 
+_TOO_LARGE_FOR_GIVEN = (
+    "it has more pixels than tiles.max_field_px, and labels from elsewhere are measured in one piece; raise "
+    "tiles.max_field_px where memory allows"
+)
 _WAITING_PER_THREAD = 2
 """Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
 
@@ -44,6 +48,10 @@ class Loaded:
     crc32: str
     clock: Stopwatch
     fill: Fill | None
+    given: NDArray[np.uint32] | None = None
+    """Labels that another tool made."""
+    remark: str = ""
+    """What is to be said of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry 
     """
     clock = Stopwatch()
     tune_worker()
-    segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
+    segmenter = segmenter_of(job.model, job.device, flips=job.config.flips) if job.given is None else None
     hands = hands_of(job.device)
     clock.lap("start")
     load = partial(_load, job, segmenter=segmenter, several=len(keys) > 1)
@@ -114,7 +122,7 @@ def _read_on(
         ahead.append(readers.submit(load, key))
 
 
-def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
+def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool) -> Loaded | LedgerEntry | LargeField:
     """Read a field; where it is one of several and finished already, its entry comes back."""
     if several:
         entry = finished_entry(location(job.out), job.plate.name, key, job.run_id)
@@ -125,6 +133,8 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
     if field.info.channels != job.channels.names:
         raise FieldError(key, f"its channels {field.info.channels} are not those of the plate, {job.channels.names}")
     if is_large(field.info, job.config):
+        if segmenter is None:
+            raise FieldError(key, _TOO_LARGE_FOR_GIVEN)
         return look_at(field.info, job, key, segmenter)
     clock.lap("read")
     waited_s = field.meter.seconds
@@ -138,7 +148,11 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
     clock.lap("decode")
     fill = find_unrecorded(key, image, job.channels, job.config.measure)
     clock.lap("decode")
-    return Loaded(field, image, pixel_hash(image), clock, fill)
+    if job.given is None:
+        return Loaded(field, image, pixel_hash(image), clock, fill)
+    labels, remark = job.given.read(job.plate.entry(key), image.shape[1:])
+    clock.lap("decode", labels.nbytes)
+    return Loaded(field, image, pixel_hash(image), clock, fill, labels, remark)
 
 
 def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> Loaded | LedgerEntry | LargeField:
@@ -149,7 +163,7 @@ def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> 
         return _failed(key, error)
 
 
-def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measure: bool) -> Seen | LedgerEntry:
+def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *, measure: bool) -> Seen | LedgerEntry:
     """Find the nuclei, and ``measure`` them."""
     found: FoundNuclei | FieldResult
     try:
@@ -162,6 +176,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
             pixel_size_um=loaded.field.info.pixel_size_um,
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
             fill=loaded.fill,
+            given=loaded.given,
         )
         if measure:
             found = measure_found(found, job.channels, job.config, job.plate_backgrounds)
@@ -169,7 +184,8 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
         return _failed(key, error)
     remarks = (
         *blank_remarks(() if loaded.fill is None else loaded.fill.blank, job.channels),
-        *segmenter.pace.take_remarks(),
+        *(() if segmenter is None else segmenter.pace.take_remarks()),
+        *((loaded.remark,) if loaded.remark else ()),
     )
     return Seen(loaded.field, loaded.crc32, loaded.clock, found, remarks, loaded.fill)
 

@@ -4,7 +4,8 @@ written."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import FieldError, PlateError, ResultsError
+from hcs.machine import cores
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.arrange import Arranged, arrange
 from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
@@ -22,6 +24,7 @@ from hcs.store.microscopes.folder import open_folder
 from hcs.store.microscopes.layouts import read_table
 from hcs.store.microscopes.table import PlaneTable, Source
 from hcs.store.plate.nodes import Ngff
+from hcs.store.plate.ome import ome_writer
 from hcs.store.plate.writer import PlateSpec, write_field, write_groups
 
 _MOST_NAMED = 12
@@ -56,6 +59,15 @@ class _Seen:
     remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     largest: dict[str, int] = field(default_factory=dict)
     full: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: _Seen) -> None:
+        """Enter what another field's pixels told."""
+        self.remarks += other.remarks
+        for channel, largest in other.largest.items():
+            if largest > self.largest.get(channel, -1):
+                self.largest[channel], self.full[channel] = largest, 0
+            if largest == self.largest[channel]:
+                self.full[channel] += other.full[channel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,11 +273,10 @@ def _shapes(found: Arranged) -> str:
 def _write(folder: Path, plan: _Plan, *, seen: _Seen, progress: Progress | None) -> dict[FieldKey, str]:
     """Write fields, then groups; the reason for each field whose pixels are damaged. PlateError where all are."""
     lost: dict[FieldKey, str] = {}
-    for done, key in enumerate(plan.found.fields, start=1):
-        try:
-            _write_one(folder, plan, key, seen)
-        except FieldError as error:
-            lost[key] = f"well {key.well}, field {plan.found.field_names[key.field] or '0'}: {error.reason}"
+    for done, (key, told, fault) in enumerate(_written(folder, plan), start=1):
+        seen.add(told)
+        if fault:
+            lost[key] = f"well {key.well}, field {plan.found.field_names[key.field] or '0'}: {fault}"
         if progress is not None:
             progress(done, len(plan.found.fields))
     if len(lost) == len(plan.found.fields):
@@ -289,9 +300,25 @@ def _write(folder: Path, plan: _Plan, *, seen: _Seen, progress: Progress | None)
     return lost
 
 
-def _write_one(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
+def _written(folder: Path, plan: _Plan) -> Iterator[tuple[FieldKey, _Seen, str]]:
+    """Write the fields in as many threads as there are cores, and tell of each, in their order, what its pixels told or
+    why it cannot be written. Decoding and compressing leave Python to other threads."""
+    ome_writer()  # imported by one thread
+    with ThreadPoolExecutor(cores()) as threads:
+        waiting = {key: threads.submit(_write_one, folder, plan, key) for key in plan.found.fields}
+        try:
+            for key, task in waiting.items():
+                try:
+                    yield key, task.result(), ""
+                except FieldError as error:
+                    yield key, _Seen(), error.reason
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _write_one(folder: Path, plan: _Plan, key: FieldKey) -> _Seen:
     """Read and write one field with the channels that it has."""
-    planes = plan.found.fields[key]
+    seen, planes = _Seen(), plan.found.fields[key]
     names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
     lights = tuple(plan.found.channels[channel] for channel in planes)
     image = _image(plan, {names[channel]: sources for channel, sources in planes.items()}, seen)
@@ -304,6 +331,7 @@ def _write_one(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
         origin_um=plan.origin_um(key),
         lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
     )
+    return seen
 
 
 def _record(plan: _Plan, lost: dict[FieldKey, str]) -> dict[str, Any]:
@@ -323,7 +351,8 @@ def _image(plan: _Plan, planes: dict[str, tuple[Source, ...]], seen: _Seen) -> N
         pixels = []
         for source in sources:
             plane = read_plane(plan.source / source.name, source.page)
-            seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
+            if plane.remarks:
+                seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
             pixels.append(plane.pixels)
         stack = np.stack(pixels)
         _look_at_depth(stack, channel, seen)
