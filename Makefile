@@ -16,8 +16,9 @@ DATA := ../shared/data/nuclei
 demo: install
 	$(BIN)/hcs demo --out demo-out
 
+# One thread a process: two processes with two threads each on two cores would wait for each other.
 test: dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: dev
 	$(BIN)/ruff check .

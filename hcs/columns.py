@@ -25,3 +25,15 @@ KEY_COLUMNS = (
     Column("Metadata_Site", "int32", "", "field: its 0-based position in the well's metadata", "plate metadata"),
 )
 """What every nucleus is told by, besides its number."""
+
+TIME_COLUMNS = (
+    Column("Metadata_Timepoint", "int32", "", "frame: 0-based time point of the field", "plate metadata"),
+    Column(
+        "Metadata_Time_min",
+        "float64",
+        "min",
+        "time since the field's first frame: Metadata_Timepoint times the interval; NaN where nobody states one",
+        "plate metadata, or --interval-min",
+    ),
+)
+"""What else a nucleus is told by where fields have several time points."""

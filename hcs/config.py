@@ -14,6 +14,7 @@ from hcs.measure.settings import MeasureSettings
 from hcs.readout.settings import ReadoutSettings
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
+from hcs.tracks.settings import TrackSettings
 
 _WALLTIME = re.compile(r"(\d+-)?\d{1,3}:\d{2}(:\d{2})?")
 
@@ -117,6 +118,9 @@ class Config(BaseModel):
     """Take the images of these names in their wells alone: names and wildcards with commas between, such as ``*_mip``;
     ``*`` takes every image as a field of its own. Without it, a plate whose wells list several versions of one field,
     as their names tell, is refused."""
+    interval_min: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Minutes from one frame to the next, of a plate with time. Without it, what the plate's metadata state; where they
+    state nothing, time is counted in frames."""
     illumination: str = "none"
     """Uneven light of each channel: ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
     every field before anything is found or measured; or the path of an .npz with flat_<channel> and
@@ -133,6 +137,8 @@ class Config(BaseModel):
     """How class probabilities become nuclei."""
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
     """Ring, backgrounds."""
+    tracks: TrackSettings = Field(default_factory=TrackSettings)
+    """How nuclei are linked from frame to frame, of a plate with time."""
     readout: ReadoutSettings = Field(default_factory=ReadoutSettings)
     """Wells, compounds, Z′, cell cycle."""
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
@@ -168,18 +174,8 @@ def parse_config(data: object, *, source: str) -> Config:
 
 USER_SETTINGS = frozenset(
     {
-        *(
-            "model",
-            "diameter_px",
-            "labels",
-            "labels_name",
-            "labels_from",
-            "z",
-            "acquisition",
-            "images",
-            "illumination",
-            "background",
-        ),
+        *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
+        *("labels_from", "interval_min"),
         *("channels.dna", "channels.sensor", "channels.nuclei"),
         *("instances.min_area_px", "instances.min_area_um2"),
         *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),

@@ -15,6 +15,7 @@ FLOORS = (
     ("plate",),
     ("tiles",),
     ("measure",),
+    ("tracks",),
     ("simulate",),
     ("evaluate",),
     ("segment",),
@@ -32,7 +33,7 @@ FLOORS = (
 )
 """From the ground up. Rooms of one floor do not import each other."""
 
-PURE = ("columns", "plate", "tiles", "measure", "readout", "simulate", "evaluate")
+PURE = ("columns", "plate", "tiles", "measure", "tracks", "readout", "simulate", "evaluate")
 IO_MODULES = {"zarr", "dask", "distributed", "pyarrow", "os", "pathlib", "torch"}
 DASK = {"dask", "distributed", "dask_cuda", "dask_jobqueue"}
 ROOF = {"__init__", "__main__"}
@@ -101,6 +102,10 @@ def test_no_imports_go_in_a_circle() -> None:
 @pytest.mark.parametrize("module", modules(*PURE))
 def test_pure_rooms_do_no_io(module: str) -> None:
     assert not outside(module) & IO_MODULES
+
+
+def test_workers_link_without_pandas() -> None:
+    assert not [name for name in modules("tracks") if "pandas" in outside(name)]
 
 
 def test_torch_is_named_in_segment_and_train_only() -> None:

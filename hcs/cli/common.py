@@ -94,6 +94,11 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--images", help="Images of these names in their wells alone: names and wildcards, such as *_mip."
         ),
         click.option(
+            "--interval-min",
+            type=float,
+            help="Minutes between the frames of a plate with time.  [default: as the plate states]",
+        ),
+        click.option(
             "--labels",
             type=click.Choice(["plate", "out", "none"]),
             help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",

@@ -26,6 +26,7 @@ def plan(
     wells: str | None,
     acquisition: int | str | None,
     images: str | None,
+    interval_min: float | None,
     workers: int | None,
     labels: str | None,
     labels_name: str | None,
@@ -53,6 +54,7 @@ def plan(
         labels=labels,
         acquisition=acquisition,
         images=images,
+        interval_min=interval_min,
         labels_name=labels_name,
     )
     seconds = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -27,6 +27,19 @@ if TYPE_CHECKING:
     metavar="LOW HIGH",
     help="Make the cells that a compound killed this many times as bright as living ones, with halo and fragments.",
 )
+@click.option("--frames", default=1, show_default=True, help="Time points: cells move, divide, die, enter and leave.")
+@click.option("--interval-min", default=20.0, show_default=True, help="Minutes between frames.")
+@click.option("--cycle-h", default=12.0, show_default=True, help="Mean cell cycle of untreated cells, h.")
+@click.option(
+    "--sensor",
+    type=click.Choice(["CDK2", "KTR", "LEXY"]),
+    default="CDK2",
+    show_default=True,
+    help="Sensor of a movie: follows the cell cycle, a stimulus, or light.",
+)
+@click.option("--stimulus-min", default=120.0, show_default=True, help="When stimulus or light come.")
+@click.option("--bleaching", default=0.0, show_default=True, help="Share of the light lost from frame to frame.")
+@click.option("--drift", "drift_px", default=0.0, show_default=True, help="Step of the stage from frame to frame, px.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
 def simulate(
     plate: Path,
@@ -36,12 +49,20 @@ def simulate(
     seed: int,
     nucleus_diameter: float,
     dead_brightness: tuple[float, float] | None,
+    frames: int,
+    interval_min: float,
+    cycle_h: float,
+    sensor: Literal["CDK2", "KTR", "LEXY"],
+    stimulus_min: float,
+    bleaching: float,
+    drift_px: float,
     ngff: Ngff,
 ) -> int:
     """Write a synthetic two-channel plate with known truth to PLATE.
 
     Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
-    plate as labels/truth.
+    plate as labels/truth. With --frames, labels/truth has the tracks, and .lineage.parquet one row a cell: its mother,
+    when it was born, divided or died, and what its CDK2 activity did.
     """
     from hcs.commands.simulate import write_simulation
     from hcs.simulate.settings import SimulationSettings
@@ -53,9 +74,18 @@ def simulate(
         seed=seed,
         nucleus_diameter_px=nucleus_diameter,
         dead_brightness=dead_brightness,
+        frames=frames,
+        interval_min=interval_min,
+        cycle_h=cycle_h,
+        sensor=sensor,
+        stimulus_min=stimulus_min,
+        bleaching=bleaching,
+        drift_px=drift_px,
     )
     written = write_simulation(plate, settings, ngff=ngff)
     click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
+    if frames > 1:
+        click.echo(f"Lineage    {written.lineage}")
     return 0
 
 
@@ -87,7 +117,8 @@ def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> N
     "--z",
     help="Several z planes: max (maximum projection), keep, projection (the microscope's), or one plane, such as 03.",
 )
-@click.option("--t", help="The time point to take of several, such as 1.")
+@click.option("--t", help="Several time points: all, as a plate with time, or the one to take, such as 1.")
+@click.option("--interval-min", type=float, help="Minutes between time points, instead of the folder's.")
 @click.option("--plate-format", type=int, help="Wells of the plate, where wells are running numbers.")
 @click.option("--pixel-size-um", type=float, help="Pixel size, µm, instead of the folder's.")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
@@ -100,6 +131,7 @@ def convert(
     channels: str | None,
     z: str | None,
     t: str | None,
+    interval_min: float | None,
     plate_format: int | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
@@ -126,6 +158,7 @@ def convert(
         t=t,
         plate_format=plate_format,
         pixel_size_um=pixel_size_um,
+        interval_min=interval_min,
         ngff=ngff,
         plate_map_path=plate_map,
         say=click.echo,

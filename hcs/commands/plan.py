@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,17 @@ if TYPE_CHECKING:
 
 
 _MOST_REPEATED = 2000
+_OF_TIME = ("The forecast is of the frames, each a unit of work; linking them, and readouts and report, come on top.",)
 _PARTITION_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
 
 def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) -> tuple[float, int]:
     """Seconds for the readouts of the whole plate, made of the fields that were processed, repeated with a little
-    noise, beside idle workers that ``submit`` gives work; and the number of files that readouts and report make."""
+    noise, beside idle workers that ``submit`` gives work; and the number of files that readouts and report make.
+    Nothing is told of a plate with time, whose frames cannot be repeated as other cells."""
     out = prepared.out
+    if prepared.record.time is not None:
+        return 0.0, 0
     nuclei = open_results(out).nuclei(wells=sorted({entry.field.partition("/")[0] for entry in done}))
     tables = {
         entry.field: {
@@ -248,7 +253,8 @@ def plan_plate(
             *_labels_in_the_way(prepared, config),
             *_mixed(infos),
             *faults,
-            *storage_advice(infos.values()),
+            *storage_advice({key.of_field: info for key, info in infos.items()}.values()),
+            *(_OF_TIME if prepared.record.time is not None else ()),
         )
     found = forecast(
         probe, fields=len(prepared.keys), workers=workers.count or probe.workers, gpu=workers.device == "cuda"
@@ -273,10 +279,11 @@ def _at_hand(workers: Workers) -> Workers:
 
 def _read_infos(prepared: Prepared) -> tuple[dict[FieldKey, FieldInfo], tuple[str, ...]]:
     """Metadata of every field, and sentences on fields without."""
-    infos, faults = {}, []
-    for key in prepared.keys:
+    infos: dict[FieldKey, FieldInfo] = {}
+    faults = []
+    for field, units in groupby(prepared.keys, key=lambda key: key.of_field):
         try:
-            infos[key] = read_info(prepared.job.plate, key)
+            infos |= dict.fromkeys(units, read_info(prepared.job.plate, field))
         except FieldError as error:
             faults.append(f"{error}; it will fail.")
     if not infos:
@@ -393,22 +400,24 @@ def projected_bytes(job: Job, key: FieldKey) -> int:
 
 
 def _stored_bytes(prepared: Prepared, info: FieldInfo) -> int:
-    """Bytes of a field's chunks at full resolution; those of a plate on a web server are not known, and count as
-    decoded."""
+    """Bytes of a field's chunks, or a frame's, at full resolution; those of a plate on a web server are not known, and
+    count as decoded."""
     array = location(prepared.job.plate.path) / info.level_path
     if isinstance(array, Path):
-        return sum(p.stat().st_size for p in array.rglob("*") if p.is_file() and p.name not in METADATA_FILES)
+        sizes = [p.stat().st_size for p in array.rglob("*") if p.is_file() and p.name not in METADATA_FILES]
+        return sum(sizes) // info.t_size
     if array.is_web:
         return int(np.prod(info.shape)) * info.z_size * info.dtype.itemsize
-    return sum(size for name, size in array.files().items() if name.rpartition("/")[2] not in METADATA_FILES)
+    named = array.files().items()
+    return sum(size for name, size in named if name.rpartition("/")[2] not in METADATA_FILES) // info.t_size
 
 
 def _written(prepared: Prepared, keys: list[FieldKey]) -> tuple[float, float]:
     """Mean bytes and files that the fields ``keys`` left in the results folder."""
     out = Path(str(prepared.out))
-    paths = [out / "ledger" / f"{key.well}_{key.field:04d}.json" for key in keys]
+    paths = [out / "ledger" / f"{key.file_stem}.json" for key in keys]
     paths += [Path(str(part_path(out, prepared.job.plate.name, key))) for key in keys]
-    for key in keys:
+    for key in dict.fromkeys(key.of_field for key in keys):
         folder = out / "labels.zarr" / key.well.row_name / key.well.column_name / str(key.field)
         paths += [path for path in folder.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in paths) / len(keys), len(paths) / len(keys)

@@ -11,11 +11,11 @@ import pandas as pd
 
 from hcs.readout.screen.replicates import replicate_correlation
 from hcs.report.overview import PlateOfMany, render_overview
-from hcs.run.page import read_tables, write_report
+from hcs.run.page import last_readouts, read_tables, write_report
 from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
-from hcs.store.results.folder import open_results
+from hcs.store.results.folder import Results, open_results
 
 
 def report_results(
@@ -32,12 +32,18 @@ def report_results(
         with local_copy(place) as folder:
             write_report(folder, pictures=pictures, figures=True)
             if len(places) > 1:
-                plates.append(PlateOfMany(read_tables(open_results(folder)), _link(place, overview)))
+                plates.append(PlateOfMany(read_tables(_shown(folder)), _link(place, overview)))
         say(f"Report    {place / 'report.html'}")
         say(f"Figures   {place / 'figures'}/")
     if len(places) > 1:
         write_text(overview, render_overview(plates, _replicates(plates)))
         say(f"Overview  {overview}")
+
+
+def _shown(folder: Path) -> Results:
+    """The results that tables of wells were made of: all, or of a plate with time those of one frame."""
+    results = open_results(folder)
+    return results.at_timepoint(last_readouts(results)[0].get("timepoint", "last"))
 
 
 def _link(place: Location, overview: Path) -> str:

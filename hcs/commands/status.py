@@ -19,6 +19,7 @@ def status_lines(results: Results, *, by_field: bool = False) -> Iterator[str]:
     the files hold is not looked at (`hcs.store.results.verify`).
     """
     entries = _with_faults(results)
+    frames = _frames_by_field(results)
     groups = (
         [(entry.field, [entry]) for entry in entries]
         if by_field
@@ -29,13 +30,31 @@ def status_lines(results: Results, *, by_field: bool = False) -> Iterator[str]:
         status, reason = combined(group)
         counts[status] = counts.get(status, 0) + 1
         nuclei = sum(entry.nuclei for entry in group)
-        yield f"{name:<8} {status:<8} {nuclei:>7} nuclei  {reason}".rstrip()
+        yield f"{name:<8} {status:<8} {nuclei:>7} nuclei  {_frames(group, frames)}{reason}".rstrip()
     what = "fields" if by_field else "wells"
     yield f"{len(groups)} {what}: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    if frames:
+        every = [entry for of_field in frames.values() for entry in of_field]
+        done, failed = sum(entry.done for entry in every), sum(entry.status == "failed" for entry in every)
+        yield f"{len(every)} frames: {done} done, {failed} failed, {len(every) - done - failed} pending"
     counted = results.counted()
     later = sum(entry.done and entry.field not in counted for entry in entries) if counted else 0
     if later:
         yield f"{later} field(s) were finished after the tables were made; `hcs readout {results.folder}` counts them"
+
+
+def _frames_by_field(results: Results) -> dict[str, list[LedgerEntry]]:
+    """Entries of the frames of each field, of a plate with time."""
+    found: dict[str, list[LedgerEntry]] = {}
+    for entry in results.frame_entries():
+        found.setdefault(str(FieldKey.parse(entry.field).of_field), []).append(entry)
+    return found
+
+
+def _frames(group: list[LedgerEntry], frames: dict[str, list[LedgerEntry]]) -> str:
+    """How many frames of some fields are done; nothing of a field without time."""
+    of_group = [frame for entry in group for frame in frames.get(entry.field, [])]
+    return f"{sum(frame.done for frame in of_group)}/{len(of_group)} frames  " if of_group else ""
 
 
 def combined(entries: list[LedgerEntry]) -> tuple[str, str]:
@@ -50,13 +69,20 @@ def combined(entries: list[LedgerEntry]) -> tuple[str, str]:
 
 
 def unfinished(results: Results) -> tuple[LedgerEntry, ...]:
-    """Entries of fields without a result: failed, pending or damaged."""
-    return tuple(e for e in _with_faults(results) if not e.done)
+    """Entries of fields, and of frames of a field with time, without a result: failed, pending or damaged."""
+    return tuple(e for e in (*_with_faults(results), *_frames_with_faults(results)) if not e.done)
 
 
 def _with_faults(results: Results) -> tuple[LedgerEntry, ...]:
     """All entries, those of damaged fields as pending with the reason."""
-    entries = results.entries()
+    return _marked(results, results.entries())
+
+
+def _frames_with_faults(results: Results) -> tuple[LedgerEntry, ...]:
+    return _marked(results, results.frame_entries())
+
+
+def _marked(results: Results, entries: tuple[LedgerEntry, ...]) -> tuple[LedgerEntry, ...]:
     faults = {str(fault.field): fault for fault in field_faults(results, entries)}
     return tuple(
         replace(entry, status="pending", nuclei=0, reason=str(faults[entry.field])) if entry.field in faults else entry

@@ -36,9 +36,9 @@ class Sender:
         # Plain tuples: as keys and entries, thirteen fields would take longer to describe than all else in the task.
         fields = []
         for key in keys:
-            entry = self._entries.get(key)
+            entry = self._entries.get(key.of_field)
             listed = None if entry is None else (entry.path, entry.acquisition, entry.fault)
-            fields.append((key.well.row, key.well.column, key.field, listed))
+            fields.append((key.well.row, key.well.column, key.field, key.frame, listed))
         return pickle.dumps((self._job, fields), pickle.HIGHEST_PROTOCOL)
 
 
@@ -59,13 +59,14 @@ class Senders:
 def unpack(parcel: bytes) -> tuple[Job, list[FieldKey]]:
     """Job and keys, in the order they were given, of a parcel; the job's plate lists these fields alone."""
     packed, fields = pickle.loads(parcel)
-    job, keys, entries = _job(packed), [], []
-    for row, column, field, listed in fields:
-        keys.append(FieldKey(WellId(row, column), field))
+    job, keys, entries = _job(packed), [], {}
+    for row, column, field, frame, listed in fields:
+        keys.append(FieldKey(WellId(row, column), field, frame))
         if listed is not None:
-            entries.append(FieldEntry(keys[-1], *listed))
+            of_field = keys[-1].of_field
+            entries[of_field] = FieldEntry(of_field, *listed)
     wells = tuple(sorted({key.well for key in keys}))
-    plate = replace(job.plate, wells=wells, fields=tuple(sorted(entries, key=lambda entry: entry.key)))
+    plate = replace(job.plate, wells=wells, fields=tuple(entries[key] for key in sorted(entries)))
     return replace(job, plate=plate), keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -42,10 +43,17 @@ class Job:
     backgrounds: tuple[tuple[str, float], ...] | None = None
     """Channels and their backgrounds, by the plate or as stated; None: each field's own, whatever it shows."""
 
+    interval_min: float | None = None
+    """Minutes from one frame to the next, where the plate has time and somebody states them."""
+
     @property
     def plate_backgrounds(self) -> dict[str, float] | None:
         """Channel → background; None: each field's own."""
         return None if self.backgrounds is None else dict(self.backgrounds)
+
+    def time_min(self, key: FieldKey) -> float:
+        """Minutes from the field's first frame to that of ``key``; NaN where they are not known."""
+        return math.nan if self.interval_min is None or not key.is_frame else key.frame * self.interval_min
 
     def for_field(self, key: FieldKey) -> Job:
         """The same job with a plate that lists this field alone: what travels with every field stays small."""

@@ -27,7 +27,9 @@ from hcs.plate.keys import FieldKey
 from hcs.segment.segmenter import Segmenter
 from hcs.store.location import location
 from hcs.store.plate.field import missing_sentence
+from hcs.store.plate.frame_labels import FrameLabels
 from hcs.store.plate.reader import OpenField, open_field
+from hcs.store.plate.target import LabelTarget
 from hcs.store.results.ledger import LedgerEntry, finished_entry, pixel_hash, write_entry
 from hcs.store.results.table import write_part
 
@@ -37,6 +39,10 @@ _TOO_LARGE_FOR_GIVEN = (
 )
 _WAITING_PER_THREAD = 2
 """Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
+_TOO_LARGE_A_FRAME = (
+    "a frame of it has more pixels than tiles.max_field_px, and only fields of one time point are cut in blocks; raise "
+    "tiles.max_field_px where memory allows, or write the fields before stitching as the plate's"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,8 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool
     if is_large(field.info, job.config):
         if segmenter is None:
             raise FieldError(key, _TOO_LARGE_FOR_GIVEN)
+        if key.is_frame:
+            raise FieldError(key, _TOO_LARGE_A_FRAME)
         return look_at(field.info, job, key, segmenter)
     clock.lap("read")
     waited_s = field.meter.seconds
@@ -150,7 +158,7 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool
     clock.lap("decode")
     if job.given is None:
         return Loaded(field, image, pixel_hash(image), clock, fill)
-    labels, remark = job.given.read(job.plate.entry(key), image.shape[1:])
+    labels, remark = job.given.read(job.plate.entry(key), key, image.shape[1:])
     clock.lap("decode", labels.nbytes)
     return Loaded(field, image, pixel_hash(image), clock, fill, labels, remark)
 
@@ -207,19 +215,21 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
     return entry
 
 
+def _write_labels(job: Job, key: FieldKey, target: LabelTarget, found: Seen, labels: NDArray[np.uint32]) -> int:
+    """Write the labels of a field, or of a frame beside those of the others; the bytes of their files."""
+    entry, info = job.plate.entry(key), found.field.info
+    if key.is_frame:
+        growing = FrameLabels(target=target, entry=entry, frames=info.t_size, ngff=job.plate.ngff)
+        return growing.write(labels, key.frame)
+    return target.write(entry, labels, ngff=job.plate.ngff, pixel_size_um=info.pixel_size_um, pixels_crc32=found.crc32)
+
+
 def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerEntry:
     """Labels and part of a field; its entry, not written yet."""
     clock = Stopwatch()
     if job.labels is not None:
-        written = job.labels.write(
-            job.plate.entry(key),
-            result.labels,
-            ngff=job.plate.ngff,
-            pixel_size_um=found.field.info.pixel_size_um,
-            pixels_crc32=found.crc32,
-        )
-        clock.lap("write labels", written)
-    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns)
+        clock.lap("write labels", _write_labels(job, key, job.labels, found, result.labels))
+    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns, time_min=job.time_min(key))
     clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)

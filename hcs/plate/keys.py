@@ -1,4 +1,4 @@
-"""Names of wells and fields."""
+"""Names of wells, fields and frames."""
 
 from __future__ import annotations
 
@@ -126,23 +126,52 @@ def plate_shape(wells: list[WellId]) -> tuple[int, int]:
     return rows, columns
 
 
+NO_FRAME = -1
+"""The frame of a field that has no time, or of all a field's frames together."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class FieldKey:
-    """One field of one well: the unit of work. ``field`` is its 0-based position in the well's metadata."""
+    """One field of one well, or one frame of it: the unit of work.
+
+    ``field`` is its 0-based position in the well's metadata, ``frame`` the 0-based time point. A key without a frame
+    means the field: all of it, whether it was imaged once or many times. ``str()`` gives ``B03/0``, of a frame
+    ``B03/0/12``.
+    """
 
     well: WellId
     field: int
+    frame: int = NO_FRAME
 
     @classmethod
     def parse(cls, text: str) -> FieldKey:
-        """Read ``B03/0``, as ``str()`` writes it."""
-        well, _, field = text.partition("/")
-        if not field.isdigit():
-            raise PlateError(f"{text!r} is not a field name; write well/number, such as B03/0")
-        return cls(WellId.parse(well), int(field))
+        """Read ``B03/0`` or ``B03/0/12``, as ``str()`` writes it."""
+        well, *numbers = text.split("/")
+        if len(numbers) not in (1, 2) or not all(number.isdigit() for number in numbers):
+            raise PlateError(f"{text!r} is not a field name; write well/number, such as B03/0, or B03/0/12 for a frame")
+        return cls(WellId.parse(well), *map(int, numbers))
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the key means one frame of a field that has several."""
+        return self.frame != NO_FRAME
+
+    @property
+    def of_field(self) -> FieldKey:
+        """The key of the whole field."""
+        return FieldKey(self.well, self.field) if self.is_frame else self
+
+    def at(self, frame: int) -> FieldKey:
+        """The key of one frame of the field."""
+        return FieldKey(self.well, self.field, frame)
+
+    @property
+    def file_stem(self) -> str:
+        """``B03_0000``, of a frame ``B03_0000_t0012``: names of files of one unit of work."""
+        return f"{self.well}_{self.field:04d}" + (f"_t{self.frame:04d}" if self.is_frame else "")
 
     def __str__(self) -> str:
-        return f"{self.well}/{self.field}"
+        return f"{self.well}/{self.field}" + (f"/{self.frame}" if self.is_frame else "")
 
 
 def select_wells(wells: tuple[WellId, ...], patterns: str | None) -> tuple[WellId, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -21,6 +23,8 @@ from hcs.readout.wells.features import ByWell
 from hcs.readout.wells.nuclei import SENSOR_RATIO, source_rows
 from hcs.readout.wells.wells import expected_wells, plate_peak, summarise_wells
 
+Extend: TypeAlias = Callable[[PlateCycle, list[str]], pd.DataFrame]
+"""Of a plate's cell cycle and the names of its wells: a table with Metadata_Well and further columns."""
 _WIDE_CV = 0.12  # from here on simulated S fractions are off by more than 3 points
 
 
@@ -56,12 +60,14 @@ def make_readouts(
     dna: str | None = None,
     tables: ByWell | None = None,
     quality: pd.DataFrame | None = None,
+    extend: Extend | None = None,
 ) -> Readouts:
     """All tables of one plate, with the 2N peak and notes; see ``summarise_wells`` and ``screen_tables``.
 
     ``plate`` names the plate where no nucleus does; ``dna`` names the DNA channel, to watch its saturation.
     ``tables`` gives all columns of the nuclei, well by well, where ``nuclei`` has only those of ``single_columns``.
-    ``quality`` is the field table with Quality_ columns, in which causes of a low Z' are looked for.
+    ``quality`` is the field table with Quality_ columns, in which causes of a low Z' are looked for. ``extend`` gives
+    further columns of wells, such as those read from tracks, which are readouts like any other.
     Raises ConfigError for a readout that is no numeric well column, naming close matches.
     """
     living = learn_living(nuclei, plate_map, settings)
@@ -74,6 +80,10 @@ def make_readouts(
     wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
     wells = count_dead(nuclei, wells, living, fields)
     wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
+    if extend is not None:
+        wells = wells.merge(
+            extend(cycle, [str(well) for well in wells["Metadata_Well"]]), on="Metadata_Well", how="left"
+        )
     _check_readouts(wells, settings)
     toxicity = find_toxicity(wells, settings)
     screen = screen_tables(wells, settings, quality=quality, toxicity=toxicity)

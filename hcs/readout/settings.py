@@ -180,6 +180,9 @@ class ReadoutSettings:
 
     readouts: tuple[str, ...] = ("Mean_Nuclei_Sensor_Ratio", "Fraction_4N")
     """Well-table columns for which Z', robust Z' and SSMD are computed; figures show the first."""
+    timepoint: int | Literal["first", "last"] = "last"
+    """Frame of a plate with time that the tables of wells are made of, as if the plate had been imaged then alone: its
+    0-based number, the first, or the last that most fields have. Tables over time are of all frames."""
     sensor_threshold: float = 0.8
     """Ring/nucleus ratio above which a nucleus counts in Fraction_SensorHigh."""
     exclude_border: bool = True
@@ -241,6 +244,7 @@ class ReadoutSettings:
                 len(set(self.readouts)) == len(self.readouts) > 0,
                 "name at least one column, each once",
             ),
+            ("timepoint", isinstance(self.timepoint, str) or self.timepoint >= 0, "be 0 or more, first or last"),
             ("sensor_threshold", self.sensor_threshold > 0, "be above 0"),
             ("min_wells", self.min_wells >= 2, "be at least 2, as one well has no spread"),
             ("draws", self.draws >= 100, "be at least 100"),

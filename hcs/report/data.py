@@ -13,6 +13,7 @@ from hcs.report.conditions import Histograms
 from hcs.report.distrust import distrusted
 from hcs.report.embed import LONGEST_TEXT, table_data
 from hcs.report.names import readout_name
+from hcs.report.over_time import OverTime
 from hcs.report.pictures import PagePictures
 from hcs.report.tables import ABSENT, PlateTables
 
@@ -25,13 +26,15 @@ def page_data(
     histograms: Histograms | None = None,
     cells: Cells | None = None,
     pictures: PagePictures | None = None,
+    time: OverTime | None = None,
 ) -> dict[str, object]:
     """The plain data that the page's scripts draw from; see ``table_data`` for the form of the tables."""
     wells = tables.frame("wells")
     names = [str(well) for well in wells.get("Metadata_Well", ())]
     frames = {name: tables.frame(name) for name in ABSENT}
     numeric = [str(c) for c in wells.columns if _is_readout(wells, str(c))]
-    known = [*dict.fromkeys([*tables.readouts, *numeric, *_readouts_of(frames)])]
+    responses = [] if time is None else [str(name) for name in time.response_names]
+    known = [*dict.fromkeys([*tables.readouts, *numeric, *_readouts_of(frames), *responses])]
     return {
         "plate": tables.plate[:LONGEST_TEXT],
         "shape": list(plate_shape([WellId.parse(name) for name in names])),
@@ -45,6 +48,7 @@ def page_data(
         "distrusted": distrusted(tables),
         "histograms": None if histograms is None else histograms.data(),
         "cells": None if cells is None else cells.data(names),
+        "time": None if time is None else time.data(),
         "pictures": None if pictures is None else pictures.data(None if cells is None else cells.shown),
     }
 

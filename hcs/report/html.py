@@ -24,6 +24,7 @@ SCRIPTS = (
     "cycle.js",
     "cells.js",
     "quality.js",
+    "time.js",
     "main.js",
 )
 _MARKS = {"good": "✓ good", "fair": "! look", "poor": "✗ poor", "none": "– open"}
@@ -34,6 +35,7 @@ _SECTIONS = (
     ("assay", "Assay quality"),
     ("why", "Why is Z′ not higher"),
     ("doses", "Compounds and doses"),
+    ("time", "Over time"),
     ("cycle", "Cell cycle"),
     ("cells", "Single nuclei"),
     ("quality", "Image quality"),
@@ -57,6 +59,7 @@ def render_report(
         "assay": '<div id="assay-body"></div>',
         "why": '<div id="attribution-body"></div>',
         "doses": '<div id="doses-body"></div>',
+        **({"time": '<div id="time-body"></div>'} if data.get("time") else {}),
         "cycle": '<div id="cycle-body"></div>',
         "cells": '<div id="cells-body"></div>',
         "quality": '<div id="quality-body"></div>',

@@ -177,7 +177,7 @@ def check_same_pixels(out: Location, plate: Plate, record: RunRecord, config: Co
 
     Costs reading one field, and catches a plate that was converted anew, or replaced, under the same name.
     """
-    entry = next((e for e in read_ledger(out, record.keys, record.run_id) if e.done), None)
+    entry = next((e for e in read_ledger(out, record.units, record.run_id) if e.done), None)
     if entry is None:
         return
     key = FieldKey.parse(entry.field)

@@ -12,6 +12,7 @@ from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location, map_at
+from hcs.store.plate.field import FieldInfo
 from hcs.store.plate.reader import Plate, find_channel, read_info
 from hcs.store.results.record import RecordedChannels
 
@@ -59,21 +60,26 @@ class Choices:
         )
 
 
-def channels_by_field(plate: Plate, keys: tuple[FieldKey, ...]) -> dict[FieldKey, tuple[str, ...]]:
-    """Channel names of those of ``keys`` whose metadata can be read; PlateError where none can."""
+def infos_by_field(plate: Plate, keys: tuple[FieldKey, ...]) -> dict[FieldKey, FieldInfo]:
+    """Metadata of those of ``keys`` that can be read, of a plate of very many fields of some; of all, where any has
+    several time points. PlateError where none can be read."""
     step = max(len(keys) // _MOST_LOOKED_AT, 1)
-    looked_at = keys[::step]
     reasons: list[str] = []
 
-    def names(key: FieldKey) -> tuple[str, ...] | None:
+    def info(key: FieldKey) -> FieldInfo | None:
         try:
-            return read_info(plate, key).channels
+            return read_info(plate, key)
         except FieldError as error:
             reasons.append(str(error))
             return None
 
-    found = dict(zip(looked_at, map_at(location(plate.path), names, looked_at), strict=True))
-    known = {key: value for key, value in found.items() if value is not None}
+    def read(some: tuple[FieldKey, ...]) -> dict[FieldKey, FieldInfo]:
+        found = zip(some, map_at(location(plate.path), info, some), strict=True)
+        return {key: value for key, value in found if value is not None}
+
+    known = read(keys[::step])
+    if step > 1 and any(value.t_size > 1 for value in known.values()):
+        known |= read(tuple(key for key in keys if key not in known))
     if not known:
         raise PlateError(f"{plate.path}: not one field can be read ({reasons[0] if reasons else 'it has none'})")
     return known

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from hcs.columns import KEY_COLUMNS, Column
+from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
 from hcs.measure.columns import channel_suffixes, column_dictionary
 from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, SEAM_COLUMNS, well_columns
 from hcs.readout.cycle.tables import (
@@ -34,6 +34,7 @@ from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
+from hcs.run.time_tables import time_columns, time_tables, timepoint_notes, with_timepoint
 from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
@@ -41,9 +42,10 @@ from hcs.store.platemap import kept_plate_map
 from hcs.store.results.folder import DNA_CONTENT_N, Results, open_results
 from hcs.store.results.phases import write_phases
 from hcs.store.results.readout_record import COLUMNS, ReadoutRecord
-from hcs.store.results.record import RecordedChannels
+from hcs.store.results.record import RunRecord
 from hcs.store.results.sealed import Written
 from hcs.store.results.table import write_frame
+from hcs.tracks.columns import NUCLEUS_COLUMNS
 
 _CONTENT_N = Column(
     DNA_CONTENT_N,
@@ -99,8 +101,10 @@ def _finish(
     settings: ReadoutSettings | None,
     exclude_flagged: bool,
 ) -> Readouts:
-    results = open_results(out).as_of_now()
-    chosen = settings or results.record.config.readout
+    every_frame = open_results(out)
+    chosen = settings or every_frame.record.config.readout
+    results = every_frame.at_timepoint(chosen.timepoint).as_of_now()
+    every_frame = every_frame.as_of_now() if results.record.time is not None else results
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
     channels = results.record.channels
@@ -133,7 +137,14 @@ def _finish(
         quality=flagged.used,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
-    notes = readouts.notes + twin_notes(twins) + flagged.notes + seen_twice.notes + pictures.notes
+    notes = (
+        timepoint_notes(results)
+        + readouts.notes
+        + twin_notes(twins)
+        + flagged.notes
+        + seen_twice.notes
+        + pictures.notes
+    )
     readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
     frames = {
@@ -148,16 +159,17 @@ def _finish(
         **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
         "cycles": cycles_table(readouts.cycle, plate),
         "sensor": sensor_table(readouts.cycle, plate),
+        **time_tables(every_frame),
     }
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
     files |= write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
-    files[COLUMNS] = _write_columns(out, channels, readouts, flagged.fields)
+    files[COLUMNS] = _write_columns(out, results.record, readouts, frames)
     ReadoutRecord(
         run=results.record.run_id,
         settings=asdict(chosen),
         notes=readouts.notes,
         plate_map=results.record.plate_map,
-        done=tuple(entry.field for entry in results.entries() if entry.done),
+        done=tuple(dict.fromkeys(e.field for r in (results, every_frame) for e in r.entries() if e.done)),
         files=files,
     ).write(out)
     write_report(out, ahead=pictures, nuclei=every)
@@ -202,15 +214,19 @@ def _for_readout(fields: pd.DataFrame) -> pd.DataFrame:
     return fields[[name for name in names if name in fields]].rename(columns=names)
 
 
-def _write_columns(out: Path, channels: RecordedChannels, readouts: Readouts, fields: pd.DataFrame) -> Written:
+def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Mapping[str, pd.DataFrame]) -> Written:
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
+    channels = record.channels
     nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
+    timed = record.time is not None
     tables = {
-        "nuclei": (*KEY_COLUMNS, *nucleus),
+        "nuclei": (*KEY_COLUMNS, *(TIME_COLUMNS if timed else ()), *nucleus, *(NUCLEUS_COLUMNS if timed else ())),
         "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
         **PLAIN_TABLES,
-        "fields": field_columns(fields, channels.names),
+        "fields": field_columns(frames["fields"], channels.names),
+        **(time_columns(frames, channels.names) if timed else {}),
+        **({"phases": with_timepoint(PHASE_COLUMNS)} if timed else {}),
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)

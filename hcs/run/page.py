@@ -13,8 +13,11 @@ from hcs.report.cells import measured, scatter_cells
 from hcs.report.conditions import dna_histograms
 from hcs.report.data import page_data
 from hcs.report.html import render_report
+from hcs.report.over_time import TRACE_COLUMNS, OverTime, over_time
+from hcs.report.pictures import crop_side_px
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
 from hcs.run.pictures import PicturesAhead, one_thread
+from hcs.run.strips import film_strips
 from hcs.store.atomic import write_text
 from hcs.store.ownfiles import OwnFiles
 from hcs.store.results.folder import Results, open_results
@@ -45,9 +48,10 @@ def write_report(
     ResultsError where the folder holds no results or the page cannot be written.
     """
     results = open_results(folder)
+    settings, notes = last_readouts(results)
+    results = results.at_timepoint(settings.get("timepoint", "last"))
     tables = read_tables(results, nuclei)
     record = tables.record
-    settings, notes = last_readouts(results)
     shown = measured(tables.nuclei, exclude_border=bool(settings.get("exclude_border", True)))
     with one_thread() as aside:
         if ahead is None and pictures:
@@ -55,7 +59,8 @@ def write_report(
         cells = scatter_cells(tables, shown, pictured=ahead.pictured if ahead else {})
         histograms = dna_histograms(tables, shown)
         taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None
-    data = page_data(tables, histograms=histograms, cells=cells, pictures=taken)
+    time = time_section(open_results(folder), tables, pictures=ahead is not None)
+    data = page_data(tables, histograms=histograms, cells=cells, pictures=taken, time=time)
     provenance = provenance_texts(record, folder) | {"Readout settings": settings}
     page = render_report(tables, data, notes=notes, provenance=provenance)
     write_text(folder / "report.html", page)
@@ -75,6 +80,30 @@ def read_tables(results: Results, nuclei: pd.DataFrame | None = None) -> PlateTa
         nuclei=_nuclei(results, nuclei),
         record=results.record,
         dictionary=results.columns() if results.readouts() else pd.DataFrame(),
+    )
+
+
+def time_section(results: Results, tables: PlateTables, *, pictures: bool) -> OverTime | None:
+    """What the page shows of a plate with time; None of one without. ``pictures`` asks for film strips."""
+    record = results.record
+    if record.time is None:
+        return None
+    tracks = results.tracks() if results.has("tracks") else pd.DataFrame()
+    stored = results.stored_columns() if len(tracks) else ()
+    columns = [name for name in TRACE_COLUMNS if name in stored]
+    strips = film_strips(results, tracks, crop_side_px(tables.nuclei)) if pictures and len(tracks) else {}
+    named = ("frames", "zprime_time", "windows")
+    response, zprime, windows = (results.table(n) if results.has(n) else pd.DataFrame() for n in named)
+    return over_time(
+        results.parts().by_well(columns) if len(tracks) else (),
+        tracks,
+        tables.frame("wells"),
+        frames=record.usual_frames,
+        interval_min=record.interval_min,
+        response=response,
+        zprime=zprime,
+        windows=windows,
+        strips=strips,
     )
 
 

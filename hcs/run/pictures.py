@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hcs.errors import HcsError
-from hcs.plate.keys import FieldKey, WellId
+from hcs.plate.keys import NO_FRAME, FieldKey, WellId
 from hcs.report.shots import picture_fields, picture_nuclei, settle_look
 from hcs.report.thumbnails import PixelPlane
 from hcs.store.location import location, map_at
@@ -65,10 +65,17 @@ class PictureSource:
     channels: tuple[int, ...]
     others: frozenset[tuple[str, int]] = frozenset()
     """Fields (well, number) whose labels are not those that the run wrote."""
+    frame: int = NO_FRAME
+    """The frame that is shown of fields with time."""
+
+    def key(self, well: str, field: int) -> FieldKey:
+        """The field, or the frame of it that is shown."""
+        key = FieldKey(WellId.parse(well), field)
+        return key.at(self.frame) if self.kept.record.frames(key) else key
 
     def images(self, well: str, field: int) -> Sequence[PixelPlane] | None:
         """Channels, each (Y, X); None where they are gone."""
-        key = FieldKey(WellId.parse(well), field)
+        key = self.key(well, field)
         try:
             return open_channels(self.plate, key, self.channels, z=self.kept.record.config.z, whole_px=self._whole_px)
         except HcsError:
@@ -76,7 +83,7 @@ class PictureSource:
 
     def labels(self, well: str, field: int) -> PixelPlane | None:
         """Labels (Y, X); None where there are none, or they are gone."""
-        target, key = self.kept.target, FieldKey(WellId.parse(well), field)
+        target, key = self.kept.target, self.key(well, field)
         if target is None or (well, field) in self.others:
             return None
         try:
@@ -94,7 +101,10 @@ class PictureSource:
         def complaint(field: tuple[str, int]) -> str | None:
             key = FieldKey(WellId.parse(field[0]), field[1])
             try:
-                return target.complaint(self.plate.entry(key), read_entry(self.kept.folder, key, run).input_crc32)
+                entry = read_entry(self.kept.folder, key, run)
+                if self.kept.record.frames(key) and not entry.done:
+                    return "its frames are not all done yet, and its labels are shown when they are"
+                return target.complaint(self.plate.entry(key), entry.input_crc32)
             except (HcsError, OSError):  # out of reach: there is no picture either
                 return None
 
@@ -141,7 +151,8 @@ class PicturesAhead:
         except HcsError:
             return
         kept = Kept(out or results.folder, results.record, results.plate_path)
-        source = PictureSource(plate, kept, tuple(channels.names.index(name) for name in self._names))
+        numbers = tuple(channels.names.index(name) for name in self._names)
+        source = PictureSource(plate, kept, numbers, frame=results.frame)
         strangers = source.strangers(self.pictured)
         self.notes = _notes(strangers)
         self._source = replace(source, others=frozenset(strangers))

@@ -197,7 +197,8 @@ class _Batch:
                 self._left[out] = len(run.prepared.pending)
                 before += len(run.prepared.keys) - len(run.prepared.pending)
                 wells.update(f"{run.name}:{key.well}" for key in run.prepared.pending)
-        progress = Progress(dict(wells), before)
+        timed = {run.prepared.record.time is not None for run in self._runs.values() if run.prepared is not None}
+        progress = Progress(dict(wells), before, what="frames" if timed == {True} else "fields")
         try:
             for outcome in process_fields(client, self._tasks()):
                 run = self._runs[outcome.job.out]
@@ -260,7 +261,9 @@ def _line(run: PlateRun) -> str:
         return f"{run.name}: failed: {run.reason}"
     entries = run.summary.entries
     failed = f", {len(run.summary.failed)} failed" if run.summary.failed else ""
-    return f"{run.name}: {len(entries)} fields{failed}, {sum(e.nuclei for e in entries):,} nuclei; {run.out}"
+    what = f"fields of {len(entries)} frames" if run.summary.linked else "fields"
+    count = len(run.summary.linked or entries)
+    return f"{run.name}: {count} {what}{failed}, {sum(e.nuclei for e in entries):,} nuclei; {run.out}"
 
 
 def plates_frame(runs: tuple[PlateRun, ...]) -> pd.DataFrame:
@@ -269,14 +272,15 @@ def plates_frame(runs: tuple[PlateRun, ...]) -> pd.DataFrame:
     rows = []
     for run in runs:
         entries = run.summary.entries if run.summary else ()
+        fields = (run.summary.linked if run.summary else ()) or entries
         row: dict[str, object] = {
             "Plate": run.name,
             "Path": str(run.path),
             "Results": str(run.out),
             "Status": run.status,
             "Reason": run.reason,
-            "Count_Fields": len(entries),
-            "Count_FieldsFailed": sum(not entry.done for entry in entries),
+            "Count_Fields": len(fields),
+            "Count_FieldsFailed": sum(not entry.done for entry in fields),
             "Count_Nuclei": sum(entry.nuclei for entry in entries),
         }
         if run.summary is not None:

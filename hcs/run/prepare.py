@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,13 +30,16 @@ from hcs.run.checks import (
     plain_plate_map,
     provenance,
 )
-from hcs.run.choices import Choices, channels_by_field, settle_channels
+from hcs.run.choices import Choices, infos_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter, unasked_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.selection import select_images
+from hcs.run.times import settle_time, surveyed, time_lines
+from hcs.segment.diameter import Diameter
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.paths import check_results
+from hcs.store.plate.frame_labels import FrameLabels
 from hcs.store.plate.given_labels import GivenLabels, find_given_labels
 from hcs.store.plate.reader import FieldEntry, Plate, open_plate
 from hcs.store.plate.target import LabelTarget
@@ -53,7 +57,7 @@ class Prepared:
 
     job: Job
     keys: tuple[FieldKey, ...]
-    """All fields that the run expects, in plate order."""
+    """All units of work that the run expects, in plate order: fields, or the frames of fields with time."""
     pending: tuple[FieldKey, ...]
     """Those still to do, wells of controls first."""
     record: RunRecord
@@ -72,13 +76,15 @@ class Prepared:
     def lines(self) -> tuple[str, ...]:
         """What a run says first: its wells, fields, channels, what was chosen and why, and what is odd."""
         job = self.job
-        wells = len({key.well for key in self.keys})
-        first = f"{job.plate.name}: {wells} wells, {len(self.keys):,} fields; channels {', '.join(job.channels.names)}"
+        wells, fields = len({key.well for key in self.keys}), len(self.record.keys)
+        frames = f" of {len(self.keys):,} frames in all" if self.record.time is not None else ""
+        first = f"{job.plate.name}: {wells} wells, {fields:,} fields{frames}; channels {', '.join(job.channels.names)}"
         default = f" (the default on {job.device})" if job.config.model == "auto" else ""
         labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
         return (
             first,
             *self.choices.lines(),
+            *time_lines(self.record.time),
             f"  model            {f'{job.model.name}{default}' if job.given is None else 'none: labels are given'}",
             f"  labels           {labels}",
             *(f"  note             {note}" for note in self.notes),
@@ -105,9 +111,12 @@ def prepare(
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
     notes = check_plate_map(plate_map, declared_wells(plate), plate.path)
     listed = expected_fields(plate, wells)
-    by_field = channels_by_field(plate, tuple(entry.key for entry in listed))
+    infos = infos_by_field(plate, tuple(entry.key for entry in listed))
+    by_field = {key: info.channels for key, info in infos.items()}
     selection = select_images(listed, config, by_field)
     keys = tuple(entry.key for entry in selection.fields)
+    times, time_notes = settle_time({key: infos[key] for key in keys if key in infos}, config)
+    notes += time_notes
     notes += links_note(plate, keys)
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
@@ -135,7 +144,23 @@ def prepare(
         run=labels_identity(wanted, device) if resumed is None or resumed.labels is None else resumed.labels["run"],
         overwrite=overwrite_labels,
     )
-    unfinished = keys if resumed is None else unfinished_fields(out, plate.name, keys, run_id)
+    record = RunRecord(
+        run_id=run_id,
+        identity=wanted,
+        plate_path=plate.path,
+        labels=None if labels is None else labels.plain(),
+        channels=choices.recorded(),
+        model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
+        plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
+        keys=keys,
+        time=times,
+        nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
+        illumination=None if resumed is None else resumed.illumination,
+        background=None if resumed is None else resumed.background,
+        **provenance(device),
+    )
+    units = record.units
+    unfinished = units if resumed is None else unfinished_fields(out, plate.name, units, run_id)
     if labels is not None:
         notes += labels.survey(plate.only(*unfinished).fields)
     job = Job(
@@ -148,26 +173,13 @@ def prepare(
         given=theirs,
         labels=labels,
         run_id=run_id,
+        interval_min=record.interval_min,
     )
     stated_background(config, channels)
     check_readouts(keys, channels, plate_map, config.readout)
-    record = RunRecord(
-        run_id=run_id,
-        identity=wanted,
-        plate_path=plate.path,
-        labels=None if labels is None else labels.plain(),
-        channels=choices.recorded(),
-        model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
-        plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
-        keys=keys,
-        nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
-        illumination=None if resumed is None else resumed.illumination,
-        background=None if resumed is None else resumed.background,
-        **provenance(device),
-    )
     return Prepared(
         job=job,
-        keys=keys,
+        keys=units,
         pending=controls_first(unfinished, plate_map),
         record=record,
         plate_map=plate_map,
@@ -200,22 +212,24 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     of it again, because it may have been stopped in between.
     """
     job, out, record = prepared.job, prepared.out, prepared.record
-    background = settle_background(job, prepared.keys, known=record.background)
-    light = settle_illumination(prepared.given, job, prepared.keys, known=record.illumination)
+    keys = surveyed(prepared.keys)
+    background = settle_background(job, keys, known=record.background)
+    light = settle_illumination(prepared.given, job, keys, known=record.illumination)
     known = record.nucleus_diameter
+    diameter: Callable[[], Diameter]
     if known:
         diameter = partial(read_diameter, known)
     elif job.given is not None:
         diameter = unasked_diameter
     else:
-        diameter = settle_diameter(client, job, prepared.keys)
+        diameter = settle_diameter(client, job, keys)
     if job.labels is not None and job.labels.in_plate:
         job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
     if background.source != "field":
         job = replace(job, backgrounds=tuple(sorted(background.levels.items())))
-    ring = ring_note(job, prepared.keys)
+    ring = ring_note(job, keys)
     record = replace(
         record,
         nucleus_diameter=plain_diameter(size),
@@ -229,6 +243,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         write_plate_map(out / "platemap.csv", prepared.plate_map)
     if job.labels is not None and not job.labels.in_plate:
         job.labels.prepare(job.plate)
+    if job.labels is not None:
+        _reopen_labels(job.labels, prepared)
     return replace(
         prepared,
         job=job,
@@ -241,6 +257,14 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
             *(light.notes() if light else ()),
         ),
     )
+
+
+def _reopen_labels(target: LabelTarget, prepared: Prepared) -> None:
+    """Take back the labels of fields of which some frames are to be done again."""
+    plate = prepared.job.plate
+    for key in sorted({key.of_field for key in prepared.pending if key.is_frame}):
+        frames = prepared.record.frames(key)
+        FrameLabels(target=target, entry=plate.entry(key), frames=frames, ngff=plate.ngff).reopen()
 
 
 def _sensor_name(job: Job) -> str | None:

@@ -24,10 +24,14 @@ def quarters(what: str, stream: TextIO | None = None) -> Callable[[int, int], No
 
 
 class Progress:
-    """Counts fields, wells and nuclei as they are done; rates and the time left are of this session's fields only."""
+    """Counts fields (or frames), wells and nuclei as they are done; rates and the time left are of this session's
+    only."""
 
-    def __init__(self, fields_of_well: dict[str, int], done: int, stream: TextIO | None = None) -> None:
-        """``fields_of_well``: fields still to do by well; ``done``: fields finished before."""
+    def __init__(
+        self, fields_of_well: dict[str, int], done: int, stream: TextIO | None = None, *, what: str = "fields"
+    ) -> None:
+        """``fields_of_well``: fields, or frames, still to do by well; ``done``: finished before; ``what`` they are."""
+        self._what = what
         self._open = dict(fields_of_well)
         self._wells = len(self._open)
         self._total = sum(self._open.values())
@@ -45,7 +49,7 @@ class Progress:
         well = plate + entry.field.partition("/")[0]
         self._open[well] -= 1
         if not self._live and entry.status == "failed":
-            print(f"field {plate}{entry.field} failed: {entry.reason}", file=self._stream, flush=True)
+            print(f"{self._what[:-1]} {plate}{entry.field} failed: {entry.reason}", file=self._stream, flush=True)
         now = time.monotonic()
         if now - self._said >= (_LIVE_EVERY_S if self._live else _LINE_EVERY_S) or self._fields == self._total:
             self._said = now
@@ -68,9 +72,9 @@ class Progress:
         left = (self._total - self._fields) / rate
         wells = self._wells - sum(n > 0 for n in self._open.values())
         parts = [
-            f"{self._fields}/{self._total} fields",
+            f"{self._fields}/{self._total} {self._what}",
             f"{wells}/{self._wells} wells",
-            f"{rate:.2f} fields/s",
+            f"{rate:.2f} {self._what}/s",
             f"{self._nuclei:,} nuclei",
             f"{_duration(left)} left",
         ]

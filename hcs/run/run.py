@@ -17,6 +17,7 @@ from hcs.engine.flow import process_fields
 from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
 from hcs.run.checks import map_lines
+from hcs.run.link import link_fields
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
 from hcs.store.location import Location
@@ -39,11 +40,14 @@ class RunSummary:
     entries: tuple[LedgerEntry, ...]
     readouts: Readouts
     notes: tuple[str, ...]
+    linked: tuple[LedgerEntry, ...] = ()
+    """Entries of the fields of a plate with time, whose frames are ``entries``."""
 
     @property
     def failed(self) -> tuple[LedgerEntry, ...]:
-        """Fields without a result."""
-        return tuple(entry for entry in self.entries if not entry.done)
+        """Fields, and of a plate with time frames, without a result."""
+        failed = tuple(entry for entry in self.entries if not entry.done)
+        return failed + tuple(entry for entry in self.linked if not entry.done and not failed)
 
 
 def run_plate(
@@ -57,8 +61,8 @@ def run_plate(
     say: Callable[[str], None] = lambda _: None,
     overwrite_labels: bool = False,
 ) -> RunSummary:
-    """Process the plate's fields that ``out`` does not hold yet, then make all readouts; ``say`` is told first what was
-    chosen: wells, fields, channels, and why.
+    """Process the plate's fields, or their frames, that ``out`` does not hold yet, then make all readouts; ``say`` is
+    told first what was chosen: wells, fields, channels, and why.
 
     ``say`` is told what was understood of the plate map, before the first field.
 
@@ -104,28 +108,35 @@ def _sentence(error: WorkersError) -> str:
 
 
 def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None) -> RunSummary:
-    """Complete the run's record, and make its tables and report, the pictures of which idle workers make that
-    ``submit`` gives work; ``started`` is the time this session began."""
+    """Link the frames of a plate with time, complete the run's record, and make its tables and report; idle workers
+    that ``submit`` gives work link, and make the pictures. ``started`` is the time this session began."""
     out = prepared.out
+    linked = link_fields(prepared, submit)
     entries = read_ledger(out, prepared.keys, prepared.job.run_id)
     pending = frozenset(map(str, prepared.pending))
     done_now = [entry for entry in entries if entry.field in pending]
+    done_now += [entry for entry in linked if entry.began >= started]
     times = _times(started, entries, n_fields=len(prepared.pending))
     account = plain_account(done_now, since=started)
     prepared.record.with_session(times=times, account=account).write(out)
-    remarks = tuple(f"Field {e.field}: {e.reason}." for e in entries if e.done and e.reason)
+    remarks = tuple(f"Field {e.field}: {e.reason}." for e in (*entries, *linked) if e.done and e.reason)
     time_line = account_line(done_now, since=started)
     from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait
 
     return RunSummary(
-        out, entries, finish(out, submit=submit), (*prepared.notes, *remarks, *([time_line] if time_line else ()))
+        out,
+        entries,
+        finish(out, submit=submit),
+        (*prepared.notes, *remarks, *([time_line] if time_line else ())),
+        linked,
     )
 
 
 def _process_all(client: Client, prepared: Prepared) -> None:
     """Have the workers process what is pending; raises where results cannot be written."""
     keys = prepared.pending
-    progress = Progress(dict(Counter(str(key.well) for key in keys)), len(prepared.keys) - len(keys))
+    what = "fields" if prepared.record.time is None else "frames"
+    progress = Progress(dict(Counter(str(key.well) for key in keys)), len(prepared.keys) - len(keys), what=what)
     try:
         for outcome in process_fields(client, ((prepared.job, key) for key in keys)):
             if outcome.error is not None:

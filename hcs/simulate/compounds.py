@@ -33,6 +33,12 @@ class Compound:
     kills: bool = False
     """Whether the dead cells beyond the untreated share are its victims, which `SimulationSettings.dead_brightness`
     then makes bright."""
+    slowing: float = 0.0
+    """In movies, how much longer the cell cycle is at full effect, as a share of the untreated one."""
+    quiescence: float = 0.0
+    """In movies, share of the newborn cells that full effect keeps from starting a cycle."""
+    deaths_per_h: float = 0.0
+    """In movies, deaths an hour and cell at full effect."""
 
     def effect(self, dose_um: float) -> float:
         """Effect between 0 and 1 at a dose: the Hill equation; 0 at dose 0."""
@@ -48,16 +54,27 @@ CDK2_INHIBITOR: Final = Compound(
     phases=(0.03, 0.86, 0.05, 0.05, 0.01),
     inhibition=0.85,
     loss=0.3,
+    quiescence=0.7,
 )
 G2M_ARRESTER: Final = Compound(
     name="g2m-arrester", ec50_um=0.1, hill=1.5, phases=(0.05, 0.15, 0.12, 0.60, 0.08), loss=0.35
 )
 CYTOTOXIC: Final = Compound(
-    name="cytotoxic", ec50_um=1.0, hill=2.0, phases=(0.40, 0.33, 0.13, 0.12, 0.02), loss=0.5, kills=True
+    name="cytotoxic",
+    ec50_um=1.0,
+    hill=2.0,
+    phases=(0.40, 0.33, 0.13, 0.12, 0.02),
+    loss=0.5,
+    kills=True,
+    deaths_per_h=0.08,
 )
 INACTIVE: Final = Compound(name="inactive", ec50_um=1.0, hill=1.0)
+CYCLE_SLOWER: Final = Compound(name="cycle-slower", ec50_um=0.5, hill=1.5, slowing=1.0)
 COMPOUNDS: Final = (CDK2_INHIBITOR, G2M_ARRESTER, CYTOTOXIC, INACTIVE)
 """The library of a simulated plate; the first, at its top dose, is the positive control."""
+
+LIVE_COMPOUNDS: Final = (CYCLE_SLOWER, CYTOTOXIC, INACTIVE)
+"""The library of a simulated movie plate, whose positive control is the CDK2 inhibitor too."""
 
 VEHICLE: Final = Compound(name="DMSO", ec50_um=1.0, hill=1.0)
 """What negative controls get."""

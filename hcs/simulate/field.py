@@ -18,7 +18,7 @@ from hcs.simulate.settings import SimulationSettings
 from hcs.simulate.streams import death_rng, field_rng, plate_rng, well_rng
 from hcs.simulate.truth import cell_table
 
-_DEBRIS_IN_SENSOR = 0.25
+DEBRIS_IN_SENSOR = 0.25
 """Debris glows in the sensor channel too, at this share of its height."""
 
 
@@ -51,11 +51,11 @@ def simulate_field(plate: SimulatedPlate, key: FieldKey) -> SimulatedField:
     debris = draw_debris(rng, canvas.labels[crop, crop], settings)
     glow = draw_death(death, canvas, population.brightness, settings)
     dna_image = blur(canvas.dna + glow, settings.psf_sigma_px)[crop, crop] + debris
-    sensor_image = blur(sensor, settings.psf_sigma_px)[crop, crop] + np.float32(_DEBRIS_IN_SENSOR) * debris
-    labels, drawn = _relabel(canvas.labels[crop, crop])
+    sensor_image = blur(sensor, settings.psf_sigma_px)[crop, crop] + np.float32(DEBRIS_IN_SENSOR) * debris
+    labels, drawn = relabel(canvas.labels[crop, crop])
     return SimulatedField(
         key=key,
-        image=_photograph(rng, (dna_image, sensor_image), settings),
+        image=photograph(rng, (dna_image, sensor_image), settings),
         labels=labels,
         cells=cell_table(labels, canvas.dna[crop, crop], population, drawn, key=key),
     )
@@ -83,7 +83,7 @@ def _populate(
     return population, canvas
 
 
-def _photograph(
+def photograph(
     rng: np.random.Generator, signals: tuple[Image, ...], settings: SimulationSettings
 ) -> NDArray[np.uint16]:
     """All channels (C, Y, X); each has its own illumination, the same over the whole plate."""
@@ -93,7 +93,7 @@ def _photograph(
     )
 
 
-def _relabel(labels: NDArray[np.int32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def relabel(labels: NDArray[np.int32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Labels renumbered 1..n without gaps, in the same order, and the 0-based place of each one's cell."""
     present = np.bincount(labels.ravel()) > 0
     present[0] = False

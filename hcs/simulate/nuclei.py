@@ -71,17 +71,37 @@ def correlated_noise(rng: np.random.Generator, side_px: int, sigma_px: float) ->
 
 def draw_outline(rng: np.random.Generator, *, area_px: float, aspect: float) -> Outline:
     """An ellipse at a random angle whose radius is modulated by harmonics 2 to 5 of falling amplitude."""
+    offset_px = rng.uniform(-0.5, 0.5, 2).astype(np.float32)
+    angle = rng.uniform(0, np.pi)
+    return outline(area_px=area_px, aspect=aspect, offset_px=offset_px, angle=angle, waves=draw_waves(rng))
+
+
+def draw_waves(rng: np.random.Generator) -> NDArray[np.complex64]:
+    """Harmonics 2 to 5 (4,) of an outline, of falling amplitude."""
+    order = np.arange(2, 6)
+    waves = rng.normal(0, 0.055, 4) / (order - 1) * np.exp(2j * np.pi * rng.random(4))
+    return np.asarray(waves, np.complex64)
+
+
+def outline(
+    *,
+    area_px: float,
+    aspect: float,
+    offset_px: NDArray[np.float32],
+    angle: float,
+    waves: NDArray[np.complex64],
+) -> Outline:
+    """An ellipse turned by ``angle`` whose radius is modulated by the harmonics ``waves``, its centre ``offset_px``
+    (y, x) from that of its grid."""
     long_px, short_px = np.sqrt(area_px * aspect / np.pi), np.sqrt(area_px / aspect / np.pi)
     half = int(np.ceil(long_px * 1.18)) + 1
     axis = np.arange(-half, half + 1, dtype=np.float32)
-    dy, dx = rng.uniform(-0.5, 0.5, 2).astype(np.float32)
+    dy, dx = offset_px
     plane = (axis[None, :] - dx) + 1j * (axis[:, None] - dy)
-    plane = plane * np.exp(-1j * rng.uniform(0, np.pi)).astype(np.complex64)
+    plane = plane * np.exp(-1j * angle).astype(np.complex64)
     z = plane.real / np.float32(long_px) + 1j * (plane.imag / np.float32(short_px))
     radius = np.abs(z)
     unit = z / np.maximum(radius, np.float32(1e-6))
-    order = np.arange(2, 6)
-    waves = (rng.normal(0, 0.055, 4) / (order - 1) * np.exp(2j * np.pi * rng.random(4))).astype(np.complex64)
     power, wobble = unit, np.ones(radius.shape, np.float32)
     for wave in waves:
         power = power * unit
@@ -149,6 +169,40 @@ def _find_spot(
             if _whole(free):
                 return y, x, free
     return None
+
+
+def draw_at(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    chromatin: Image,
+    shape: Outline,
+    *,
+    at_px: tuple[int, int],
+    number: int,
+    dna_total: float,
+    condensed: bool,
+) -> None:
+    """Draw one nucleus with its grid's centre ``at_px`` (y, x), as far as others leave it room; nothing where that is
+    less than half of it, or beyond the canvas."""
+    half, side = shape.mask.shape[0] // 2, canvas.labels.shape[0]
+    if not all(half <= place < side - half for place in at_px):
+        return
+    window = _window(*at_px, shape.mask.shape[0])
+    free = _largest(shape.mask & (canvas.labels[window] == 0))
+    if 2 * int(free.sum()) < int(shape.mask.sum()):
+        return
+    dna, sensor = _texture(rng, chromatin[window], shape, condensed=condensed)
+    canvas.labels[window][free] = number
+    canvas.dna[window][free] = dna[free] * np.float32(dna_total / dna[free].sum())
+    canvas.nucleoplasm[window][free] = sensor[free] / sensor[free].mean()
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest 4-connected piece of a mask."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    if count <= 2:
+        return mask
+    return np.asarray(labels == 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA])))
 
 
 def _window(y: int, x: int, side: int) -> tuple[slice, slice]:

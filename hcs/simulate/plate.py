@@ -10,15 +10,16 @@ import pandas as pd
 
 from hcs.errors import PlateError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.simulate.compounds import COMPOUNDS, VEHICLE, Compound, Condition, condition
+from hcs.simulate.compounds import COMPOUNDS, LIVE_COMPOUNDS, VEHICLE, Compound, Condition, condition
 from hcs.simulate.settings import SimulationSettings
 from hcs.simulate.streams import plate_rng
 
 CHANNELS: Final = ("DNA", "CDK2")
-"""Channels of every simulated field: the DNA stain and the translocating CDK2 sensor."""
+"""Channels of a simulated field: the DNA stain and the translocating CDK2 sensor, in movies also another."""
 
 TOP_DOSE_UM: Final = 10.0
 DILUTION: Final = 3.0
+_LIVE_CONTROLS: Final = 4
 _FORMATS: Final = ((2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))
 
 Role = Literal["negative", "positive", "sample", "empty"]
@@ -50,7 +51,11 @@ class SimulatedPlate:
     wells: tuple[WellId, ...]
     treatments: tuple[Treatment, ...]
     """One for each of `wells`, in the same order."""
-    channels: tuple[str, ...] = CHANNELS
+
+    @property
+    def channels(self) -> tuple[str, str]:
+        """The DNA stain and the sensor."""
+        return (CHANNELS[0], self.settings.sensor)
 
     @property
     def keys(self) -> tuple[FieldKey, ...]:
@@ -92,15 +97,17 @@ def lay_out_plate(settings: SimulationSettings) -> SimulatedPlate:
     A twelfth of the wells is negative, a twelfth positive (at least one each, two from 12 wells up); they
     alternate in the outermost columns. Compounds and doses are randomised over the remaining wells, so that
     dose and position are not confounded. One well is empty from 6 wells up, two from 24; one well of the
-    inactive compound is crowded from 8 wells up. A plate of one well is one negative control.
+    inactive compound is crowded from 8 wells up. A plate of one well is one negative control. A plate of movies has
+    compounds of its own (`LIVE_COMPOUNDS`), at least four wells of each control from 24 wells up, and none crowded.
     """
     wells = plate_wells(settings.wells)
-    negative, positive = _controls(wells)
+    is_movie = settings.frames > 1
+    negative, positive = _controls(wells, least=_LIVE_CONTROLS if is_movie else 2)
     chosen = dict.fromkeys(negative, Treatment(role="negative", compound=VEHICLE, dose_um=0.0))
     chosen |= dict.fromkeys(positive, Treatment(role="positive", compound=COMPOUNDS[0], dose_um=TOP_DOSE_UM))
     free = [well for well in wells if well not in chosen]
     order = plate_rng(settings.seed).permutation(len(free))
-    samples = _samples(len(free), settings)
+    samples = _live_samples(len(free), settings) if is_movie else _samples(len(free), settings)
     chosen |= {free[place]: sample for place, sample in zip(order, samples, strict=True)}
     return SimulatedPlate(settings=settings, wells=wells, treatments=tuple(chosen[well] for well in wells))
 
@@ -116,17 +123,28 @@ def doses_um(number: int) -> tuple[float, ...]:
     return tuple(TOP_DOSE_UM / DILUTION**step for step in range(number))
 
 
-def _controls(wells: tuple[WellId, ...]) -> tuple[list[WellId], list[WellId]]:
+def _controls(wells: tuple[WellId, ...], *, least: int) -> tuple[list[WellId], list[WellId]]:
     """Negative and positive wells, alternating in columns 1, last, 2, last but one, ...
 
     Every second column runs upwards, so that both roles sit on every edge.
     """
-    each = max(2 if len(wells) >= 12 else 1, round(len(wells) / 12))
+    each = max(least if len(wells) >= 24 else 2 if len(wells) >= 12 else 1, round(len(wells) / 12))
     columns = sorted({well.column for well in wells})
     outside_in = [column for pair in zip(columns, reversed(columns), strict=True) for column in pair]
     rank = {column: place for place, column in reversed(list(enumerate(outside_in)))}
     ordered = sorted(wells, key=lambda w: (rank[w.column], w.row if rank[w.column] % 2 == 0 else -w.row))
     return ordered[0 : 2 * each : 2], ordered[1 : 2 * each : 2]
+
+
+def _live_samples(number: int, settings: SimulationSettings) -> list[Treatment]:
+    """Treatments of a plate of movies: an empty well from 24 up, all doses of the compound that slows the cycle, then
+    the other compounds dose by dose, over and over."""
+    series = doses_um(settings.doses)
+    first, *others = LIVE_COMPOUNDS
+    grid = [Treatment(role="sample", compound=first, dose_um=dose) for dose in series]
+    grid += [Treatment(role="sample", compound=compound, dose_um=dose) for dose in series for compound in others]
+    empty = [_EMPTY] * (settings.wells >= 24)
+    return (empty + [grid[index % len(grid)] for index in range(number)])[:number]
 
 
 def _samples(number: int, settings: SimulationSettings) -> list[Treatment]:

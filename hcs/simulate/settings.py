@@ -55,6 +55,22 @@ class SimulationSettings:
     """Gaussian blur of the objective."""
     debris: float = 12.0
     """Small bright specks per megapixel."""
+    frames: int = 1
+    """Time points of every field; with more than one, cells move, grow, divide, die, enter and leave."""
+    interval_min: float = 20.0
+    """Minutes from one frame to the next."""
+    cycle_h: float = 12.0
+    """Mean length of the cell cycle of untreated cells, from one division to the next, h."""
+    speed_um_h: float = 8.0
+    """Root mean square speed of cells, um an hour."""
+    sensor: Literal["CDK2", "KTR", "LEXY"] = "CDK2"
+    """What the sensor of a movie follows: the phase of the cell cycle (CDK2), a stimulus (KTR), or light (LEXY)."""
+    stimulus_min: float = 120.0
+    """When the stimulus, or the light, comes."""
+    bleaching: float = 0.0
+    """Share of the light that fluorophores lose from frame to frame."""
+    drift_px: float = 0.0
+    """Standard deviation of the stage's step from frame to frame, px."""
     dead_brightness: tuple[float, float] | None = None
     """Lowest and highest brightness, relative to a usual 2N nucleus, of the cells that a compound killed, with a halo
     and fragments around them; None gives dead cells no more stain than their DNA takes up. Living cells are the same
@@ -85,7 +101,20 @@ class SimulationSettings:
         return int(2**self.bit_depth - 1)
 
     def _rules(self) -> tuple[tuple[str, bool, str], ...]:
-        return (*self._rules_of_cells(), *self._rules_of_optics())
+        return (*self._rules_of_cells(), *self._rules_of_optics(), *self._rules_of_time())
+
+    def _rules_of_time(self) -> tuple[tuple[str, bool, str], ...]:
+        return (
+            ("frames", 1 <= self.frames <= 5000, "lie between 1 and 5000"),
+            ("interval_min", 0 < self.interval_min <= 1440, "be above 0 and at most a day"),
+            ("cycle_h", 2 <= self.cycle_h <= 200, "lie between 2 and 200"),
+            ("speed_um_h", 0 <= self.speed_um_h <= 500, "lie between 0 and 500"),
+            ("sensor", self.sensor in ("CDK2", "KTR", "LEXY"), "be CDK2, KTR or LEXY"),
+            ("stimulus_min", self.stimulus_min >= 0, "be 0 or more"),
+            ("bleaching", 0 <= self.bleaching < 0.5, "be 0 or more and below 0.5"),
+            ("drift_px", 0 <= self.drift_px <= 10, "lie between 0 and 10"),
+            ("dead_brightness", self.frames == 1 or self.dead_brightness is None, "be None in movies"),
+        )
 
     def _rules_of_cells(self) -> tuple[tuple[str, bool, str], ...]:
         sane = 8 <= self.nucleus_diameter_px <= 200 and 1 <= self.crowding <= 4

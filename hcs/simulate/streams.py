@@ -27,6 +27,16 @@ def death_rng(seed: int, key: FieldKey) -> np.random.Generator:
     return _rng(4, seed, key.well.row, key.well.column, key.field)
 
 
+def movie_rng(seed: int, key: FieldKey) -> np.random.Generator:
+    """Stream of the lives of one field's cells."""
+    return _rng(5, seed, key.well.row, key.well.column, key.field)
+
+
+def frame_rng(seed: int, key: FieldKey, frame: int) -> np.random.Generator:
+    """Stream of the picture of one frame."""
+    return _rng(6, seed, key.well.row, key.well.column, key.field, frame)
+
+
 def _rng(purpose: int, *numbers: int) -> np.random.Generator:
     # SeedSequence pads short entropy with zeros, so the purpose leads to keep (plate) and (well A01) apart.
     return np.random.default_rng(np.random.SeedSequence((purpose, *numbers)))

@@ -27,7 +27,7 @@ class Scratch:
     @classmethod
     def of(cls, out: Location, key: FieldKey) -> Scratch:
         """That of one field of the run in ``out``."""
-        return cls(out / "blocks" / f"{key.well}_{key.field:04d}")
+        return cls(out / "blocks" / key.file_stem)
 
     def holds(self, name: str) -> bool:
         """Whether a file of this name is there."""

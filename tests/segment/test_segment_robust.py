@@ -29,7 +29,7 @@ Change = Callable[[NDArray[np.float64]], Image]
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    tune_cpu(threads=2)
+    tune_cpu(threads=1)
     return load_segmenter(find_model("fast"), "cpu", flips=False)
 
 

@@ -31,7 +31,7 @@ from hcs.tiles.settings import TileSettings
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    tune_cpu(threads=2)
+    tune_cpu(threads=1)
     return load_segmenter(find_model("fast"), "cpu", flips=False)
 
 
@@ -55,7 +55,7 @@ def test_nuclei_do_not_depend_on_the_tile_size(segmenter: Segmenter, scale: Frac
     diameter = 24.0 / float(scale)
     density = 320.0 * float(scale) ** 2
     plate = lay_out_plate(
-        SimulationSettings(wells=1, size_px=2160, density=density, nucleus_diameter_px=diameter, seed=5)
+        SimulationSettings(wells=1, size_px=1296, density=density, nucleus_diameter_px=diameter, seed=5)
     )
     image = normalise(simulate_field(plate, FieldKey(WellId(0, 0), 0)).image[0])
 
@@ -64,11 +64,11 @@ def test_nuclei_do_not_depend_on_the_tile_size(segmenter: Segmenter, scale: Frac
         return instances(probabilities, InstanceSettings()).astype(np.int32)
 
     untiled = labels(4096)
-    assert untiled.max() > 500
+    assert untiled.max() > 200
     for size_px in (256, 512, 1024):
         same = match(untiled, labels(size_px))
         exact = int((same.iou == 1.0).sum())
-        assert max(same.n_true, same.n_predicted) - exact <= untiled.max() / 1000, size_px
+        assert max(same.n_true, same.n_predicted) == exact, size_px
 
 
 def test_an_ensemble_of_a_model_with_itself_is_the_model(segmenter: Segmenter) -> None:

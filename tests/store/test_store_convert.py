@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from hcs.errors import ConfigError, HcsError, PlateError, ResultsError
+from hcs.errors import ConfigError, FieldError, HcsError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files import convert as convert_module
 from hcs.store.files.convert import ConvertSummary, convert_plate
@@ -420,6 +420,32 @@ def test_time_points_are_told_to_be_chosen(tmp_path: Path) -> None:
     convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, t="2")
     stored = read_field(open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(0, 0), 0), channels=(0,))
     np.testing.assert_array_equal(stored[0], image(1))
+
+
+def test_all_time_points_make_fields_with_time(tmp_path: Path) -> None:
+    names = [f"{well}_s{s}_t{t}_w{w}.tif" for well in ("A1", "A2") for s in (1, 2) for t in (1, 2, 10) for w in (1, 2)]
+    write_files(tmp_path / "i", names)
+    (tmp_path / "i" / "A1_s2_t2_w2.tif").unlink()
+    said: list[str] = []
+    summary = convert_plate(
+        tmp_path / "i",
+        tmp_path / "p.zarr",
+        pattern=r"(?P<well>A\d)_s(?P<field>\d)_t(?P<time>\d+)_w(?P<channel>\d)",
+        t="all",
+        interval_min=15.0,
+        say=said.append,
+    )
+    assert any("3 time points kept as frames, one every 15 min" in line for line in said)
+    assert summary.left_out == ("time point 2: well A01, field 2 has no channel 2",)
+    plate = open_plate(str(tmp_path / "p.zarr"))
+    info = read_info(plate, FieldKey(WellId(0, 1), 1))
+    assert (info.axes, info.t_size, info.interval_min) == ("tcyx", 3, pytest.approx(15.0))
+    for frame, t in enumerate((1, 2, 10)):
+        stored = read_field(plate, FieldKey(WellId(0, 1), 1, frame), channels=(0, 1))
+        for c, w in enumerate((1, 2)):
+            np.testing.assert_array_equal(stored[c], image(names.index(f"A2_s2_t{t}_w{w}.tif")))
+    with pytest.raises(FieldError, match="holds no data"):
+        read_field(plate, FieldKey(WellId(0, 0), 1, 1), channels=(0,))
 
 
 INDEX = """<EvaluationInputData xmlns="urn:HarmonyV6"><Maps><Map><Entry ChannelID="1"><ChannelName>DAPI</ChannelName>

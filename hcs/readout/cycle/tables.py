@@ -126,7 +126,7 @@ SENSOR_COLUMNS: tuple[Column, ...] = (
 )
 
 
-_KEYS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+_KEYS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Timepoint", "Metadata_ObjectNumber")
 MODELS = ("watson", "djf")
 _ROWS_AT_ONCE = 100_000
 

@@ -118,7 +118,8 @@ def _recorded_fields(fields: pd.DataFrame, names: list[str]) -> Floats:
     """How many fields of each well were looked at, those that were recorded in part by that part."""
     done = fields[fields["status"].isin(["ok", "empty"])]
     shares = done["recorded"].fillna(1.0) if "recorded" in done else pd.Series(1.0, index=done.index)
-    return shares.groupby(done["well"]).sum().reindex(names).fillna(0.0).to_numpy(dtype=np.float64)
+    counts = shares.groupby(done["well"]).sum().reindex(names).fillna(0.0)
+    return np.asarray(counts.to_numpy(), np.float64)
 
 
 def dead_table(living: LivingNuclei, wells: pd.DataFrame, settings: ReadoutSettings) -> pd.DataFrame:

@@ -74,13 +74,50 @@ def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_d
     )
 
 
+def arrange_times(
+    table: PlaneTable, root: Path, *, z: str | None, by_default: str | None = None
+) -> tuple[Arranged, tuple[Arranged, ...]]:
+    """`arrange` for every time point, all with the same numbers of fields; and one arrangement that has, of each field,
+    the planes of the first time point at which most of its channels are there."""
+    times = sorted({place.t for place in table.planes}, key=natural)
+    found = [arrange(table, root, z=z, t=time, by_default=by_default) for time in times]
+    names = tuple(sorted({name for one in found for name in one.field_names}, key=natural))
+    numbered = tuple(_renumbered(one, names) for one in found)
+    fields: dict[FieldKey, dict[str, tuple[Source, ...]]] = {}
+    for one in numbered:
+        for key, planes in one.fields.items():
+            if len(planes) > len(fields.get(key, {})):
+                fields[key] = planes
+    whole = replace(
+        max(numbered, key=lambda one: len(one.channels)),
+        fields=dict(sorted(fields.items())),
+        headers={name: header for one in numbered for name, header in one.headers.items()},
+        incomplete=tuple(
+            f"time point {time}: {reason}" for time, one in zip(times, found, strict=True) for reason in one.incomplete
+        ),
+    )
+    return whole, numbered
+
+
+def _renumbered(arranged: Arranged, names: tuple[str, ...]) -> Arranged:
+    """The same fields, numbered by their place among ``names``."""
+    fields = {
+        FieldKey(key.well, names.index(arranged.field_names[key.field])): planes
+        for key, planes in arranged.fields.items()
+    }
+    return replace(arranged, fields=fields, field_names=names)
+
+
 def _at_time(table: PlaneTable, t: str | None) -> dict[Place, Source]:
     """The planes of one time point, which they no longer name; ConfigError where there are several and none is
     chosen."""
     times = sorted({place.t for place in table.planes}, key=natural)
     some = ", ".join(times[:_MOST_NAMED]) + (", …" if len(times) > _MOST_NAMED else "")
     if t is None and len(times) > 1:
-        raise ConfigError(f"the folder has {len(times)} time points ({some}); say --t {times[0]} to take one of them")
+        raise ConfigError(
+            f"the folder has {len(times)} time points ({some}); say --t {times[0]} to take one of "
+            "them, or --t all to keep all, as a plate with time"
+        )
     hits = [time for time in times if t is None or _same(time, t)]
     if not hits:
         raise ConfigError(f"--t {t} is no time point of this folder; it has {some or 'one without a name'}")

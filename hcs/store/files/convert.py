@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.machine import cores
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.files.arrange import Arranged, arrange
+from hcs.store.files.arrange import Arranged, arrange, arrange_times
 from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
 from hcs.store.files.images import read_plane, remarks_of
 from hcs.store.folders import replacing_folder
 from hcs.store.microscopes.folder import open_folder
 from hcs.store.microscopes.layouts import read_table
 from hcs.store.microscopes.table import PlaneTable, Source
+from hcs.store.plate.movie_writer import MovieSpec, write_movie
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.ome import ome_writer
 from hcs.store.plate.writer import PlateSpec, write_field, write_groups
@@ -57,12 +58,15 @@ class _Seen:
     """What reading the pixels told: remarks by file, and by channel how often a camera's largest value occurs."""
 
     remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    lost_frames: list[str] = field(default_factory=list)
+    """Frames that turned out damaged, each with the reason."""
     largest: dict[str, int] = field(default_factory=dict)
     full: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: _Seen) -> None:
         """Enter what another field's pixels told."""
         self.remarks += other.remarks
+        self.lost_frames += other.lost_frames
         for channel, largest in other.largest.items():
             if largest > self.largest.get(channel, -1):
                 self.largest[channel], self.full[channel] = largest, 0
@@ -78,6 +82,9 @@ class _Plan:
     spec: PlateSpec
     table: PlaneTable
     found: Arranged
+    times: tuple[Arranged, ...] = ()
+    """Of every time point, where all are kept; ``found`` then has an example of every field."""
+    interval_min: float | None = None
 
     def origin_um(self, key: FieldKey) -> tuple[float, float] | None:
         """Where the first pixel of a field lies on the stage, (y, x); None where it is not known."""
@@ -101,6 +108,7 @@ def convert_plate(
     t: str | None = None,
     plate_format: int | None = None,
     pixel_size_um: float | None = None,
+    interval_min: float | None = None,
     ngff: Ngff = "0.5",
     progress: Progress | None = None,
     say: Say = lambda _: None,
@@ -114,8 +122,10 @@ def convert_plate(
 
     ``channels`` renames the channels in their order, or, written ``DAPI=DNA``, one by one. ``z`` is ``max`` (maximum
     projection), ``keep`` (all planes), ``projection`` (the microscope's), or the plane to take; without it several
-    planes of a recognised folder are projected, and those of ``pattern`` refused. ``t`` is the time point to take.
-    ``plate_format`` is the number of wells where wells are running numbers. ``pixel_size_um`` goes before the folder's.
+    planes of a recognised folder are projected, and those of ``pattern`` refused. ``t`` is the time point to take,
+    or ``all``, which makes fields with time and is done for a recognised folder where nothing is said; a frame of a
+    field that lacks a file is then a gap, which is named. ``plate_format`` is the number of wells where wells are
+    running numbers. ``pixel_size_um`` and ``interval_min`` go before the folder's.
 
     All headers are read first. A field is written with those of its channels whose files are there and sound; what is
     missing is named in the summary. ``say`` is told what was understood before anything is written, ``progress`` fields
@@ -130,7 +140,15 @@ def convert_plate(
     table = read_table(open_folder(images), layout=layout, pattern=pattern, plate_format=plate_format)
     for line in _first_lines(table, images):
         say(line)
-    found = arrange(table, images, z=z, t=t, by_default="max" if pattern is None else None)
+    by_default = "max" if pattern is None else None
+    times: tuple[Arranged, ...] = ()
+    if t == "all" or (t is None and pattern is None):
+        t = "all"  # what a microscope recorded over time is kept as such
+    if t == "all" and len({place.t for place in table.planes}) > 1:
+        found, times = arrange_times(table, images, z=z, by_default=by_default)
+    else:
+        found = arrange(table, images, z=z, t=None if t == "all" else t, by_default=by_default)
+    told_min = None if table.interval_s is None else table.interval_s / 60
     spec = PlateSpec(
         name=target.name.removesuffix(".zarr").removesuffix(".ome"),
         wells=tuple(sorted({key.well for key in found.fields})),
@@ -140,7 +158,8 @@ def convert_plate(
         pixel_size_um=pixel_size_um or table.pixel_size_um,
         z_step_um=table.z_step_um,
     )
-    plan = _Plan(source=images, spec=spec, table=table, found=found)
+    interval = told_min if interval_min is None else interval_min
+    plan = _Plan(source=images, spec=spec, table=table, found=found, times=times, interval_min=interval)
     for line in _lines(plan):
         say(line)
     seen = _Seen()
@@ -152,7 +171,7 @@ def convert_plate(
         len(found.fields) - len(lost),
         spec.channels,
         len(table.ignored),
-        (*found.incomplete, *lost.values()),
+        (*found.incomplete, *lost.values(), *seen.lost_frames),
         (*remarks_of(seen.remarks), *_depths(seen)),
     )
 
@@ -194,6 +213,10 @@ def _lines(plan: _Plan) -> tuple[str, ...]:
     lines.append(f"  fields    {_field_counts(found)}")
     if found.z_said:
         lines.append(f"  z planes  {found.z_said}")
+    if plan.times:
+        every = "interval unknown (--interval-min says it)"
+        every = every if plan.interval_min is None else f"one every {plan.interval_min:g} min"
+        lines.append(f"  time      {len(plan.times)} time points kept as frames, {every} (--t takes one of them)")
     lines.append(f"  pixels    {_shapes(found)}{_size_said(plan)}")
     notes = [*table.notes, *doubtful_names(_shown_names(found), spec.channels), *_uneven(found)]
     notes += unstained(spec.channels, tuple(found.channels.values()))
@@ -319,6 +342,9 @@ def _written(folder: Path, plan: _Plan) -> Iterator[tuple[FieldKey, _Seen, str]]
 def _write_one(folder: Path, plan: _Plan, key: FieldKey) -> _Seen:
     """Read and write one field with the channels that it has."""
     seen, planes = _Seen(), plan.found.fields[key]
+    if plan.times:
+        _write_movie(folder, plan, key, seen)
+        return seen
     names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
     lights = tuple(plan.found.channels[channel] for channel in planes)
     image = _image(plan, {names[channel]: sources for channel, sources in planes.items()}, seen)
@@ -332,6 +358,36 @@ def _write_one(folder: Path, plan: _Plan, key: FieldKey) -> _Seen:
         lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
     )
     return seen
+
+
+def _write_movie(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
+    """Read and write all frames of one field; one that lacks a channel or is damaged is left out, and said."""
+    names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
+    channels = tuple(plan.found.fields[key])
+    lights = tuple(plan.found.channels[channel] for channel in channels)
+
+    def images() -> Iterator[NDArray[Any] | None]:
+        for frame, found in enumerate(plan.times):
+            planes = found.fields.get(key, {})
+            if not planes.keys() >= {*channels}:
+                yield None  # which is among what is incomplete
+                continue
+            try:
+                yield _image(plan, {names[channel]: planes[channel] for channel in channels}, seen)
+            except FieldError as error:
+                field_name = plan.found.field_names[key.field] or "0"
+                seen.lost_frames.append(f"well {key.well}, field {field_name}, frame {frame}: {error.reason}")
+                yield None
+
+    write_movie(
+        str(folder),
+        replace(plan.spec, channels=tuple(names[channel] for channel in channels)),
+        key,
+        MovieSpec(frames=len(plan.times), interval_min=plan.interval_min),
+        images(),
+        origin_um=plan.origin_um(key),
+        lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
+    )
 
 
 def _record(plan: _Plan, lost: dict[FieldKey, str]) -> dict[str, Any]:

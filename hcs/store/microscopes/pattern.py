@@ -10,7 +10,7 @@ from hcs.plate.keys import PLATE_FORMATS, WellId, parse_wells
 from hcs.store.microscopes.folder import Folder
 from hcs.store.microscopes.table import Channel, Place, Planes, PlaneTable, Source
 
-_GROUPS = frozenset({"well", "row", "column", "field", "channel", "z", "t"})
+_GROUPS = frozenset({"well", "row", "column", "field", "channel", "z", "t", "time"})
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -29,8 +29,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     unknown = sorted(groups - _GROUPS)
     if unknown:
         raise ConfigError(
-            f"--pattern has a group {unknown[0]!r}; well, row, column, field, channel, z and t are understood"
+            f"--pattern has a group {unknown[0]!r}; well, row, column, field, channel, z and t (or time) are understood"
         )
+    if {"t", "time"} <= groups:
+        raise ConfigError(f"--pattern {pattern!r} names the time point twice; give (?P<t>…) or (?P<time>…)")
     return compiled
 
 
@@ -60,7 +62,8 @@ def read_pattern(
     planes = Planes()
     for (name, match), well in zip(found, wells, strict=True):
         group = {key: value or "" for key, value in match.groupdict().items()}
-        place = Place(well, group.get("field", ""), group.get("channel", ""), group.get("z", ""), group.get("t", ""))
+        t = group.get("t", "") or group.get("time", "")
+        place = Place(well, group.get("field", ""), group.get("channel", ""), group.get("z", ""), t)
         before = planes.found.get(place)
         if before is not None:
             lacking = "" if "z" in group else "; z planes are told apart by a group (?P<z>…) and --z"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from hcs.store.location import Location, Url, map_at, zarr_store
+from hcs.store.location import Location, Url, zarr_store
+from hcs.store.plate.growing import Growing, remove
 from hcs.store.plate.labels import LabelImage, cannot_write_labels
-from hcs.store.plate.mark import Mark, files_crc32
 from hcs.store.plate.nodes import METADATA_FILES, Ngff
 from hcs.store.plate.pyramid import create_level, level_shapes, nearest_halved
 from hcs.store.plate.reader import FieldEntry
@@ -37,17 +35,21 @@ class BlockLabels:
     ngff: Ngff
     pixel_size_um: float | None
 
+    @property
+    def _place(self) -> Growing:
+        return Growing(self.target, self.entry)
+
     def create(self) -> None:
         """Make empty arrays for all levels; those of an earlier attempt of this run are kept."""
         self.target.check(self.entry)
-        growing, shapes = self._growing(), level_shapes(*self.shape)
+        growing, shapes = self._place.folder, level_shapes(*self.shape)
         try:
             if isinstance(growing, Url):
                 for name in METADATA_FILES:
                     (growing / name).unlink(missing_ok=True)
             if all(_holds_array(growing / str(level)) for level in range(len(shapes))):
                 return
-            _remove(growing)
+            remove(growing)
             for level, shape in enumerate(shapes):
                 create_level(growing / str(level), shape, np.uint32, chunk_px=LABEL_CHUNK_PX, axes="yx", ngff=self.ngff)
         except OSError as error:
@@ -55,7 +57,7 @@ class BlockLabels:
 
     def write(self, labels: NDArray[np.uint32], core: Box) -> None:
         """Write the labels (y, x) of one cell's core, in the field and at half its size."""
-        growing, shapes = self._growing(), level_shapes(*self.shape)
+        growing, shapes = self._place.folder, level_shapes(*self.shape)
         try:
             self._level(growing, 0)[core.slices] = labels
             if len(shapes) > 1:
@@ -68,23 +70,16 @@ class BlockLabels:
     def publish(self, pixels_crc32: str) -> None:
         """Make the smaller levels, and the labels those of the field, whose pixels have that checksum; nothing is left
         to do where that was done."""
-        growing, shapes = self._growing(), level_shapes(*self.shape)
+        growing, shapes = self._place.folder, level_shapes(*self.shape)
         image = LabelImage(self.ngff, self.pixel_size_um, self.target.name)
         try:
             if growing.is_dir():
-                self.target.check(self.entry)
                 for level in range(2, len(shapes)):
                     self._halve(growing, level, shapes[level])
-                image.describe(growing, len(shapes), self._mark(growing, pixels_crc32))
-                _replace(growing, self._labels() / self.target.name)
-            image.enlist(self._labels().parent, len(shapes))
+                self._place.publish(image, len(shapes), pixels_crc32)
+            image.enlist(self._place.place.parent.parent, len(shapes))
         except OSError as error:
             raise cannot_write_labels(self.target.path, error) from error
-
-    def _mark(self, growing: Location, pixels_crc32: str) -> Mark:
-        """The mark of the labels; files in a store, which would have to be fetched, get no checksum."""
-        sum_of_files = "" if isinstance(growing, Url) else files_crc32(growing)
-        return Mark(run=self.target.run, pixels_crc32=pixels_crc32, files_crc32=sum_of_files)
 
     def _halve(self, growing: Location, level: int, shape: tuple[int, int]) -> None:
         """Fill a level from the one before, chunk by chunk."""
@@ -95,39 +90,6 @@ class BlockLabels:
     def _level(self, growing: Location, level: int) -> zarr.Array[Any]:
         return zarr.open_array(store=zarr_store(growing / str(level)), mode="r+")
 
-    def _labels(self) -> Location:
-        return self.target.folder(self.entry).parent
-
-    def _growing(self) -> Location:
-        """Where the arrays are written: a hidden folder of this run beside their place, or in an object store, which
-        cannot rename, the place itself, whose metadata comes last."""
-        labels, name = self._labels(), self.target.name
-        return labels / name if isinstance(labels, Url) else labels / f".{name}.{self.target.run}.growing"
-
 
 def _holds_array(folder: Location) -> bool:
     return (folder / "zarr.json").is_file() or (folder / ".zarray").is_file()
-
-
-def _remove(folder: Location) -> None:
-    if isinstance(folder, Url):
-        names = folder.files() if folder.is_dir() else {}
-        map_at(folder, lambda name: (folder / name).unlink(missing_ok=True), names)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace(growing: Location, place: Location) -> None:
-    if not isinstance(growing, Path) or not isinstance(place, Path):
-        return
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    try:
-        growing.rename(place)
-    except OSError:
-        if old.exists():
-            old.rename(place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -21,8 +21,8 @@ from zarr.storage import LocalStore, WrapperStore
 
 from hcs.errors import FieldError
 from hcs.machine import memory_bytes
-from hcs.plate.keys import FieldKey
-from hcs.store.location import Location, Url, as_os_errors, zarr_store
+from hcs.plate.keys import NO_FRAME, FieldKey
+from hcs.store.location import Location, Url, as_os_errors, map_at, zarr_store
 from hcs.store.meter import Meter
 from hcs.store.paths import shown
 from hcs.store.plate.demand import check_demand
@@ -109,6 +109,8 @@ class FieldInfo:
     shards: tuple[int, ...] | None
     origin_um: tuple[float, float] | None = None
     """Where the first pixel lies on the stage, (y, x); None where the metadata do not tell it."""
+    interval_min: float | None = None
+    """Minutes from one time point to the next; None where the metadata do not tell it."""
 
 
 def open_image(
@@ -153,6 +155,7 @@ def open_image(
         chunks=array.chunks,
         shards=array.shards,
         origin_um=multiscale.origin_um(),
+        interval_min=multiscale.interval_min(),
     )
     return info, array
 
@@ -166,19 +169,21 @@ def read_pixels(
     channels: tuple[int, ...],
     z: Literal["refuse", "max"] = "refuse",
     window: tuple[slice, slice] | None = None,
+    frame: int = NO_FRAME,
 ) -> NDArray[Any]:
     """Pixels of the given channels as (C, Y, X), stored dtype in native byte order.
 
-    ``z="max"`` takes the maximum over more than one z plane; ``window`` takes some rows and columns. Raises FieldError
-    for more than one time point, for z planes that are not wanted, for a chunk that cannot be decoded, and for an array
-    without any chunk: Zarr reads that as the fill value, and a black image must not be made of lost data.
+    ``z="max"`` takes the maximum over more than one z plane; ``window`` takes some rows and columns; ``frame`` is the
+    0-based time point of an image that has several. Raises FieldError for several time points and no frame, or a frame
+    that there is not, for z planes that are not wanted, for a chunk that cannot be decoded, and for an image, or a
+    frame, without any chunk: Zarr reads that as the fill value, and a black image must not be made of lost data.
     """
-    _check_depth(info, key, z)
+    _check_depth(info, key, z, frame)
     check_memory(info, channels, window, key)
     if not channels or not all(0 <= c < info.shape[0] for c in channels):
         raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
     try:
-        stored = _read_channels(array, info, channels, window or (slice(None), slice(None)))
+        stored = _read_channels(array, info, channels, window or (slice(None), slice(None)), max(frame, 0))
     except MemoryError:
         raise
     except Exception as error:  # codecs raise whatever their library does
@@ -188,20 +193,26 @@ def read_pixels(
         ) from error
     for channel, plane in zip(channels, stored, strict=True):
         if _is_fill(plane, array.fill_value):
-            _check_recorded(array, info, root, key, channel)
+            _check_recorded(array, info, root, key, channel=channel, frame=frame)
     return np.ascontiguousarray(stored, dtype=info.dtype)
 
 
-def missing_chunks(root: Location, info: FieldInfo, array: zarr.Array[Any] | None = None) -> tuple[int, int]:
-    """How many chunk (or shard) files of a field's array are missing, and how many there should be; ``array`` is the
-    field's, if it is open.
+def missing_chunks(
+    root: Location, info: FieldInfo, array: zarr.Array[Any] | None = None, *, frame: int = NO_FRAME
+) -> tuple[int, int]:
+    """How many chunk (or shard) files of a field's array, or of one ``frame`` of it, are missing, and how many there
+    should be; ``array`` is the field's, if it is open.
 
     Zarr reads a missing chunk as the fill value. Some writers leave out chunks of only that value, so a few missing
     ones are no error, but worth a word.
     """
     folder = root / info.level_path
-    expected = tuple(_chunk_keys(_open_array(folder, None) if array is None else array))
-    there = set(chunk_files(folder, expected))
+    expected = tuple(_chunk_keys(_open_array(folder, None) if array is None else array, info, frame=frame))
+    if frame == NO_FRAME:
+        there = set(chunk_files(folder, expected))
+    else:  # a listing would hold the files of all frames
+        asked = map_at(folder, lambda name: (folder / name).is_file(), expected)
+        there = {name for name, found in zip(expected, asked, strict=True) if found}
     return sum(name not in there for name in expected), len(expected)
 
 
@@ -213,9 +224,11 @@ def missing_sentence(missing: int, expected: int) -> str:
     return f"{missing} of {expected} chunks ({share}) are missing and were read as the fill value"
 
 
-def _check_recorded(array: zarr.Array[Any], info: FieldInfo, root: Location, key: FieldKey | str, channel: int) -> None:
+def _check_recorded(
+    array: zarr.Array[Any], info: FieldInfo, root: Location, key: FieldKey | str, *, channel: int, frame: int
+) -> None:
     """FieldError where not one chunk of a channel, which reads as the fill value, is there."""
-    folder, expected = root / info.level_path, tuple(_chunk_keys(array, info, channel))
+    folder, expected = root / info.level_path, tuple(_chunk_keys(array, info, channel=channel, frame=frame))
     if isinstance(folder, Url):
         if not set(expected).isdisjoint(chunk_files(folder, expected)):
             return
@@ -247,13 +260,18 @@ def _open_array(folder: Location, zarr_format: Literal[2, 3] | None, meter: Mete
     return array
 
 
-def _chunk_keys(array: zarr.Array[Any], info: FieldInfo | None = None, channel: int = 0) -> Iterator[str]:
-    """Names of all files that an array's chunks, or shards, should have; of those of one channel of a field."""
+def _chunk_keys(
+    array: zarr.Array[Any], info: FieldInfo | None = None, *, channel: int | None = None, frame: int = NO_FRAME
+) -> Iterator[str]:
+    """Names of all files that an array's chunks, or shards, should have; of those of one channel or frame of a
+    field."""
     sides = array.shards or array.chunks
     ranges = [range(-(-length // side)) for length, side in zip(array.shape, sides, strict=True)]
-    if info is not None and "c" in info.axes:
-        along = info.axes.index("c")
-        ranges[along] = range(channel // sides[along], channel // sides[along] + 1)
+    chosen = {"c": channel, "t": None if frame == NO_FRAME else frame}
+    for axis, place in chosen.items() if info is not None else ():
+        if info is not None and place is not None and axis in info.axes:
+            along = info.axes.index(axis)
+            ranges[along] = range(place // sides[along], place // sides[along] + 1)
     for coordinates in product(*ranges):
         yield array.metadata.encode_chunk_key(coordinates)
 
@@ -280,9 +298,11 @@ def _sizes(axes: str, shape: tuple[int, ...], key: FieldKey | str) -> dict[str, 
     return dict(zip(axes, shape, strict=True))
 
 
-def _check_depth(info: FieldInfo, key: FieldKey | str, z: Literal["refuse", "max"]) -> None:
-    if info.t_size > 1:
-        raise FieldError(key, f"it has {info.t_size} time points; split the series, one time point can be processed")
+def _check_depth(info: FieldInfo, key: FieldKey | str, z: Literal["refuse", "max"], frame: int) -> None:
+    if frame == NO_FRAME and info.t_size > 1:
+        raise FieldError(key, f"it has {info.t_size} time points; say which one, as its frame")
+    if frame >= info.t_size:
+        raise FieldError(key, f"it has {info.t_size} time points, and no frame {frame}; frames count from 0")
     if info.z_size > 1 and z == "refuse":
         raise FieldError(key, f"it has {info.z_size} z planes; set `z: max` in the configuration to project them")
 
@@ -303,18 +323,20 @@ def check_memory(
 
 
 def _read_channels(
-    array: zarr.Array[Any], info: FieldInfo, channels: tuple[int, ...], window: tuple[slice, slice]
+    array: zarr.Array[Any], info: FieldInfo, channels: tuple[int, ...], window: tuple[slice, slice], frame: int
 ) -> NDArray[Any]:
     """Stored pixels (C, Y, X) of the channels, in the order asked for; one read where they are neighbours."""
     low, high = min(channels), max(channels)
     if set(range(low, high + 1)) == set(channels):
-        return _read_range(array, info, slice(low, high + 1), window)[[c - low for c in channels]]
-    return np.concatenate([_read_range(array, info, slice(c, c + 1), window) for c in channels])
+        return _read_range(array, info, slice(low, high + 1), window, frame)[[c - low for c in channels]]
+    return np.concatenate([_read_range(array, info, slice(c, c + 1), window, frame) for c in channels])
 
 
-def _read_range(array: zarr.Array[Any], info: FieldInfo, channels: slice, window: tuple[slice, slice]) -> NDArray[Any]:
+def _read_range(
+    array: zarr.Array[Any], info: FieldInfo, channels: slice, window: tuple[slice, slice], frame: int
+) -> NDArray[Any]:
     """Neighbouring channels as (C, Y, X), a longer z max-projected."""
-    along = {"t": slice(0, 1), "c": channels, "z": slice(None), "y": window[0], "x": window[1]}
+    along = {"t": slice(frame, frame + 1), "c": channels, "z": slice(None), "y": window[0], "x": window[1]}
     region = tuple(along[axis] for axis in info.axes)
     block = np.asarray(array[region])
     missing = [axis for axis in "tczyx" if axis not in info.axes]

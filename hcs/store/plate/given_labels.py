@@ -41,50 +41,54 @@ class GivenLabels:
 
     def only(self, keys: Iterable[FieldKey]) -> GivenLabels:
         """The same for some fields alone: what travels with them stays small."""
-        wanted = set(keys)
+        wanted = {key.of_field for key in keys}
         return replace(self, files=tuple(pair for pair in self.files if pair[0] in wanted)) if self.files else self
 
-    def read(self, entry: FieldEntry, shape: tuple[int, int]) -> tuple[NDArray[np.uint32], str]:
-        """Labels (Y, X) of a field of that shape, numbered 1…n without gaps, in the order of their numbers, and what
-        is to be said about them.
+    def read(self, entry: FieldEntry, key: FieldKey, shape: tuple[int, int]) -> tuple[NDArray[np.uint32], str]:
+        """Labels (Y, X) of a field of that shape, or of the frame that ``key`` names, numbered 1…n without gaps in the
+        order of their numbers, and what is to be said about them.
 
         FieldError where there are none, they are damaged or no labels, or of another shape than the field.
         """
-        labels, remark = self._from_file(entry) if self.files else self._from_plate(entry)
+        labels, remark = self._from_file(key) if self.files else self._from_plate(entry, key)
         if labels.shape != shape:
             raise FieldError(
-                entry.key,
+                key,
                 f"the labels given have {labels.shape[1]} × {labels.shape[0]} px, the field {shape[1]} × {shape[0]}; "
                 "give labels of the full image",
             )
-        dense, highest = _numbered(labels, entry.key)
+        dense, highest = _numbered(labels, key)
         count = int(dense.max(initial=0))
         again = f"labels given up to {highest} were numbered anew, 1 to {count}" if highest > count else ""
         return dense, "; ".join(filter(None, (remark, again)))
 
-    def _from_file(self, entry: FieldEntry) -> tuple[NDArray[np.generic], str]:
-        file = dict(self.files).get(entry.key)
+    def _from_file(self, key: FieldKey) -> tuple[NDArray[np.generic], str]:
+        file = dict(self.files).get(key.of_field)
+        if key.is_frame:
+            raise FieldError(key, "label images have no time; put labels with a t axis into the plate, and name them")
         if file is None:
-            raise FieldError(entry.key, f"there is no label image of it in {self.name}; add one, empty if need be")
+            raise FieldError(key, f"there is no label image of it in {self.name}; add one, empty if need be")
         try:
             return read_label_image(Path(file)), ""
         except FieldError as error:
-            raise FieldError(entry.key, error.reason) from error
+            raise FieldError(key, error.reason) from error
 
-    def _from_plate(self, entry: FieldEntry) -> tuple[NDArray[np.generic], str]:
+    def _from_plate(self, entry: FieldEntry, key: FieldKey) -> tuple[NDArray[np.generic], str]:
         root, path = location(self.plate), f"{entry.path}/labels/{self.name}"
         if read_node(root / path) is None:
-            raise FieldError(entry.key, f"it has no labels/{self.name}, which --labels-from names; add them")
-        info, array = open_image(root, path, entry.key)
-        if info.z_size > 1 or info.t_size > 1 or info.shape[0] > 1:
-            raise FieldError(entry.key, f"labels/{self.name} have several planes or channels; give 2-D labels")
+            raise FieldError(key, f"it has no labels/{self.name}, which --labels-from names; add them")
+        info, array = open_image(root, path, key)
+        if info.z_size > 1 or info.shape[0] > 1 or (info.t_size > 1 and not key.is_frame):
+            raise FieldError(key, f"labels/{self.name} have several planes, channels or time points; give 2-D labels")
+        if key.is_frame and key.frame >= info.t_size:
+            raise FieldError(key, f"labels/{self.name} have {info.t_size} time points; give labels of every frame")
         if info.dtype.kind not in "uib":
-            raise FieldError(entry.key, f"labels/{self.name} are of type {info.dtype}; labels are whole numbers")
-        lost, of = missing_chunks(root, info, array)
+            raise FieldError(key, f"labels/{self.name} are of type {info.dtype}; labels are whole numbers")
+        lost, of = missing_chunks(root, info, array, frame=key.frame)
         if lost == of:  # what most tools write where no nucleus is
             empty: NDArray[np.generic] = np.zeros(info.shape[1:], np.uint32)
             return empty, f"labels/{self.name} have no chunk at all, which was taken for no nucleus"
-        return read_pixels(array, info, root, entry.key, channels=(0,))[0], ""
+        return read_pixels(array, info, root, key, channels=(0,), frame=key.frame)[0], ""
 
     def digest(self, entries: Iterable[FieldEntry]) -> str:
         """SHA-256 over the files of the labels, so that labels edited between two runs are noticed."""

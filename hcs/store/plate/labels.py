@@ -19,7 +19,7 @@ from hcs.store.location import Location, Url, location
 from hcs.store.plate.field import open_image, read_pixels
 from hcs.store.plate.mark import ATTRIBUTE, Mark, files_crc32
 from hcs.store.plate.nodes import Ngff, read_node
-from hcs.store.plate.pyramid import datasets, nearest_halved, write_image_metadata, write_levels
+from hcs.store.plate.pyramid import TIME_UNIT, datasets, nearest_halved, write_image_metadata, write_levels
 from hcs.store.plate.reader import Plate, locate, open_plate
 from hcs.store.plate.writer import PlateSpec, create_plate
 
@@ -105,7 +105,7 @@ def write_labels(
 
 
 def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.uint32]:
-    """Labels (Y, X) called ``name`` of a field of the plate or label store ``target``, as uint32.
+    """Labels (Y, X) called ``name`` of a field, or a frame of it, of the plate or label store ``target``, as uint32.
 
     Raises FieldError where the field has no such labels or they are damaged.
     """
@@ -114,7 +114,8 @@ def read_labels(target: str, key: FieldKey, name: str = "nuclei") -> NDArray[np.
     if read_node(root / path) is None:
         raise FieldError(key, f"it has no labels {name!r} in {target}; segment it first")
     info, array = open_image(root, path, key)
-    labels: NDArray[np.uint32] = read_pixels(array, info, root, key, channels=(0,))[0].astype(np.uint32, copy=False)
+    found = read_pixels(array, info, root, key, channels=(0,), frame=key.frame)[0]
+    labels: NDArray[np.uint32] = found.astype(np.uint32, copy=False)
     return labels
 
 
@@ -125,6 +126,9 @@ class LabelImage:
     ngff: Ngff
     pixel_size_um: float | None
     name: str
+    axes: str = _AXES
+    """``yx``, of a movie ``tyx``."""
+    interval_min: float | None = None
 
     def describe(self, folder: Location, n_levels: int, mark: Mark | None = None) -> None:
         """Write the metadata of the label image in ``folder``, with the mark of its origin."""
@@ -141,22 +145,26 @@ class LabelImage:
         elif "multiscales" not in node.ome:
             write_image_metadata(
                 field,
-                axes=_AXES,
+                axes=self.axes,
                 n_levels=n_levels,
                 ngff=self.ngff,
                 pixel_size_um=self.pixel_size_um,
                 name=self.name,
+                interval_min=self.interval_min,
                 prefix=prefix,
             )
 
     def _multiscales(self, n_levels: int, *, prefix: str = "") -> dict[str, Any]:
         """The metadata of an image whose levels are below ``prefix``."""
-        unit = {"unit": "micrometer"} if self.pixel_size_um else {}
+        space = {"type": "space"} | ({"unit": "micrometer"} if self.pixel_size_um else {})
+        time = {"type": "time"} | ({"unit": TIME_UNIT} if self.interval_min else {})
         version = {"version": self.ngff} if self.ngff == "0.4" else {}
         image = {
-            "datasets": datasets(_AXES, n_levels, self.pixel_size_um, prefix=prefix),
+            "datasets": datasets(
+                self.axes, n_levels, self.pixel_size_um, prefix=prefix, steps={"t": self.interval_min}
+            ),
             "name": self.name,
-            "axes": [{"name": axis, "type": "space", **unit} for axis in _AXES],
+            "axes": [{"name": axis, **(time if axis == "t" else space)} for axis in self.axes],
             **version,
         }
         return {"multiscales": [image]}

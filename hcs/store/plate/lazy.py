@@ -70,11 +70,13 @@ def _planes(
     if not all(0 <= c < info.shape[0] for c in channels):
         raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
     if info.shape[1] * info.shape[2] <= whole_px:
-        return list(read_pixels(array, info, root, key, channels=channels, z=z))
+        return list(read_pixels(array, info, root, key, channels=channels, z=z, frame=key.frame))
 
     def reader(channel: int) -> Callable[[Window], NDArray[Any]]:
         def read(window: Window) -> NDArray[Any]:
-            plane: NDArray[Any] = read_pixels(array, info, root, key, channels=(channel,), z=z, window=window)[0]
+            plane: NDArray[Any] = read_pixels(
+                array, info, root, key, channels=(channel,), z=z, window=window, frame=key.frame
+            )[0]
             return plane
 
         return read

@@ -6,6 +6,7 @@ Strict models (yaozarrs, ome-zarr-models) check what hcs writes. Here numbers se
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import (
@@ -33,6 +34,18 @@ UM_PER_UNIT = {
     "meter": 1e6,
 }
 """Micrometres in one unit of length, for the units that microscopes write."""
+
+MIN_PER_UNIT = {
+    **dict.fromkeys(("nanosecond", "ns"), 1e-9 / 60),
+    **dict.fromkeys(("microsecond", "us", "µs"), 1e-6 / 60),
+    **dict.fromkeys(("millisecond", "ms"), 1e-3 / 60),
+    **dict.fromkeys(("second", "seconds", "sec", "s"), 1 / 60),
+    **dict.fromkeys(("minute", "minutes", "min"), 1.0),
+    **dict.fromkeys(("hour", "hours", "hr", "h"), 60.0),
+    **dict.fromkeys(("day", "days", "d"), 1440.0),
+    "kilosecond": 1e3 / 60,
+}
+"""Minutes in one unit of time, for the units that microscopes write."""
 
 InnerPath = Annotated[str, AfterValidator(inner_path)]
 """A path relative to the metadata that give it."""
@@ -138,6 +151,20 @@ class Multiscale(_Lenient):
                 size[letter] *= scale[i]
         square = abs(size["y"] - size["x"]) <= 1e-3 * abs(size["x"])
         return size["x"] if scales and square and size["x"] > 0 else None
+
+    def interval_min(self) -> float | None:
+        """Minutes from one time point to the next; None where axis or scale do not tell, or where there is no unit: a
+        scale of 1 without one is every writer's default."""
+        letters = [axis.letter for axis in self.axes]
+        scales = [t.scale for t in (*self.datasets[0].transformations, *self.transformations) if t.scale]
+        if "t" not in letters or not scales:
+            return None
+        i = letters.index("t")
+        unit = MIN_PER_UNIT.get((self.axes[i].unit or "").lower())
+        if unit is None or any(i >= len(scale) for scale in scales):
+            return None
+        interval = unit * math.prod(scale[i] for scale in scales)
+        return interval if math.isfinite(interval) and interval > 0 else None
 
     def origin_um(self) -> tuple[float, float] | None:
         """Where the first pixel of level 0 lies, (y, x) in µm, by the translations; None without any, or where a unit

@@ -58,7 +58,7 @@ class Pictures:
         numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
         root = location(self.plate)
         info, array = open_image(root, self._entry(key).path, key)
-        pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z)
+        pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z, frame=key.frame)
         return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
 
     def labels(self, key: FieldKey) -> NDArray[np.uint32]:
@@ -74,7 +74,8 @@ class Pictures:
         if not entry.done:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
-        wrong = target.complaint(self._entry(key) if target.in_plate else beside(key), entry.input_crc32)
+        whole = read_entry(self.folder, key.of_field, self.record.run_id) if key.is_frame else entry
+        wrong = target.complaint(self._entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32)
         if wrong is not None:
             raise ResultsError(
                 f"field {key} of {self.folder}: {wrong}, and they do not show the nuclei of the table; run the plate "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import google_crc32c
@@ -17,7 +19,7 @@ from numcodecs.blosc import Blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from hcs.store.location import Location, zarr_store
+from hcs.store.location import Location, Url, zarr_store
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.ome import ome_format, ome_writer
 
@@ -26,6 +28,9 @@ CHUNK_PX = 1080
 
 SMALLEST_LEVEL_PX = 256
 """No level of a pyramid has a side below this, unless the image itself has."""
+
+TIME_UNIT = "minute"
+"""Of the t axes that hcs writes."""
 
 _BLOSC = Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE)
 
@@ -74,6 +79,25 @@ def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, hal
         data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
 
 
+def write_frame(
+    folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff, halve: Halve
+) -> tuple[int, int]:
+    """Write one frame (…, Y, X) of arrays ``0``, ``1``, … (t, …, Y, X) of ``frames`` time points; how many levels there
+    are, and the bytes of all files.
+
+    Every frame has chunks of its own, and each file appears in one step: any number of processes may write a frame
+    each, in any order, and writing one again gives the same files.
+    """
+    level, nbytes = 0, 0
+    while True:
+        nbytes += _write_frame(folder / str(level), data, frame, frames, axes=axes, ngff=ngff)
+        level += 1
+        height, width = data.shape[-2:]
+        if min(height, width) // 2 < SMALLEST_LEVEL_PX:
+            return level, nbytes
+        data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
+
+
 def write_image_metadata(
     folder: Location,
     *,
@@ -82,6 +106,7 @@ def write_image_metadata(
     ngff: Ngff,
     pixel_size_um: float | None,
     name: str,
+    interval_min: float | None = None,
     omero: dict[str, Any] | None = None,
     prefix: str = "",
     z_step_um: float | None = None,
@@ -90,15 +115,19 @@ def write_image_metadata(
     """Write the ``multiscales`` (and ``omero``) metadata of the image group in ``folder``.
 
     The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
-    axes have no unit. ``origin_um`` (y, x) is where the first pixel lies; it needs a pixel size.
+    axes have no unit; without an interval, those of time count frames. ``origin_um`` (y, x) is where the first pixel
+    lies; it needs a pixel size.
     """
     units = dict.fromkeys("yx", "micrometer") if pixel_size_um else {}
     if z_step_um and "z" in axes:
         units["z"] = "micrometer"
+    if interval_min and "t" in axes:
+        units["t"] = TIME_UNIT
     extra = {"metadata": {"omero": omero}} if omero else {}
+    steps = {"z": z_step_um, "t": interval_min}
     ome_writer().write_multiscales_metadata(
         open_group(folder, ngff),
-        datasets(axes, n_levels, pixel_size_um, prefix=prefix, z_step_um=z_step_um, origin_um=origin_um),
+        datasets(axes, n_levels, pixel_size_um, prefix=prefix, steps=steps, origin_um=origin_um),
         fmt=ome_format(ngff),
         axes=list(axes),
         axes_units=units or None,
@@ -113,18 +142,19 @@ def datasets(
     pixel_size_um: float | None,
     *,
     prefix: str = "",
-    z_step_um: float | None = None,
+    steps: Mapping[str, float | None] = MappingProxyType({}),
     origin_um: tuple[float, float] | None = None,
 ) -> list[dict[str, Any]]:
     """The ``datasets`` of a multiscale image whose levels are the arrays ``{prefix}0``, ``{prefix}1``, ….
 
-    A pixel of a smaller level is the mean of 2 × 2, so that its middle lies half a step further in.
+    ``steps`` are those along other axes, µm in z and minutes in t, 1 where they are not known. A pixel of a smaller
+    level is the mean of 2 × 2, so that its middle lies half a step further in.
     """
     base = pixel_size_um or 1.0
     found = []
     for level in range(n_levels):
-        steps = dict.fromkeys("yx", base * 2**level) | {"z": z_step_um or 1.0}
-        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [steps.get(axis, 1.0) for axis in axes]}]
+        sizes = dict.fromkeys("yx", base * 2**level) | {axis: step or 1.0 for axis, step in steps.items()}
+        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [sizes.get(axis, 1.0) for axis in axes]}]
         if origin_um is not None and pixel_size_um is not None:
             inset = (2**level - 1) / 2 * base
             first = {"y": origin_um[0] + inset, "x": origin_um[1] + inset}
@@ -160,13 +190,44 @@ def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> 
     for file, text in level.documents.items():
         (folder / file).write_bytes(text)
     for at, key in level.keys.items():
-        block = native[tuple(slice(i * side, (i + 1) * side) for i, side in zip(at, level.chunks, strict=True))]
-        beyond = [(0, side - length) for length, side in zip(block.shape, level.chunks, strict=True)]
-        whole = np.ascontiguousarray(np.pad(block, beyond) if any(after for _, after in beyond) else block)
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
-        encoded = bytes(_BLOSC.encode(whole))
-        checksum = b"" if ngff == "0.4" else google_crc32c.value(encoded).to_bytes(4, "little")
-        (folder / key).write_bytes(encoded + checksum)
+        (folder / key).write_bytes(_encoded(native, at, level.chunks, ngff))
+
+
+def _write_frame(folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff) -> int:
+    """Write the chunks of one frame (…, Y, X) of an array (t, …, Y, X), and the array's metadata where they are
+    missing; the bytes of the chunks."""
+    native = data.astype(data.dtype.newbyteorder("<"), copy=False)
+    level = _level((frames, *native.shape), native.dtype.str, axes, ngff)
+    for file, text in level.documents.items():
+        if not (folder / file).is_file():
+            _put(folder / file, text)
+    nbytes = 0
+    for at in product(*(range(-(-n // side)) for n, side in zip(native.shape, level.chunks[1:], strict=True))):
+        encoded = _encoded(native, at, level.chunks[1:], ngff)
+        _put(folder / level.keys[(frame, *at)], encoded)
+        nbytes += len(encoded)
+    return nbytes
+
+
+def _put(path: Location, data: bytes) -> None:
+    """A file in one step. Two processes may write the same file at once, each under a name of its own."""
+    if isinstance(path, Url):
+        path.write_bytes(data)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _encoded(native: NDArray[Any], at: tuple[int, ...], chunks: tuple[int, ...], ngff: Ngff) -> bytes:
+    """The file of one chunk: its place ``at``, in chunks, of an array in little-endian order."""
+    block = native[tuple(slice(i * side, (i + 1) * side) for i, side in zip(at, chunks, strict=True))]
+    beyond = [(0, side - length) for length, side in zip(block.shape, chunks, strict=True)]
+    whole = np.ascontiguousarray(np.pad(block, beyond) if any(after for _, after in beyond) else block)
+    encoded = bytes(_BLOSC.encode(whole))
+    return encoded if ngff == "0.4" else encoded + google_crc32c.value(encoded).to_bytes(4, "little")
 
 
 def create_level(

@@ -64,15 +64,16 @@ class Plate:
         return tuple(entry.key.well for entry in self.missing if entry.key.well not in present)
 
     def entry(self, key: FieldKey) -> FieldEntry:
-        """The entry of a field; FieldError where the plate lists no such field."""
-        found = self._entries(key)
+        """The entry of a field, or of the field of a frame; FieldError where the plate lists no such field."""
+        found = self._entries(key.of_field)
         if not found:
             raise FieldError(key, f"plate {self.path} lists no such field; check well and field number")
         return found[0]
 
     def only(self, *keys: FieldKey) -> Plate:
-        """The same plate as if it listed some fields alone; a field that it does not list is not listed then."""
-        fields = tuple(entry for key in sorted(keys) for entry in self._entries(key))
+        """The same plate as if it listed some fields, or those of some frames, alone; a field that it does not list is
+        not listed then."""
+        fields = tuple(entry for key in sorted({key.of_field for key in keys}) for entry in self._entries(key))
         return replace(self, wells=tuple(sorted({key.well for key in keys})), fields=fields, missing=(), notes=())
 
     def _entries(self, key: FieldKey) -> tuple[FieldEntry, ...]:
@@ -119,14 +120,14 @@ def read_field(
     window: tuple[slice, slice] | None = None,
 ) -> NDArray[Any]:
     """Pixels (C, Y, X) of the given channels (0-based) of a field, in the stored dtype and the order asked for; of all
-    of it, or of the rows and columns in ``window``.
+    of it, or of the rows and columns in ``window``; of the frame that ``key`` names.
 
-    Raises FieldError where the field is missing, damaged, has no chunk at all, has several time points, or has several
-    z planes and ``z`` is ``"refuse"`` (``"max"`` projects them).
+    Raises FieldError where the field is missing, damaged, has no chunk at all, has several time points and ``key`` has
+    no frame, or has several z planes and ``z`` is ``"refuse"`` (``"max"`` projects them).
     """
     root = location(plate.path)
     info, array = open_image(root, _sound(plate.entry(key)).path, key)
-    return read_pixels(array, info, root, key, channels=channels, z=z, window=window)
+    return read_pixels(array, info, root, key, channels=channels, z=z, window=window, frame=key.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,11 @@ class OpenField:
     def read(self, *, z: Literal["refuse", "max"]) -> NDArray[Any]:
         """Pixels (C, Y, X) of all channels; raises as `read_field` does."""
         channels = tuple(range(self.info.shape[0]))
-        return read_pixels(self.array, self.info, self.root, self.key, channels=channels, z=z)
+        return read_pixels(self.array, self.info, self.root, self.key, channels=channels, z=z, frame=self.key.frame)
 
     def missing_chunks(self) -> tuple[int, int]:
         """How many chunk files are missing, and how many there should be."""
-        return missing_chunks(self.root, self.info, self.array)
+        return missing_chunks(self.root, self.info, self.array, frame=self.key.frame)
 
 
 def open_field(plate: Plate, key: FieldKey) -> OpenField:
@@ -166,7 +167,7 @@ def locate(path: str, key: FieldKey) -> FieldEntry:
     fields = _list_fields(root, key.well, wells[key.well]) if key.well in wells else None
     lost = [_lost(key.well, wells[key.well], fields)] if key.well in wells and not fields else []
     for entry in (*(fields or ()), *lost):
-        if entry.key == key:
+        if entry.key == key.of_field:
             return _sound(entry)
     raise FieldError(key, f"plate {path} lists no such field; check well and field number")
 

@@ -140,12 +140,12 @@ def write_field(
             z_step_um=spec.z_step_um,
             origin_um=origin_um,
             name=str(key),
-            omero=_omero(spec.channels, image, lights_nm),
+            omero=describe_channels(spec.channels, image, lights_nm),
         )
 
 
-def _omero(
-    channels: tuple[str, ...], image: NDArray[Any], lights_nm: tuple[tuple[float | None, float | None], ...]
+def describe_channels(
+    channels: tuple[str, ...], image: NDArray[Any], lights_nm: tuple[tuple[float | None, float | None], ...] = ()
 ) -> dict[str, Any]:
     """How viewers show the channels: name, light, colour, window from the 1st to the 99.9th percentile."""
     lights = lights_nm or ((None, None),) * len(channels)

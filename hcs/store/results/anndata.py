@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hcs.errors import ConfigError
 from hcs.store.atomic import replacing
 from hcs.store.folders import replacing_folder
-from hcs.store.results.crops import CENTER_X, CENTER_Y, KEYS
+from hcs.store.results.crops import CENTER_X, CENTER_Y, KEYS, TIMEPOINT
 from hcs.store.results.export import Selection, selected_frames
 from hcs.store.results.folder import Results
 
@@ -89,14 +89,19 @@ def _is_feature(name: str, values: pd.Series) -> bool:
 
 
 def _observations(results: Results, rest: pd.DataFrame, selection: Selection) -> pd.DataFrame:
-    """Keys, flags and texts of the rows, named plate/well/field/object, texts as categories."""
+    """Keys, flags and texts of the rows, named plate/well/field/object, with time plate/well/field/frame/object; texts
+    as categories."""
     if selection.table == "nuclei" and results.has("wells"):
         wells = results.wells()
         mapped = [name for name in wells if str(name).startswith("Metadata_") and name not in rest]
         wells = wells[["Metadata_Well", *mapped]]
         rest = rest.merge(wells, on="Metadata_Well", how="left")
     texts = [name for name in rest.columns if not pd.api.types.is_numeric_dtype(rest[name])]
-    names = rest[[name for name in ("Metadata_Plate", *KEYS) if name in rest]].astype(str).agg("/".join, axis=1)
+    names = (
+        rest[[name for name in ("Metadata_Plate", *KEYS[:2], TIMEPOINT, KEYS[2]) if name in rest]]
+        .astype(str)
+        .agg("/".join, axis=1)
+    )
     obs = rest.assign(**{name: _categories(rest[name]) for name in texts})
     return obs.set_index(pd.Index(names.to_numpy(object), dtype=object))
 

@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, ResultsError
+from hcs.plate.keys import NO_FRAME
 
 WELL, SITE, OBJECT = KEYS = ("Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+TIMEPOINT = "Metadata_Timepoint"
 CENTER_Y, CENTER_X = CENTER = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
 
 
@@ -33,6 +35,7 @@ class Crop:
     start_px: tuple[int, int]
     pixel_size_um: float | None
     """Side of a pixel, µm."""
+    frame: int = NO_FRAME
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -53,35 +56,38 @@ class Crop:
         return image
 
 
-def nucleus_key(nucleus: Any) -> tuple[str, int, int]:
-    """(well, field, object number) of a row of the nucleus table, or of such a triple.
+def nucleus_key(nucleus: Any) -> tuple[str, int, int, int]:
+    """(well, field, object number, frame) of a row of the nucleus table, or of such a tuple, with or without a frame.
 
     A row may be a Series (``iloc``, ``iterrows``) or a tuple of ``itertuples``. ResultsError for anything else.
     """
     try:
-        well, field, number = (getattr(nucleus, name) for name in KEYS) if hasattr(nucleus, WELL) else tuple(nucleus)
         if isinstance(nucleus, str):
             raise TypeError("a text of three letters is no triple")
-        return str(well), int(field), int(number)
+        is_row = hasattr(nucleus, WELL)
+        well, field, number, *frames = (getattr(nucleus, name) for name in KEYS) if is_row else tuple(nucleus)
+        frame = getattr(nucleus, TIMEPOINT, NO_FRAME) if is_row else frames[0] if frames else NO_FRAME
+        return str(well), int(field), int(number), int(frame)
     except (AttributeError, TypeError, ValueError) as error:
         raise ResultsError(
             f"{nucleus!r} is no nucleus: give a row of nuclei() with {', '.join(KEYS)}, or (well, field, object number)"
         ) from error
 
 
-def cut_crops(nuclei: pd.DataFrame, size_px: int, image_of: Callable[[str, int], NDArray[Any]]) -> NDArray[Any]:
+def cut_crops(nuclei: pd.DataFrame, size_px: int, image_of: Callable[[str, int, int], NDArray[Any]]) -> NDArray[Any]:
     """Squares (N, size_px, size_px) of the fields' dtype centred on each nucleus (row), in the table's order.
 
-    ``image_of(well, field)`` gives the image (Y, X) of a field and is called once a field. Pixels beyond the field's
-    edge are 0. ResultsError where ``size_px`` is not positive.
+    ``image_of(well, field, frame)`` gives the image (Y, X) of a field or frame and is called once for each. Pixels
+    beyond the field's edge are 0. ResultsError where ``size_px`` is not positive.
     """
     starts = starts_px(nuclei, size_px)
     crops: NDArray[Any] = np.zeros((len(nuclei), size_px, size_px), np.uint16)
-    rows_of: dict[tuple[str, int], list[int]] = {}
-    for row, (well, field) in enumerate(zip(nuclei[WELL], nuclei[SITE], strict=True)):
-        rows_of.setdefault((str(well), int(field)), []).append(row)
-    for n, ((well, field), rows) in enumerate(rows_of.items()):
-        image = image_of(well, field)
+    rows_of: dict[tuple[str, int, int], list[int]] = {}
+    frames = nuclei[TIMEPOINT] if TIMEPOINT in nuclei else [NO_FRAME] * len(nuclei)
+    for row, (well, field, frame) in enumerate(zip(nuclei[WELL], nuclei[SITE], frames, strict=True)):
+        rows_of.setdefault((str(well), int(field), int(frame)), []).append(row)
+    for n, ((well, field, frame), rows) in enumerate(rows_of.items()):
+        image = image_of(well, field, frame)
         if n == 0:
             crops = crops.astype(image.dtype)
         for row in rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from hcs.errors import ResultsError
 from hcs.measure.columns import channel_suffixes
-from hcs.plate.keys import FieldKey, WellId
+from hcs.plate.keys import NO_FRAME, FieldKey, WellId
 from hcs.store.location import Location, location, within_reach
-from hcs.store.results.crops import CENTER, KEYS, Crop, cut, cut_crops, nucleus_key, starts_px
+from hcs.store.results.crops import CENTER, KEYS, TIMEPOINT, Crop, cut, cut_crops, nucleus_key, starts_px
 from hcs.store.results.ledger import LedgerEntry, entry_path, ledger_frame, read_ledger
 from hcs.store.results.parts import Part, Parts, Where, expression
 from hcs.store.results.readout_record import COLUMNS, ReadoutRecord
 from hcs.store.results.record import RUN_RECORD, RunRecord
-from hcs.store.results.table import frame_of, part_path
+from hcs.store.results.table import FRAMES, NUCLEI, TRACKS, frame_of, part_path, tracks_path
 
 if TYPE_CHECKING:
     from hcs.store.plate.pictures import Pictures
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TABLES = (
     *("wells", "compounds", "plate", "fields", "quality", "cycles", "sensor"),
     *("assay", "attribution", "discriminant", "doses", "scores", "hits", "toxicity", "dead"),
+    *("timepoints", "tracks", "frames", "cycles_live", "zprime_time", "windows"),
 )
 """Readout tables, each a Parquet file of the results folder."""
 
@@ -43,10 +44,13 @@ class RunTables:
     """``run.json``: configuration, plate, model, versions, machine, times."""
     seen: tuple[LedgerEntry, ...] | None = field(default=None, kw_only=True)
     """All entries as they were at one moment, so that what is made of them agrees; None takes them as they are."""
+    frame: int = field(default=NO_FRAME, kw_only=True)
+    """The one frame that these results are of, as if every field had been imaged then alone; see `at`."""
 
     def __repr__(self) -> str:
-        name, wells = self.record.plate, self.well_names()
-        return f"<Results {str(self.folder)!r}: plate {name!r}, {len(wells)} wells, {len(self.record.keys)} fields>"
+        name, wells, fields = self.record.plate, self.well_names(), len(self.record.keys)
+        frames = "" if self.record.time is None else f" of {self.record.usual_frames} frames"
+        return f"<Results {str(self.folder)!r}: plate {name!r}, {len(wells)} wells, {fields} fields{frames}>"
 
     def well_names(self) -> tuple[str, ...]:
         """Every well that the run expects, in plate order: ``("A01", "A02", …)``."""
@@ -108,6 +112,14 @@ class RunTables:
         """One row per well (empty: the plate) and model: cell-cycle fractions, or why there are none."""
         return self.table("cycles")
 
+    def tracks(self) -> pd.DataFrame:
+        """One row per track of a plate with time: parent, first and last frame, how it began and ended, quality."""
+        return self.table("tracks")
+
+    def timepoints(self) -> pd.DataFrame:
+        """One row per frame of every field of a plate with time: status, reason, nuclei, image quality."""
+        return self.table("timepoints")
+
     def fields(self) -> pd.DataFrame:
         """One row per expected field: status, reason, nuclei, image quality and flags, as the last readout left it."""
         return self.table("fields")
@@ -118,11 +130,33 @@ class RunTables:
 
     def entries(self, keys: Sequence[FieldKey] | None = None) -> tuple[LedgerEntry, ...]:
         """Entries of all expected fields, or some, as they are now, or were when ``seen``."""
-        wanted = self.record.keys if keys is None else keys
-        if self.seen is None:
-            return read_ledger(self.folder, wanted, self.record.run_id)
-        by_name = {entry.field: entry for entry in self.seen}
-        return tuple(by_name[str(key)] for key in wanted)
+        wanted = self.keys() if keys is None else keys
+        if self.seen is not None:
+            by_name = {entry.field: entry for entry in self.seen}
+            return tuple(by_name[str(key)] for key in wanted)
+        return tuple(map(self._with_reason, wanted, read_ledger(self.folder, wanted, self.record.run_id)))
+
+    def _with_reason(self, key: FieldKey, entry: LedgerEntry) -> LedgerEntry:
+        """An entry of a frame that the field does not have says so."""
+        if not key.is_frame or key.frame < self.record.frames(key):
+            return entry
+        reason = f"it has {self.record.frames(key)} time points, and no frame {key.frame}"
+        return replace(entry, status="failed", reason=reason)
+
+    def at(self, frame: int) -> Self:
+        """The same results as if every field had been imaged once, at this 0-based frame; ResultsError where no field
+        has it."""
+        if not 0 <= frame < max(map(self.record.frames, self.record.keys), default=0):
+            has = f"its fields have {self.record.usual_frames}" if self.record.time is not None else "it has no time"
+            raise ResultsError(f"{self.folder} has no frame {frame}: {has}; frames count from 0")
+        return replace(self, frame=frame, seen=None)
+
+    def at_timepoint(self, timepoint: int | Literal["first", "last"]) -> Self:
+        """`at` the frame that ``readout.timepoint`` names: the last is that of most fields; unchanged without time."""
+        if self.record.time is None:
+            return self
+        named = {"first": 0, "last": self.record.usual_frames - 1}
+        return self.at(named[timepoint] if isinstance(timepoint, str) else timepoint)
 
     def as_of_now(self) -> Self:
         """The same results with the ledger as it is now: what is entered later is left out."""
@@ -148,8 +182,10 @@ class RunTables:
         return pd.read_csv(BytesIO(self._content(COLUMNS)), keep_default_na=False)
 
     def keys(self) -> tuple[FieldKey, ...]:
-        """Every field the run expects."""
-        return self.record.keys
+        """Every field the run expects, or its frame that these results are of."""
+        if self.frame == NO_FRAME:
+            return self.record.keys
+        return tuple(key.at(self.frame) if self.record.frames(key) else key for key in self.record.keys)
 
     def known_wells(self, wells: str | Sequence[str] | None) -> list[str] | None:
         """Wells as the run names them, None for all; ResultsError for one that it does not have."""
@@ -163,14 +199,22 @@ class RunTables:
             raise ResultsError(f"{self.folder} has no well {', '.join(unknown)}; {has}")
         return names
 
-    def known_field(self, well: str, field: int) -> FieldKey:
-        """A field of the run; ResultsError where it has no such well or field."""
+    def known_field(self, well: str, field: int, frame: int | None = None) -> FieldKey:
+        """A field of the run, or the frame of it; ResultsError where it has no such well, field or frame, or where a
+        field has frames and none is named."""
         self.known_wells(well)
         key = FieldKey(WellId.parse(well), field)
         if key not in self.record.keys:
             numbers = [str(other.field) for other in self.keys() if other.well == key.well]
             raise ResultsError(f"{self.folder} has no field {key}; well {key.well} has {', '.join(numbers)}")
-        return key
+        frames = self.record.frames(key)
+        chosen = self.frame if frame is None else frame
+        if frames and not 0 <= chosen < frames:
+            said = "say which one" if chosen == NO_FRAME else f"there is no frame {chosen}"
+            raise ResultsError(f"field {key} of {self.folder} has frames 0 to {frames - 1}; {said}")
+        if not frames and chosen > 0:
+            raise ResultsError(f"field {key} of {self.folder} was imaged once; it has no frame {chosen}")
+        return key.at(chosen) if frames else key
 
     def has(self, name: str) -> bool:
         """Whether the readouts as they were last made have the table ``name``."""
@@ -235,7 +279,7 @@ class Results(RunTables):
     @property
     def has_nuclei(self) -> bool:
         """Whether any field has its part of the nucleus table, be it empty; ResultsError where an entry is damaged."""
-        return bool(self._parts(self.record.keys))
+        return bool(self._parts(self.keys()))
 
     def parts(self, wells: Sequence[str] | None = None) -> Parts:
         """The parts of the nucleus table, of all wells or some, as the ledger has them: whatever else lies there is
@@ -244,10 +288,25 @@ class Results(RunTables):
         ResultsError where the entry of a field is damaged, or gone since the readouts were made: what else is there
         would pass for all.
         """
-        chosen = [key for key in self.record.keys if wells is None or str(key.well) in wells]
+        chosen = [key for key in self.keys() if wells is None or str(key.well) in wells]
         parts = self._parts(chosen)
-        like = None if parts else next(iter(self._parts(self.record.keys)), None)
-        return Parts(self.folder / "nuclei", parts, self._again, like)
+        like = None if parts else next(iter(self._parts(self.keys())), None)
+        return Parts(self.folder / (NUCLEI if self.frame == NO_FRAME else FRAMES), parts, self._again, like)
+
+    def track_parts(self) -> Parts:
+        """The parts of the track table as the ledger has them, a field each."""
+        plate, again = self.record.plate, f"`hcs run` into {self.folder} again makes it again"
+        entries = zip(self.record.keys, self.entries(self.record.keys), strict=True)
+        parts = [
+            Part(tracks_path(self.folder, plate, key), str(key.well), entry.tracks)
+            for key, entry in entries
+            if entry.done and entry.tracks is not None
+        ]
+        return Parts(self.folder / TRACKS, tuple(parts), again)
+
+    def frame_entries(self) -> tuple[LedgerEntry, ...]:
+        """Entries of all frames of a plate with time, as they are now."""
+        return read_ledger(self.folder, [key for key in self.record.units if key.is_frame], self.record.run_id)
 
     @property
     def _again(self) -> str:
@@ -343,27 +402,31 @@ class Results(RunTables):
         """Each well that has nuclei and their phases, in plate order."""
         return self._phases(wells).by_well(columns)
 
-    def labels(self, well: str, field: int = 0) -> NDArray[Any]:
-        """Nucleus labels (Y, X), uint32, of one field; the number is Metadata_ObjectNumber, 0 is background.
+    def labels(self, well: str, field: int = 0, *, frame: int | None = None) -> NDArray[Any]:
+        """Nucleus labels (Y, X), uint32, of one field; the number is Metadata_ObjectNumber, 0 is background. Of a field
+        with time, those of one ``frame``.
 
         ResultsError where the run kept no labels, or has no such field.
         """
-        return self._pictures().labels(self.known_field(well, field))
+        return self._pictures().labels(self.known_field(well, field, frame))
 
-    def image(self, well: str, field: int = 0, channel: int | str = 0) -> NDArray[Any]:
-        """One channel (Y, X), by number or name, of one field, as stored on the plate; its pixels are the labels'."""
-        image: NDArray[Any] = self._pictures().images(self.known_field(well, field), [channel]).pixels[0]
+    def image(self, well: str, field: int = 0, channel: int | str = 0, *, frame: int | None = None) -> NDArray[Any]:
+        """One channel (Y, X), by number or name, of one field, as stored on the plate; its pixels are the labels'. Of a
+        field with time, one ``frame``."""
+        image: NDArray[Any] = self._pictures().images(self.known_field(well, field, frame), [channel]).pixels[0]
         return image
 
     def crop(self, nucleus: Any, size_px: int = 64, channels: Sequence[int | str] | None = None) -> Crop:
         """A square of side ``size_px`` around one nucleus: images (C, Y, X), mask (Y, X), and the side of a pixel, µm.
 
-        ``nucleus`` is a row of ``nuclei()`` or (well, field, object number); ``channels``, by number or name, are all
-        of the plate by default. Pixels beyond the field's edge are 0. ResultsError where there is no such nucleus.
+        ``nucleus`` is a row of ``nuclei()`` or (well, field, object number), with time also its frame; ``channels``, by
+        number or name, are all of the plate by default. Pixels beyond the field's edge are 0. ResultsError where there
+        is no such nucleus.
         """
-        well, field, number = nucleus_key(nucleus)
-        key = self.known_field(well, field)
+        well, field, number, frame = nucleus_key(nucleus)
+        key = self.known_field(well, field, None if frame == NO_FRAME else frame)
         here = [("Metadata_Site", "==", field), ("Metadata_ObjectNumber", "==", number)]
+        here += [(TIMEPOINT, "==", key.frame)] if key.is_frame else []
         found = self.nuclei(wells=[well], columns=[*KEYS, *CENTER], where=here)
         if found.empty:
             raise ResultsError(f"{self.folder} has no nucleus {number} in field {key}; nuclei() lists them")
@@ -379,6 +442,7 @@ class Results(RunTables):
             labels=cut(pictures.labels(key), start, size_px) if pictures.labelled else None,
             start_px=start,
             pixel_size_um=images.pixel_size_um,
+            frame=key.frame,
         )
 
     def crops(self, nuclei: pd.DataFrame, size_px: int = 64, channel: int | str = 0) -> NDArray[Any]:
@@ -390,7 +454,11 @@ class Results(RunTables):
         missing = [name for name in (*KEYS, *CENTER) if name not in nuclei]
         if missing:
             raise ResultsError(f"the nuclei to crop lack the columns {', '.join(missing)}; ask nuclei() for them")
-        return cut_crops(nuclei, size_px, lambda well, field: self.image(well, field, channel))
+
+        def image_of(well: str, field: int, frame: int) -> NDArray[Any]:
+            return self.image(well, field, channel, frame=None if frame == NO_FRAME else frame)
+
+        return cut_crops(nuclei, size_px, image_of)
 
     def _pictures(self) -> Pictures:
         from hcs.store.plate.pictures import Pictures  # noqa: PLC0415, zarr and what it imports take a second

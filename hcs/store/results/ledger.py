@@ -1,4 +1,4 @@
-"""The ledger: one small file for every field that was tried, so that every expected well is accounted for."""
+"""The ledger: one small file for every field or frame that was tried, so that every expected well is accounted for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hcs.plate.keys import FieldKey
 from hcs.store.location import Location, map_at
 from hcs.store.results.sealed import Damaged, Written, read_sealed, write_sealed
-from hcs.store.results.table import part_path
+from hcs.store.results.table import part_path, tracks_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,8 @@ Status = Literal["ok", "empty", "failed", "pending"]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What became of one field: ``ok`` (nuclei found), ``empty`` (none found), ``failed`` (why), ``pending``."""
+    """What became of one field, or one frame of it: ``ok`` (nuclei found), ``empty`` (none found), ``failed`` (why),
+    ``pending``."""
 
     field: str
     status: Status
@@ -52,6 +53,8 @@ class LedgerEntry:
     """Channel → whose background that is: ``field``, ``plate`` or, where it lies in cells, ``none``."""
     quality: dict[str, float | None] = dataclasses.field(default_factory=dict)
     """Quality_ columns of the field table; None where a number has no meaning."""
+    others: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
+    """What else a field with time was written as, or made of: ``tracks``, and its ``frames`` together."""
 
     @property
     def done(self) -> bool:
@@ -68,6 +71,11 @@ class LedgerEntry:
         """What the field's part was written as."""
         return Written(self.part_bytes, self.part_crc32)
 
+    @property
+    def tracks(self) -> Written | None:
+        """What the field's tracks were written as; None where it has none."""
+        return Written(*self.others["tracks"]) if "tracks" in self.others else None
+
 
 def pixel_hash(image: NDArray[Any]) -> str:
     """CRC-32 of an image's pixels, eight hexadecimal digits."""
@@ -75,8 +83,8 @@ def pixel_hash(image: NDArray[Any]) -> str:
 
 
 def entry_path(out: Location, key: FieldKey) -> Location:
-    """``OUT/ledger/B03_0000.json``."""
-    return out / "ledger" / f"{key.well}_{key.field:04d}.json"
+    """``OUT/ledger/B03_0000.json``, of a frame ``B03_0000_t0012.json``."""
+    return out / "ledger" / f"{key.file_stem}.json"
 
 
 def write_entry(out: Location, entry: LedgerEntry) -> None:
@@ -108,8 +116,9 @@ def entry_damage(out: Location, key: FieldKey, run: str) -> str:
 
 def _entry_of(plain: dict[str, Any], key: FieldKey, run: str) -> LedgerEntry:
     try:
-        entry = LedgerEntry(**plain)
-    except TypeError as error:
+        others = {name: (int(size), str(crc32)) for name, (size, crc32) in plain.get("others", {}).items()}
+        entry = LedgerEntry(**(plain | {"others": others}))
+    except (TypeError, ValueError, AttributeError) as error:
         raise Damaged("is not of this version of hcs") from error
     if entry.field != str(key):
         raise Damaged(f"is of field {entry.field}")
@@ -140,14 +149,16 @@ def finished_entry(out: Location, plate: str, key: FieldKey, run: str) -> Ledger
         return None
     try:
         entry.part.read(part_path(out, plate, key))
+        if entry.tracks is not None:
+            entry.tracks.read(tracks_path(out, plate, key))
     except Damaged:
         return None
     return entry
 
 
-def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
-    """One row a field: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Fraction_Recorded,
-    Background_<channel>, Seconds, Quality_<measure>_<channel>."""
+def ledger_frame(entries: Iterable[LedgerEntry], *, timepoints: bool = False) -> pd.DataFrame:
+    """One row a field or frame: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Fraction_Recorded,
+    Background_<channel>, Seconds, Quality_<measure>_<channel>; with ``timepoints`` also Metadata_Timepoint."""
     rows = []
     for entry in entries:
         key = FieldKey.parse(entry.field)
@@ -155,6 +166,7 @@ def ledger_frame(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
             {
                 "Metadata_Well": str(key.well),
                 "Metadata_Site": key.field,
+                **({"Metadata_Timepoint": key.frame} if timepoints else {}),
                 "Status": entry.status,
                 "Reason": entry.reason,
                 "Count_Nuclei": entry.nuclei,

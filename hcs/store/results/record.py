@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from types import UnionType
 from typing import TYPE_CHECKING, Any
 
 from hcs.errors import ResultsError
@@ -52,6 +54,9 @@ class RunRecord:
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
     command: str
+    time: Mapping[str, Any] | None = None
+    """Of a plate with time: ``frames`` of every field, ``interval_min``, and the ``source`` of that; None: every field
+    was imaged once."""
     plate_map: Mapping[str, Any] | None = None
     """The plate map that results are made with: ``source``, where it was read, ``sha256`` of its copy in the folder,
     and those ``before`` it. Not part of the identity: `hcs readout --plate-map` puts another in its place."""
@@ -72,6 +77,28 @@ class RunRecord:
     def plate(self) -> str:
         """The plate's name."""
         return str(self.identity["plate"]["name"])
+
+    @property
+    def units(self) -> tuple[FieldKey, ...]:
+        """Every unit of work in plate order: the fields, or the frames of fields with time."""
+        if self.time is None:
+            return self.keys
+        return tuple(key.at(t) if n else key for key in self.keys for n in [self.frames(key)] for t in range(n or 1))
+
+    @property
+    def interval_min(self) -> float | None:
+        """Minutes between frames; None where nobody states them, or there is no time."""
+        return None if self.time is None else self.time["interval_min"]
+
+    @property
+    def usual_frames(self) -> int:
+        """Time points that most fields have; 0 without time."""
+        counts = Counter(n for n in (self.frames(key) for key in self.keys) if n)
+        return max(counts, key=lambda n: (counts[n], n)) if counts else 0
+
+    def frames(self, key: FieldKey) -> int:
+        """Time points of a field; 0 where the plate has no time, or the field could not be read."""
+        return 0 if self.time is None else int(self.time["frames"].get(str(key.of_field), 0))
 
     @property
     def config(self) -> Config:
@@ -135,11 +162,23 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         ),
         model=model,
         keys=_keys(data),
+        time=_time(data),
         versions=_mapping(data, "versions"),
         machine=_mapping(data, "machine"),
         command=_text(data, "command"),
         **{name: _mapping(data, name) for name in _SETTLED_LATER if name in data},
     )
+
+
+def _time(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if data.get("time") is None:
+        return None
+    time = _mapping(data, "time")
+    if not all(isinstance(n, int) for n in _mapping(time, "frames").values()):
+        raise Damaged("has under 'frames' no whole numbers")
+    if time.get("interval_min") is not None:
+        _kind(time, "interval_min", int | float, "a number")
+    return {"interval_min": None} | time
 
 
 def _identity(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -186,7 +225,7 @@ def _texts(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _kind(data: Mapping[str, Any], name: str, kind: type, what: str) -> Any:
+def _kind(data: Mapping[str, Any], name: str, kind: type | UnionType, what: str) -> Any:
     if name not in data:
         raise Damaged(f"lacks {name!r}, so it is no record of this version of hcs")
     if not isinstance(data[name], kind):

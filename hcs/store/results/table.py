@@ -1,7 +1,9 @@
-"""Tables on disk: the nuclei as one Parquet part a field, hive-partitioned by plate and well; small tables as files."""
+"""Tables on disk: the nuclei as one Parquet part a field or frame, hive-partitioned by plate and well; small tables as
+files."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from io import BytesIO
@@ -24,28 +26,57 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KEYS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
+NUCLEI, FRAMES, TRACKS = "nuclei", "frames", "tracks"
+"""Folders of parts: a field's nuclei, those of its frames before they were linked, its tracks."""
 
 
 def part_path(out: Location, plate: str, key: FieldKey) -> Location:
-    """``OUT/nuclei/plate=P/well=B03/field-0000.parquet``."""
-    return out / "nuclei" / f"plate={quote(plate, safe='')}" / f"well={key.well}" / f"field-{key.field:04d}.parquet"
+    """``OUT/nuclei/plate=P/well=B03/field-0000.parquet``; of a frame ``OUT/frames/…/field-0000-t0012.parquet``."""
+    name = f"field-{key.field:04d}" + (f"-t{key.frame:04d}" if key.is_frame else "")
+    return of_well(out, FRAMES if key.is_frame else NUCLEI, plate, key) / f"{name}.parquet"
 
 
-def write_part(out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]]) -> Written:
-    """Write one field's nuclei (columns of equal length, possibly 0) as its part; the same input gives the same bytes.
-    Returns what they are known by.
+def tracks_path(out: Location, plate: str, key: FieldKey) -> Location:
+    """``OUT/tracks/plate=P/well=B03/field-0000.parquet``: the tracks of a field."""
+    return of_well(out, TRACKS, plate, key) / f"field-{key.field:04d}.parquet"
+
+
+def of_well(out: Location, table: str, plate: str, key: FieldKey) -> Location:
+    """Folder of a well's parts of a table: ``OUT/nuclei/plate=P/well=B03``."""
+    return out / table / f"plate={quote(plate, safe='')}" / f"well={key.well}"
+
+
+def write_part(
+    out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]], *, time_min: float = math.nan
+) -> Written:
+    """Write the nuclei of one field or frame (columns of equal length, possibly 0) as its part; the same input gives
+    the same bytes. Returns what they are known by. ``time_min`` is the time of a frame.
 
     The keys are columns of the file as well as partition folders: readers infer types from folder names, and a plate
     called 007 must stay a text.
     """
     rows = len(next(iter(columns.values())))
-    keys = {
+    keys = key_columns(plate, key, rows)
+    if key.is_frame:
+        keys |= {
+            "Metadata_Timepoint": _array(np.full(rows, key.frame, np.int32)),
+            "Metadata_Time_min": _array(np.full(rows, time_min, np.float64)),
+        }
+    table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
+    return write_table(out, part_path(out, plate, key), table)
+
+
+def key_columns(plate: str, key: FieldKey, rows: int) -> dict[str, pa.Array]:
+    """The columns by which the rows of one field are told."""
+    return {
         "Metadata_Plate": _constant(plate, rows),
         "Metadata_Well": _constant(str(key.well), rows),
         "Metadata_Site": _array(np.full(rows, key.field, np.int32)),
     }
-    table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
-    path = part_path(out, plate, key)
+
+
+def write_table(out: Location, path: Location, table: pa.Table) -> Written:
+    """Write a part of a table of the results folder ``out``; ResultsError where a symbolic link leads out of it."""
     check_stays(out, str(path)[len(str(out)) :].strip("/"))
     return _write(path, table, use_dictionary=list(_KEYS))
 

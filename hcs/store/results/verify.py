@@ -15,7 +15,7 @@ from hcs.store.results.folder import Results
 from hcs.store.results.ledger import LedgerEntry, entry_damage, entry_path
 from hcs.store.results.readout_record import PHASES, READOUT_RECORD, ReadoutRecord, remedy
 from hcs.store.results.sealed import Damaged, Written
-from hcs.store.results.table import part_path
+from hcs.store.results.table import FRAMES, NUCLEI, TRACKS, part_path, tracks_path
 
 _FOREIGN_SHOWN = 20
 
@@ -56,11 +56,12 @@ class Verified:
 
 def verify(results: Results) -> Verified:
     """Compare everything that is read of a results folder with what was written; reads every part and table."""
-    entries = results.entries()
+    entries = (*results.entries(), *results.frame_entries())
     faults = [*field_faults(results, entries, look=Written.read), *_table_faults(results), *_other_faults(results)]
     readouts = _readouts(results)
     tables = 0 if readouts is None else len(readouts.files)
-    return Verified(tuple(faults), _foreign(results, entries), tables + 2 * sum(entry.done for entry in entries) + 1)
+    parts = sum(entry.done + (entry.tracks is not None) for entry in entries) + sum(entry.done for entry in entries)
+    return Verified(tuple(faults), _foreign(results, entries), tables + parts + 1)
 
 
 def field_faults(
@@ -86,6 +87,9 @@ def field_faults(
         path = part_path(results.folder, results.record.plate, key)
         try:
             look(entry.part, path)
+            if entry.tracks is not None:
+                path = tracks_path(results.folder, results.record.plate, key)
+                look(entry.tracks, path)
         except Damaged as damage:
             return Fault(path, str(damage), again, key)
         return None
@@ -137,14 +141,15 @@ def _readouts(results: Results) -> ReadoutRecord | None:
 
 
 def _foreign(results: Results, entries: tuple[LedgerEntry, ...]) -> tuple[Location, ...]:
-    """Files below ``nuclei/``, ``ledger/`` and ``phases/`` that hcs did not write, sorted; hidden files, as those of a
-    writer that was killed, are left out."""
+    """Files below ``nuclei/``, ``frames/``, ``tracks/``, ``ledger/`` and ``phases/`` that hcs did not write, sorted;
+    hidden files, as those of a writer that was killed, are left out."""
     readouts, folder = _readouts(results), results.folder
-    names = [part_path(folder, results.record.plate, FieldKey.parse(entry.field)) for entry in entries]
-    written = {str(path) for path in (*names, *(entry_path(folder, key) for key in results.record.keys))}
+    keys, plate = [FieldKey.parse(entry.field) for entry in entries], results.record.plate
+    names = [path(folder, plate, key) for key in keys for path in (part_path, tracks_path)]
+    written = {str(path) for path in (*names, *(entry_path(folder, key) for key in keys))}
     written |= {str(folder / name) for name in (readouts.files if readouts else ())}
     there: list[Location] = []
-    for room in ("ledger", "nuclei", PHASES):
+    for room in ("ledger", NUCLEI, FRAMES, TRACKS, PHASES):
         place = folder / room
         if isinstance(place, Path):
             there += [path for path in place.rglob("*") if path.is_file()]
