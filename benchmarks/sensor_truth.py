@@ -25,7 +25,7 @@ from hcs.config import Config
 from hcs.field.worker import load_segmenter
 from hcs.segment.predict import tune_cpu
 from hcs.simulate.field import simulate_field
-from hcs.simulate.plate import plan_plate
+from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.files.images import read_image, read_label_image
 from hcs.store.models import find_model
@@ -88,7 +88,7 @@ def simulated(folder: Path, seed: int = 0) -> Iterable[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     for number in range(8):
         diameter = float(np.exp(rng.uniform(np.log(13), np.log(44))))
-        plate = plan_plate(
+        plate = lay_out_plate(
             SimulationSettings(
                 wells=24,
                 seed=number,
