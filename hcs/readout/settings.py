@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hcs.errors import ConfigError
+from hcs.readout.live.settings import LiveSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +221,8 @@ class ReadoutSettings:
     """Gates sub-G1 | G1 | S | G2M | above 4N in units of N, for single nuclei; fractions come from a fit."""
     cycle: CycleSettings = field(default_factory=CycleSettings)
     """Single nuclei, when a cell-cycle fit is refused, and CDK2-high."""
+    live: LiveSettings = field(default_factory=LiveSettings)
+    """Which tracks are read, and by which rules; for plates with time."""
     drop_duplicates: bool = False
     """Count a nucleus once that two fields of a well show, because they overlap on the stage; positions are those in
     the plate's metadata. The table of nuclei keeps all, duplicates.parquet lists those left out of the readouts."""
