@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.run import call_hcs, table_bytes
+from helpers.run import table_bytes
 from helpers.timed import run_here
 
 import hcs
@@ -173,18 +173,6 @@ def test_a_part_that_was_damaged_is_found_and_its_frame_made_again(
     faults = verify(hcs.open_results(out)).faults
     assert {fault.path for fault in faults} >= {part, tracks}
     assert not run_here(movie.plate, out, plate_map=movie.plate_map).failed
-    assert files_of(out, "nuclei", "frames", "tracks") == files_of(whole, "nuclei", "frames", "tracks")
-
-
-def test_the_command_gives_the_same_bytes_over_two_workers(movie: SimulationFiles, whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    shown = call_hcs(
-        *("run", movie.plate, "--out", out, "--plate-map", movie.plate_map, "--labels", "out"),
-        *("--workers", 2, "--diameter-px", 24),
-    )
-    assert shown.code == 0, shown.err
-    assert "4 frames, one every 30 min (as the plate states)" in shown.out
-    assert "8/8 frames" in shown.err
     assert files_of(out, "nuclei", "frames", "tracks") == files_of(whole, "nuclei", "frames", "tracks")
 
 
