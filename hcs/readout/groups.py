@@ -19,8 +19,9 @@ _TWINS = {"Fraction_G2M": "Fraction_4N"}
 """Columns that are another one under its name in the literature: that one stands for both."""
 _CYCLE = ("Fraction_4N", "Fraction_CDK2_", "DNA_ContentN", *(f"Fraction_{phase}" for phase in PHASES))
 _NO_PEAK = "no usable 2N peak"
-_TECHNICAL = ("Background", "Confidence", "_Flag_", "Saturated", "Count_Duplicates")
-"""Parts of the names of columns that tell of the lamp, the camera and the network: causes of a Z', no readouts."""
+_TECHNICAL = ("Background", "Confidence", "_Flag_", "Saturated", "Count_Duplicates", "Count_Tracks", "AreaJumps")
+"""Parts of the names of columns that tell of the lamp, the camera, the network and of linking: causes of a Z', no
+readouts."""
 _PLACES = ("_Center_", "_BoundingBox", "_Orientation", "_ObjectNumber")
 
 
@@ -60,8 +61,14 @@ def numeric_readouts(wells: pd.DataFrame) -> list[str]:
         and not pd.api.types.is_bool_dtype(wells[name])
         and not str(name).startswith(_NO_READOUTS)
         and not any(part in str(name) for part in (*_PLACES, *_TECHNICAL))
+        and not _end_of_interval(str(name))
         and _TWINS.get(str(name)) not in wells
     ]
+
+
+def _end_of_interval(name: str) -> bool:
+    """Whether a column is an end of the interval of another one, which is the readout."""
+    return name.startswith("Live_") and name.endswith(("_Low", "_High"))
 
 
 def conditions(tested: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
