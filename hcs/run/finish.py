@@ -145,7 +145,7 @@ def _finish(
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
     notes = (
-        timepoint_notes(results)
+        timepoint_notes(results, exclude_flagged=chosen.exclude_flagged)
         + readouts.notes
         + twin_notes(twins)
         + flagged.notes
