@@ -28,7 +28,7 @@ def time_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def timepoint_notes(results: Results, *, exclude_flagged: bool) -> tuple[str, ...]:
-    """Which frame the tables of wells are of, and what is left out of them alone; ``results`` are those of that frame."""
+    """Which frame the tables of wells are of, and what is left out of them alone; ``results`` are of that frame."""
     record = results.record
     if record.time is None:
         return ()
