@@ -43,6 +43,7 @@ def process_plate(
     plate_map: str | Path | None = None,
     dna: str | int | None = None,
     sensor: str | int | None = None,
+    nuclei: str | int | None = None,
     wells: str | None = None,
     settings: Mapping[str, Any] | str | Path | None = None,
     workers: int | None = None,
@@ -51,7 +52,8 @@ def process_plate(
     """Find and measure every nucleus of ``plate``, make the readouts and the report in ``out``: ``hcs run``.
 
     ``plate`` and ``out`` are folders or URLs. ``plate_map`` is a table of wells. ``dna`` and ``sensor`` are names of
-    channels, or their 0-based numbers. ``wells`` takes names and wildcards, such as ``"B03,C*"``. ``settings`` are the
+    channels, or their 0-based numbers, and so is ``nuclei``, the channel to find nuclei in where that is not ``dna``.
+    ``wells`` takes names and wildcards, such as ``"B03,C*"``. ``settings`` are the
     keys of the YAML settings, or its path. ``workers`` is the number of local processes, one a core by default. A
     stopped call goes on where it stopped.
 
@@ -77,7 +79,7 @@ def process_plate(
     run_plate(
         str(plate),
         location(str(out)),
-        config.override(dna=dna, sensor=sensor),
+        config.override(dna=dna, sensor=sensor, nuclei=nuclei),
         plate_map_path=None if plate_map is None else location(str(plate_map)),
         wells=wells,
         workers=Workers(count=workers, device=device),
@@ -101,9 +103,10 @@ def segment_image(
 ) -> NDArray[np.uint32]:
     """Nuclei of one image (Y, X) of any integer or float type → labels (Y, X) uint32: 0 background, 1..n nuclei.
 
-    ``model`` is fast, accurate, or the path of a .safetensors file. ``diameter_px`` is the typical diameter of the
-    nuclei; "auto" estimates it in the image. Raises ValueError for pixels that are NaN or an image that is not (Y, X),
-    FieldError where every pixel is the same, ConfigError for an unknown model.
+    ``model`` is fast, accurate, sensor (for the channel of a translocating sensor), or the path of a .safetensors file.
+    ``diameter_px`` is the typical diameter of the nuclei; "auto" estimates it in the image. Raises ValueError for
+    pixels that are NaN or an image that is not (Y, X), FieldError where every pixel is the same, ConfigError for an
+    unknown model.
 
         >>> import numpy as np, hcs
         >>> y, x = np.mgrid[:128, :128]

@@ -86,7 +86,8 @@ class ChannelSettings(BaseModel):
     sensor: str | int | None = None
     """Translocating sensor. Without it: the one channel whose name is a sensor's (CDK2, DHB, KTR, sensor), or none."""
     nuclei: str | int | None = None
-    """Channel in which nuclei are found; without it, the DNA channel."""
+    """Channel in which nuclei are found; without it, the DNA channel. Where it is named, the plate needs no DNA
+    channel: what is read out of DNA is then absent, with that reason."""
 
 
 class Config(BaseModel):
@@ -96,7 +97,8 @@ class Config(BaseModel):
 
     model: str = "auto"
     """Name of a shipped model, or path of a .safetensors file with its card (.json) beside it; several with commas
-    between are averaged. ``auto`` is ``fast`` on a CPU and ``accurate`` on a GPU."""
+    between are averaged. ``auto`` is ``sensor`` where nuclei are found in the sensor channel; else ``fast`` on a CPU
+    and ``accurate`` on a GPU."""
     flips: bool = False
     """Average the model over the four mirror images of each field: a little better, four times the work."""
     diameter_px: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"

@@ -50,7 +50,8 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
         click.option(
             "--model",
-            help="fast, accurate, a .safetensors file, or several A,B,C averaged.  [default: fast; on a GPU accurate]",
+            help="fast, accurate, sensor, a .safetensors file, or several A,B,C averaged.  [default: fast; on a GPU "
+            "accurate; sensor where --nuclei is the sensor channel]",
         ),
         click.option("--diameter-px", type=float, help="Typical diameter of the nuclei.  [default: estimated]"),
         click.option(
@@ -88,6 +89,9 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--dna", help="DNA channel, name or 0-based index."),
         click.option("--sensor", help="Sensor channel, name or 0-based index."),
+        click.option(
+            "--nuclei", help="Channel to find nuclei in, such as the sensor's on a plate without DNA.  [default: DNA]"
+        ),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
         click.option("--acquisition", type=Acquisition(), help="Images of this acquisition alone, or all."),
         click.option(
@@ -119,7 +123,9 @@ def configuration(path: Path | None, **changes: Any) -> Config:
     from hcs.store.config import read_config
 
     config = Config() if path is None else read_config(path)
-    return config.override(**{k: index_or_name(v) if k in ("dna", "sensor") else v for k, v in changes.items()})
+    return config.override(
+        **{k: index_or_name(v) if k in ("dna", "sensor", "nuclei") else v for k, v in changes.items()}
+    )
 
 
 def index_or_name(channel: str | None) -> str | int | None:

@@ -98,21 +98,72 @@ def _numbers(text: str | None, option: str) -> Any:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 250,625,900", param_hint=option) from None
 
 
-@click.command(short_help="Train the U-Net on labelled images.")
-@click.argument("data", type=FOLDER)
+@click.command(short_help="Train the U-Net on labelled images, or from a plate.")
+@click.argument("data", type=FOLDER, required=False)
 @click.option(
     "--config", "config_path", type=FILE, help="YAML training settings; configs/train/ holds the shipped ones."
 )
 @click.option("--out", required=True, type=FOLDER, help="Folder of the run: checkpoint, history.csv, model.")
 @click.option("--name", default="model", show_default=True, help="Name of the model that is written to --out.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to train.")
-def train(data: Path, config_path: Path | None, out: Path, name: str, device: str) -> int:
-    """Train the U-Net on DATA (index.csv, train/ and val/ with images/ and labels/).
+@click.option(
+    "--from-plate",
+    "plates",
+    multiple=True,
+    metavar="PLATE",
+    help="Learn from a plate, not DATA; may be repeated.",
+)
+@click.option("--input", "given", help="Channel of the plate in which nuclei are to be found, once learnt.")
+@click.option("--truth", help="Channel of the plate that shows nuclei, such as DNA.")
+@click.option("--truth-labels", help="Labels of the plate that are the truth.  [default: found in --truth]")
+@click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
+@click.option("--val-wells", help="Wells that choose the model.  [default: one in six]")
+@click.option("--test-wells", help="Wells that are held out and say how good it is.  [default: one in six]")
+@click.option("--diameter-px", type=float, help="Diameter of the nuclei in --truth.  [default: estimated]")
+def train(
+    data: Path | None,
+    config_path: Path | None,
+    out: Path,
+    name: str,
+    device: str,
+    plates: tuple[str, ...],
+    given: str | None,
+    truth: str | None,
+    truth_labels: str | None,
+    wells: str | None,
+    val_wells: str | None,
+    test_wells: str | None,
+    diameter_px: float | None,
+) -> int:
+    """Train the U-Net on DATA (index.csv, train/ and val/ with images/ and labels/), or from a plate.
+
+    With --from-plate, nuclei of the --truth channel are found, vetted, and learnt in the --input channel: a sensor, a
+    cytoplasm, brightfield. Splits are by well; the model's card says how good it is on the wells held out.
 
     A run that was stopped goes on from its last checkpoint, with the result of an uninterrupted one.
     """
-    from hcs.commands.train import train_model
+    if plates:
+        from hcs.commands.train_from_plate import FromPlates, train_from_plates
 
-    path = train_model(data, config_path, out, name=name, device=device, say=click.echo)
+        if data is not None or given is None or (truth is None and truth_labels is None):
+            raise click.UsageError("--from-plate takes no DATA, and needs --input and --truth (or --truth-labels)")
+        wanted = FromPlates(
+            plates=plates,
+            given=given,
+            truth=given if truth is None else truth,
+            labels=truth_labels,
+            wells=wells,
+            val_wells=val_wells,
+            test_wells=test_wells,
+            diameter_px=diameter_px,
+        )
+        path = train_from_plates(wanted, config_path, out, name=name, device=device, say=click.echo)
+    else:
+        from hcs.commands.train import train_model
+
+        others = (given, truth, truth_labels, wells, val_wells, test_wells, diameter_px)
+        if data is None or any(option is not None for option in others):
+            raise click.UsageError("give DATA, or --from-plate with --input and --truth")
+        path = train_model(data, config_path, out, name=name, device=device, say=click.echo)
     click.echo(f"Model  {path}")
     return 0

@@ -30,7 +30,7 @@ from hcs.store.results.folder import Results
 from hcs.store.results.table import write_frame
 from hcs.tiles.blocks import GROWTH_PX, SEAM_PX, Block, Box
 from hcs.tiles.grid import tiles
-from hcs.tiles.seams import BOX, COLUMNS, Seams, compare, crossings, seams_of, summarise
+from hcs.tiles.seams import BOX, COLUMNS, CONTENT, Seams, compare, crossings, seams_of, summarise
 
 _REACH_PX = 512
 _SHIFTED = 0.7
@@ -63,7 +63,7 @@ def audit_seams(results: Results, *, sample: int, device: str = "cpu", say: Call
     looked_at: list[str] = []
     for key in chosen:
         info = read_info(job.plate, key)
-        nuclei = results.nuclei(wells=[str(key.well)], columns=["Metadata_Site", *COLUMNS])
+        nuclei = results.nuclei(wells=[str(key.well)], columns=["Metadata_Site", *_columns(job.channels)])
         own = nuclei[nuclei["Metadata_Site"] == key.field].reset_index(drop=True)
         if is_large(info, job.config):
             count = max(sample // len(chosen), 1)
@@ -88,7 +88,8 @@ def _job(results: Results, device: str) -> Job:
     """The run's job on the plate, as far as it can be known to be the same."""
     record = results.record
     config, names = record.config, record.channels.names
-    plate, model = open_plate(results.plate_path), find_model(config.model, device)
+    plate = open_plate(results.plate_path)
+    model = find_model(config.model, device, by_sensor=record.channels.by_sensor)
     if record.nucleus_diameter is None:
         raise ConfigError(f"{results.folder} was stopped before its first field; run the plate first")
     if model.sha256 != record.model["sha256"]:
@@ -105,7 +106,7 @@ def _job(results: Results, device: str) -> Job:
         config=config,
         channels=Channels(
             names=names,
-            dna=names.index(channels.dna),
+            dna=None if channels.dna is None else names.index(channels.dna),
             sensor=None if channels.sensor is None else names.index(channels.sensor),
             nuclei=names.index(channels.nuclei),
         ),
@@ -145,13 +146,13 @@ def _again(task: BlockTask, known: Settled, core: Box) -> pd.DataFrame:
         labels,
         task.read(seen),
         channels=job.channels.names,
-        dna=job.channels.names[job.channels.dna],
-        sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
+        dna=job.channels.dna_name,
+        sensor=job.channels.sensor_name,
         settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
         window=Window(origin=(seen.y0, seen.x0), field=shape, backgrounds=known.backgrounds, grounds=known.grounds),
         fill=task.fill(known, seen),
-    ).to_frame()[list(COLUMNS)]
+    ).to_frame()[_columns(job.channels)]
     y0, x0, y1, x1 = table[BOX].to_numpy().T
     fits: pd.DataFrame = table[(y1 - y0 <= cut.nucleus_px) & (x1 - x0 <= cut.nucleus_px)]
     return fits.reset_index(drop=True)
@@ -182,7 +183,7 @@ def _in_one_piece(
         fill=fill,
     )
     again = measure_found(found, job.channels, config, job.plate_backgrounds)
-    return [compare(own, again.nuclei.to_frame()[list(COLUMNS)], Box(0, 0, *shape), seams)]
+    return [compare(own, again.nuclei.to_frame()[_columns(job.channels)], Box(0, 0, *shape), seams)]
 
 
 def tile_seams(shape: tuple[int, int], job: Job, segmenter: Segmenter) -> Seams:
@@ -193,6 +194,11 @@ def tile_seams(shape: tuple[int, int], job: Job, segmenter: Segmenter) -> Seams:
     cut = list(tiles((seen[0], seen[1]), size_px=job.config.tiles.size_px, halo_px=0, stride_px=stride))
     rows, columns = ({tile.core[axis].start / scale for tile in cut} for axis in (0, 1))
     return Seams(tuple(sorted(rows - {0.0})), tuple(sorted(columns - {0.0})))
+
+
+def _columns(channels: Channels) -> list[str]:
+    """What is compared: all of `COLUMNS`, without DNA content where no DNA channel was measured."""
+    return [name for name in COLUMNS if name != CONTENT or channels.dna is not None]
 
 
 def _backgrounds(known: Mapping[str, Any] | None) -> tuple[tuple[str, float], ...] | None:

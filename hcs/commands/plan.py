@@ -62,7 +62,7 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) 
         entry.field: {
             str(name): nuclei.loc[_rows(nuclei, FieldKey.parse(entry.field)), name].to_numpy()
             for name in nuclei.columns
-            if name not in _PARTITION_COLUMNS
+            if name not in (*_PARTITION_COLUMNS, *prepared.job.texts)
         }
         for entry in done
     }
@@ -71,7 +71,8 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) 
     noise = np.random.default_rng(0)
     for i, key in enumerate(repeated):
         like = done[i % len(done)]
-        part = write_part(out, prepared.job.plate.name, key, _noisy(tables[like.field], noise))
+        columns = _noisy(tables[like.field], noise)
+        part = write_part(out, prepared.job.plate.name, key, columns, texts=prepared.job.texts)
         write_entry(out, replace(like, field=str(key), part_bytes=part.nbytes, part_crc32=part.crc32))
     folder = Path(str(out))
     before = sum(path.is_file() for path in folder.rglob("*"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,16 @@ def train_model(
 
 
 def train_with(
-    settings: TrainSettings, data: Path, out: Path, *, name: str, device: str, say: Callable[[str], None]
+    settings: TrainSettings,
+    data: Path,
+    out: Path,
+    *,
+    name: str,
+    device: str,
+    say: Callable[[str], None],
+    further: Mapping[str, Any] | None = None,
 ) -> Path:
-    """As `train_model`, of settings in memory."""
+    """As `train_model`, of settings in memory; the card gets ``further`` keys."""
     find_device(device)
     preprocess = preprocess_for(data, settings)
     training, validation = load_split(data, "train", preprocess), load_split(data, "val", preprocess)
@@ -46,7 +53,7 @@ def train_with(
     )
     save_figure(history_figure(trained.curve, trained.history), out / "history.png")
     path = out / f"{name}.safetensors"
-    export(trained, settings, data=data, path=path, device=device, machine=_machine())
+    export(trained, settings, data=data, path=path, device=device, machine=_machine(), further=further)
     return path
 
 

@@ -48,8 +48,8 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
         labels,
         image,
         channels=job.channels.names,
-        dna=job.channels.names[job.channels.dna],
-        sensor=None if job.channels.sensor is None else job.channels.names[job.channels.sensor],
+        dna=job.channels.dna_name,
+        sensor=job.channels.sensor_name,
         settings=job.config.measure.for_pixels(task.large.pixel_size_um),
         pixel_size_um=task.large.pixel_size_um,
         window=Window(
@@ -92,7 +92,7 @@ def finish_field(task: BlockTask, known: Settled, seconds: list[Seconds]) -> Led
     joint = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
     order = np.argsort(joint["Metadata_ObjectNumber"])
     rows = {name: values[order] for name, values in joint.items()}
-    part = write_part(location(job.out), job.plate.name, task.key, rows)
+    part = write_part(location(job.out), job.plate.name, task.key, rows, texts=job.texts)
     clock.lap("write table")
     info = read_info(job.plate, task.key)
     quality = _field_quality(qualities, [cell.core.size for cell in task.large.cells], known)

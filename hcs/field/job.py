@@ -44,6 +44,11 @@ class Job:
     """Minutes from one frame to the next, where the plate has time and somebody states them."""
 
     @property
+    def texts(self) -> dict[str, str]:
+        """Columns of the nucleus table that are one text for the whole plate."""
+        return self.channels.texts
+
+    @property
     def plate_backgrounds(self) -> dict[str, float] | None:
         """Channel → background; None: each field's own."""
         return None if self.backgrounds is None else dict(self.backgrounds)

@@ -213,7 +213,9 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
     clock = Stopwatch()
     if job.labels is not None:
         clock.lap("write labels", _write_labels(job, key, job.labels, found, result.labels))
-    part = write_part(location(job.out), job.plate.name, key, result.nuclei.columns, time_min=job.time_min(key))
+    part = write_part(
+        location(job.out), job.plate.name, key, result.nuclei.columns, time_min=job.time_min(key), texts=job.texts
+    )
     clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)

@@ -9,11 +9,12 @@ REGIONPROPS = "scikit-image regionprops"
 HCS = "hcs"
 
 
-def column_dictionary(channels: tuple[str, ...], dna: str, sensor: str | None) -> tuple[Column, ...]:
+def column_dictionary(channels: tuple[str, ...], dna: str | None, sensor: str | None) -> tuple[Column, ...]:
     """Every column that ``measure_nuclei`` gives, in the table's order.
 
-    The sensor's columns are absent where there is no sensor. Raises ConfigError where ``dna`` or ``sensor``
-    is not among the channels, and for channel names that cannot be told apart in column names.
+    The sensor's columns are absent where there is no sensor, DNA content where there is no DNA channel. Raises
+    ConfigError where ``dna`` or ``sensor`` is not among the channels, and for channel names that cannot be told apart
+    in column names.
     """
     suffixes = channel_suffixes(channels)
     for role, channel in (("DNA", dna), ("sensor", sensor)):
@@ -28,7 +29,7 @@ def column_dictionary(channels: tuple[str, ...], dna: str, sensor: str | None) -
         *intensities,
         _RING_AREA,
         *rings,
-        _dna_content(dna),
+        *((_dna_content(dna),) if dna is not None else ()),
         *sensors,
         *_FLAGS,
         *saturated,
@@ -42,7 +43,7 @@ def channel_suffixes(channels: tuple[str, ...]) -> dict[str, str]:
     Raises ConfigError for no channels, a name without letters or digits, and two names that become the same.
     """
     if not channels:
-        raise ConfigError("no channels to measure; give at least the DNA channel")
+        raise ConfigError("no channels to measure; give at least the one with the nuclei")
     suffixes: dict[str, str] = {}
     for channel in channels:
         suffix = "".join(letter for letter in channel if letter.isalnum())

@@ -83,7 +83,7 @@ def measure_nuclei(
     image: NDArray[np.generic],
     *,
     channels: tuple[str, ...],
-    dna: str,
+    dna: str | None,
     sensor: str | None,
     settings: MeasureSettings,
     pixel_size_um: float | None = None,

@@ -164,6 +164,24 @@ _WELL_COLUMNS: tuple[Column, ...] = (
     text_column("Flags", "flags of the well's fields, each once, parted by ;; see fields"),
     count_column("Fields_Flagged", "fields", "fields of the well that have any flag"),
     number_column("Fraction_SensorHigh", "fraction of the measured nuclei with a sensor ratio above sensor_threshold"),
+    text_column(
+        "Metadata_NucleiChannel",
+        "channel in which nuclei were found, where that is the sensor's; else the column is absent",
+        "hcs",
+    ),
+    number_column(
+        "Fraction_SensorMedium",
+        "fraction of the measured nuclei with a sensor ratio from 0.5 to 1, which are found worst in the sensor's own "
+        "channel; NaN without a ratio",
+        "hcs",
+    ),
+    number_column(
+        "Bias_Nuclei_Sensor_Ratio",
+        "estimate of how much higher the mean sensor ratio is than if all nuclei had been found and nothing else: "
+        "nuclei weighted by precision over recall of their range of ratio, as the model's card has them; NaN where it "
+        "has none, or without a ratio",
+        "hcs",
+    ),
 )
 
 

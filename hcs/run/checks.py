@@ -29,7 +29,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.run.live import empty_extend
 from hcs.store.atomic import is_litter
 from hcs.store.location import Location, location, within_reach
-from hcs.store.models import ModelFile
+from hcs.store.models import ModelFile, read_card
 from hcs.store.paths import linked_images
 from hcs.store.plate.reader import FieldEntry, Plate
 from hcs.store.platemap import map_sha256
@@ -37,7 +37,7 @@ from hcs.store.results.ledger import read_ledger
 from hcs.store.results.record import RUN_RECORD, RunRecord
 
 
-def empty_nuclei(channels: tuple[str, ...], dna: str, sensor: str | None) -> pd.DataFrame:
+def empty_nuclei(channels: tuple[str, ...], dna: str | None, sensor: str | None) -> pd.DataFrame:
     """The nucleus table of a plate without nuclei."""
     types = {c.name: c.dtype for c in (*KEY_COLUMNS, *column_dictionary(channels, dna, sensor))}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
@@ -80,8 +80,7 @@ def check_readouts(
 ) -> None:
     """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei.
     ``timed`` says that columns read from tracks will be there."""
-    sensor = None if channels.sensor is None else channels.names[channels.sensor]
-    nuclei = empty_nuclei(channels.names, channels.names[channels.dna], sensor)
+    nuclei = empty_nuclei(channels.names, channels.dna_name, channels.sensor_name)
     fields = pd.DataFrame(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )
@@ -235,6 +234,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def plain_model(model: ModelFile) -> dict[str, str]:
-    """Name, path and hash of a model as plain data."""
-    return dataclasses.asdict(model)
+def plain_model(model: ModelFile) -> dict[str, Any]:
+    """Name, path and hash of a model as plain data, and what its card says of nuclei by sensor ratio, if anything."""
+    by_ratio = read_card(model.networks[0]).get("found_by_ratio")
+    return dataclasses.asdict(model) | ({"found_by_ratio": by_ratio} if by_ratio else {})

@@ -40,12 +40,11 @@ class Choices:
 
     def lines(self) -> tuple[str, ...]:
         """What a run shows first."""
-        names = self.channels.names
-        sensor = "none" if self.channels.sensor is None else names[self.channels.sensor]
+        channels = self.channels
         return (
-            f"  DNA channel      {names[self.channels.dna]} ({self.dna_because})",
-            f"  nuclei found in  {names[self.channels.nuclei]} ({self.nuclei_because})",
-            f"  sensor channel   {sensor} ({self.sensor_because})",
+            f"  DNA channel      {channels.dna_name or 'none'} ({self.dna_because})",
+            f"  nuclei found in  {channels.names[channels.nuclei]} ({self.nuclei_because})",
+            f"  sensor channel   {channels.sensor_name or 'none'} ({self.sensor_because})",
         )
 
     def recorded(self) -> RecordedChannels:
@@ -53,8 +52,8 @@ class Choices:
         channels = self.channels
         return RecordedChannels(
             names=channels.names,
-            dna=channels.names[channels.dna],
-            sensor=None if channels.sensor is None else channels.names[channels.sensor],
+            dna=channels.dna_name,
+            sensor=channels.sensor_name,
             nuclei=channels.names[channels.nuclei],
             because={"dna": self.dna_because, "sensor": self.sensor_because, "nuclei": self.nuclei_because},
         )
@@ -88,31 +87,37 @@ def infos_by_field(plate: Plate, keys: tuple[FieldKey, ...]) -> dict[FieldKey, F
 def settle_channels(plate: Plate, settings: ChannelSettings, by_field: Mapping[FieldKey, tuple[str, ...]]) -> Choices:
     """The plate's channels: those of most fields in ``by_field``, and which of them is which.
 
-    ConfigError where a channel asked for does not exist or, when none was asked for, which one is DNA cannot be told;
-    PlateError without any field.
+    A plate may do without DNA only where ``settings`` name another channel for the nuclei. ConfigError where a channel
+    asked for does not exist or, when none was asked for, which one is DNA cannot be told; PlateError without any field.
     """
     if not by_field:
         raise PlateError(f"{plate.path}: not one of the images asked for can be read; check --acquisition and --images")
     names = Counter(by_field.values()).most_common(1)[0][0]
-    dna, dna_because = _dna(plate, names, settings.dna)
     sensor, sensor_because = _sensor(names, settings.sensor)
-    nuclei, nuclei_because = dna, "the DNA channel"
-    if settings.nuclei is not None:
-        nuclei = find_channel(names, settings.nuclei, option="channels.nuclei")
-        nuclei_because = "as channels.nuclei says"
-    if sensor == dna:
-        raise ConfigError(f"channel {names[dna]!r} cannot be both DNA and sensor; say --dna and --sensor")
+    asked = None if settings.nuclei is None else find_channel(names, settings.nuclei, option="--nuclei")
+    dna, dna_because = _dna(plate, names, settings.dna, elsewhere=asked)
+    if dna is not None and sensor == dna:
+        raise ConfigError(
+            f"channel {names[dna]!r} cannot be both DNA and sensor; say --dna and --sensor, or, where nuclei are to be "
+            f"found in the sensor channel of a plate without DNA, --nuclei {names[dna]} --sensor {names[dna]}"
+        )
+    nuclei = dna if asked is None else asked
+    if nuclei is None:
+        raise AssertionError("without a channel asked for, nuclei are found in DNA")
     return Choices(
         channels=Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei),
         dna_because=dna_because,
         sensor_because=sensor_because,
-        nuclei_because=nuclei_because,
+        nuclei_because="the DNA channel" if asked is None else "as --nuclei says",
         notes=_others(names, by_field),
     )
 
 
-def _dna(plate: Plate, names: tuple[str, ...], wanted: str | int | None) -> tuple[int, str]:
-    """The DNA channel and why; ConfigError where the one asked for is not there, or none can be told."""
+def _dna(
+    plate: Plate, names: tuple[str, ...], wanted: str | int | None, *, elsewhere: int | None
+) -> tuple[int | None, str]:
+    """The DNA channel and why; None where nuclei are asked for ``elsewhere`` and no name is a DNA stain's. ConfigError
+    where the one asked for is not there, or none can be told."""
     if wanted is not None:
         chosen = find_channel(names, wanted, option="--dna")
         other = _stained(names)
@@ -121,9 +126,14 @@ def _dna(plate: Plate, names: tuple[str, ...], wanted: str | int | None) -> tupl
     found = _stained(names)
     if found is not None:
         return found, "guessed: its name is that of a DNA stain, and no other's; --dna NAME says otherwise"
+    if elsewhere is not None:
+        return None, "no name is that of one DNA stain, and nuclei are found elsewhere; --dna NAME says otherwise"
     if len(names) == 1:
         return 0, "guessed: the plate has no other channel"
-    raise ConfigError(f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME")
+    raise ConfigError(
+        f"{plate.path}: which of its channels is DNA? It has {', '.join(names)}; say --dna NAME, or, where none is, in "
+        "which to find nuclei: --nuclei NAME"
+    )
 
 
 def _stained(names: tuple[str, ...]) -> int | None:

@@ -24,6 +24,7 @@ from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.screen.tables import SCREEN_COLUMNS
 from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.wells.by_sensor import CHANNEL_COLUMN, add_by_sensor, by_sensor_notes, read_found_by_ratio
 from hcs.readout.wells.dead import DEAD_COLUMNS, FLAG_COLUMN
 from hcs.readout.wells.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.wells.features import ByWell, single_columns
@@ -144,8 +145,10 @@ def _finish(
         extend=live.extend if live else None,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
+    wells, sensor_notes = _by_sensor(results.record, wells, nuclei, chosen)
     notes = (
-        timepoint_notes(results, exclude_flagged=chosen.exclude_flagged)
+        sensor_notes
+        + timepoint_notes(results, exclude_flagged=chosen.exclude_flagged)
         + readouts.notes
         + twin_notes(twins)
         + flagged.notes
@@ -183,6 +186,18 @@ def _finish(
     ).write(out)
     write_report(out, ahead=pictures, nuclei=every)
     return readouts
+
+
+def _by_sensor(
+    record: RunRecord, wells: pd.DataFrame, nuclei: pd.DataFrame, settings: ReadoutSettings
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The well table, with columns and sentences on what cannot be trusted, where nuclei come from the sensor."""
+    if not record.channels.by_sensor:
+        return wells, ()
+    channel, found = record.channels.nuclei, read_found_by_ratio(record.model.get("found_by_ratio"))
+    wells = add_by_sensor(wells, nuclei, settings, channel=channel, found=found)
+    model = str(record.model["name"])
+    return wells, by_sensor_notes(wells, nuclei, settings, channel=channel, model=model, found=found)
 
 
 def _nuclei(results: Results) -> pd.DataFrame:
@@ -229,8 +244,14 @@ def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Map
     nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
     timed = record.time is not None
     tables = {
-        "nuclei": (*KEY_COLUMNS, *(TIME_COLUMNS if timed else ()), *nucleus, *(NUCLEUS_COLUMNS if timed else ())),
-        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN),
+        "nuclei": (
+            *KEY_COLUMNS,
+            *(TIME_COLUMNS if timed else ()),
+            *((CHANNEL_COLUMN,) if channels.by_sensor else ()),
+            *nucleus,
+            *(NUCLEUS_COLUMNS if timed else ()),
+        ),
+        "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN) if channels.dna is not None else (),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N), further=WELL_COLUMNS if timed else ()),
         **PLAIN_TABLES,
         "fields": field_columns(frames["fields"], channels.names),

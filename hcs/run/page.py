@@ -162,12 +162,13 @@ def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | N
 def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
     """Where the numbers come from, and how to make them again."""
     channels, model = record.channels, record.model
+    roles = f"nuclei found in {channels.nuclei}, DNA {channels.dna or 'none'}, sensor {channels.sensor or 'none'}"
     texts: dict[str, object] = {
         "Command": record.command,
         "This page again": shlex.join(["hcs", "report", str(folder)]),
         "Plate": record.plate_path,
         "Model": f"{model['name']}, sha256 {model['sha256']}",
-        "Channels": ", ".join(channels.names) + f" (DNA {channels.dna}, sensor {channels.sensor or 'none'})",
+        "Channels": f"{', '.join(channels.names)} ({roles})",
         "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
         "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
     }

@@ -75,7 +75,8 @@ class Prepared:
         wells, fields = len({key.well for key in self.keys}), len(self.record.keys)
         frames = f" of {len(self.keys):,} frames in all" if self.record.time is not None else ""
         first = f"{job.plate.name}: {wells} wells, {fields:,} fields{frames}; channels {', '.join(job.channels.names)}"
-        default = f" (the default on {job.device})" if job.config.model == "auto" else ""
+        why = "for nuclei found in a sensor channel" if job.channels.by_sensor else f"on {job.device}"
+        default = f" (the default {why})" if job.config.model == "auto" else ""
         labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
         return (
             first,
@@ -116,7 +117,7 @@ def prepare(
     notes += links_note(plate, keys)
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
-    model = find_model(config.model, device)
+    model = find_model(config.model, device, by_sensor=channels.by_sensor)
     out = out.absolute()
     given = given_illumination(config, channels)
     wanted = identity(plate, keys, config, model)
@@ -222,7 +223,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         notes=(
             size.note(),
             ring,
-            *background.notes(_sensor_name(job)),
+            *background.notes(job.channels.sensor_name),
             *prepared.notes,
             *(light.notes() if light else ()),
         ),
@@ -235,7 +236,3 @@ def _reopen_labels(target: LabelTarget, prepared: Prepared) -> None:
     for key in sorted({key.of_field for key in prepared.pending if key.is_frame}):
         frames = prepared.record.frames(key)
         FrameLabels(target=target, entry=plate.entry(key), frames=frames, ngff=plate.ngff).reopen()
-
-
-def _sensor_name(job: Job) -> str | None:
-    return None if job.channels.sensor is None else job.channels.names[job.channels.sensor]

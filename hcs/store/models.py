@@ -16,6 +16,8 @@ from hcs.errors import ConfigError
 from hcs.store.atomic import replacing, write_json
 
 _DEFAULTS = {"cpu": "fast", "cuda": "accurate"}
+SENSOR_MODEL = "sensor"
+"""What finds nuclei in the channel of a translocating sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,15 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _shipped("fast").parent.glob("*.json")))
 
 
-def find_model(name: str, device: str = "cpu") -> ModelFile:
+def find_model(name: str, device: str = "cpu", *, by_sensor: bool = False) -> ModelFile:
     """The model called ``name``: a shipped one, a .safetensors file with its card beside it, the card (.json) of an
-    ensemble, several of these with commas between, to be averaged, or ``auto``, the default of ``device``.
+    ensemble, several of these with commas between, to be averaged, or ``auto``: for nuclei that are found in the
+    channel of a sensor, ``by_sensor``, the model for that, else the default of ``device``.
 
     ConfigError where there is none.
     """
     if name == "auto":
-        name = _DEFAULTS[device]
+        name = SENSOR_MODEL if by_sensor else _DEFAULTS[device]
     names = [part.strip() for part in name.split(",")]
     if len(names) > 1:
         return _ensemble(name, name, [find_model(part) for part in names], flips=False)
@@ -113,9 +116,15 @@ def read_model(model: ModelFile) -> tuple[dict[str, Any], dict[str, NDArray[np.f
     return card, weights
 
 
+def read_card(model: ModelFile) -> dict[str, Any]:
+    """The card of a model of one network."""
+    card: dict[str, Any] = json.loads(Path(model.path).with_suffix(".json").read_text())
+    return card
+
+
 def wanted_diameter(model: ModelFile) -> float | None:
     """Size, px, at which the model wants nuclei, as its card says; None for one that takes images as they are."""
-    card = json.loads(Path(model.networks[0].path).with_suffix(".json").read_text())
+    card = read_card(model.networks[0])
     return None if card.get("diameter_px") is None else float(card["diameter_px"])
 
 

@@ -19,7 +19,7 @@ CENTER = ["Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X"]
 BOX = [f"Nuclei_AreaShape_BoundingBox{end}_{axis}" for end in ("Minimum", "Maximum") for axis in "YX"]
 AREA, CONTENT = "Nuclei_AreaShape_Area", "Nuclei_DNA_Content"
 COLUMNS = (*CENTER, *BOX, AREA, CONTENT)
-"""Columns of the nucleus table that a comparison needs."""
+"""Columns of the nucleus table that a comparison needs; without a DNA channel it does without that one."""
 _LARGEST_RATIO = 2.0
 _Z95 = 1.959963984540054
 
@@ -78,6 +78,9 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, core: Box, seams: Seams) -> 
     paired = partner[mine] >= 0
     lost = pd.DataFrame({"Seam": seams.near(first[BOX].to_numpy(np.float64)), "One": True, "Other": paired})
     for name, column in (("Area", AREA), ("DNA", CONTENT)):
+        if column not in one:
+            lost[name] = np.nan
+            continue
         change = second[column].to_numpy(np.float64) / first[column].to_numpy(np.float64) - 1.0
         lost[name] = np.where(paired, change, np.nan)
     alike = (second[[*BOX, AREA]].to_numpy() == first[[*BOX, AREA]].to_numpy()).all(axis=1)

@@ -19,6 +19,8 @@ class Sample:
     ignore: NDArray[np.bool_]
     zoom: float = 1.0
     """Magnification from these pixels to the scale of training; jitter comes on top."""
+    times: int = 1
+    """How often it is drawn, relative to others."""
 
 
 def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale: tuple[float, float]) -> Sample:

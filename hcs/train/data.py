@@ -22,6 +22,7 @@ from hcs.train.augment import Sample, empty_field, photometric, plain_crop, rand
 from hcs.train.contaminate import contaminated, rescaled, stained, textured
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
+from hcs.train.translocate import faint_factor, gapped, translocated
 
 INDEX = "index.csv"
 _WIDE = 0.2
@@ -40,9 +41,10 @@ def load_split(folder: Path, split: str, preprocess: Preprocess | None = None) -
     rows = index[index["split"] == split].sort_values("name")
     if rows.empty:
         raise ConfigError(f"{folder / INDEX} lists no image of split {split!r}")
+    columns = ["name", "images", "labels", "ignore", "times"]
     return {
-        name: _load(folder / image, folder / labels, folder / ignore, prepare)
-        for name, image, labels, ignore in rows[["name", "images", "labels", "ignore"]].itertuples(index=False)
+        name: replace(_load(folder / image, folder / labels, folder / ignore, prepare), times=int(times))
+        for name, image, labels, ignore, times in rows[columns].itertuples(index=False)
     }
 
 
@@ -51,6 +53,7 @@ def read_index(folder: Path) -> pd.DataFrame:
 
     ``index.csv`` has a column split, and either name (the files are ``SPLIT/images/NAME``, ``SPLIT/labels/NAME`` and,
     where it exists, ``SPLIT/ignore/NAME``) or images and labels, and optionally ignore, paths relative to the folder.
+    An optional column times says how often an image is drawn, relative to the others.
     """
     path = folder / INDEX
     if not path.is_file():
@@ -69,6 +72,8 @@ def read_index(folder: Path) -> pd.DataFrame:
     if "ignore" not in index:
         index["ignore"] = ""
     index["ignore"] = index["ignore"].fillna("")
+    if "times" not in index:
+        index["times"] = 1
     return index
 
 
@@ -105,6 +110,8 @@ def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Te
         crop = _crop(samples, settings, rng)
         target = _target(crop.labels, settings)
         weight = _weight(crop.labels, target, settings)
+        if settings.faint_weight != 1.0:
+            weight *= faint_factor(crop.image, crop.labels, settings.faint_weight)
         weight[crop.ignore] = 0.0
         images.append(crop.image)
         classes.append(target.astype(np.int64))
@@ -138,6 +145,10 @@ def _weight(labels: NDArray[np.int32], target: NDArray[np.uint8], settings: Trai
 def _photographed(crop: Sample, settings: TrainSettings, rng: np.random.Generator) -> Sample:
     """The crop as another microscope gives it, with what may lie in the well. An effect that is off draws nothing: the
     others stay the same."""
+    if settings.translocated and rng.random() < settings.translocated:
+        crop = translocated(crop, rng)
+    if settings.gapped and rng.random() < settings.gapped:
+        crop = gapped(crop, rng)
     if settings.textured and rng.random() < settings.textured:
         crop = textured(crop, rng)
     if settings.stained and rng.random() < settings.stained:
@@ -170,12 +181,13 @@ def at_training_scale(sample: Sample, diameter_px: float, rule: ScaleRule = work
     """
     scale = sample_scale(sample, diameter_px, rule)
     if scale >= 1:
-        return Sample(sample.image, sample.labels, sample.ignore, float(scale))
+        return replace(sample, zoom=float(scale))
     image = enlarged(sample.image, scale)
     size = (image.shape[1], image.shape[0])
     nearest = cv2.INTER_NEAREST_EXACT
     labels = cv2.resize(sample.labels.astype(np.float32), size, interpolation=nearest).astype(np.int32)
-    return Sample(image, labels, cv2.resize(sample.ignore.view(np.uint8), size, interpolation=nearest) > 0)
+    ignore = cv2.resize(sample.ignore.view(np.uint8), size, interpolation=nearest) > 0
+    return Sample(image, labels, ignore, times=sample.times)
 
 
 def sample_scale(sample: Sample, diameter_px: float, rule: ScaleRule = working_scale) -> Fraction:

@@ -30,8 +30,12 @@ def export(
     path: Path,
     device: str = "cpu",
     machine: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``path`` (.safetensors) and its card: the model, its data and licences, scores, how to make it again."""
+    """Write ``path`` (.safetensors) and its card: the model, its data and licences, scores, how to make it again.
+
+    ``further`` keys of the card are added, or replace those of the same name.
+    """
     card: dict[str, Any] = {
         "name": path.stem,
         "task": f"nucleus segmentation of fluorescence images, classes: {_CLASS_NAMES[settings.classes]}",
@@ -54,7 +58,7 @@ def export(
         "licence": "MIT (weights)",
         "limits": "2-D fluorescence only; not for brightfield or stained tissue; not trained on micronuclei",
     }
-    write_model(path, card, weights_of(trained.network))
+    write_model(path, card | dict(further or {}), weights_of(trained.network))
 
 
 def _device_name(device: str) -> str:
@@ -94,4 +98,4 @@ def _data_card(index: pd.DataFrame) -> list[dict[str, Any]]:
     keys = [key for key in ("split", "source", "licence") if key in index]
     wanted = {"images": ("name", "count")} | ({"nuclei": ("nuclei", "sum")} if "nuclei" in index else {})
     groups = index.groupby(keys, as_index=False, dropna=False).agg(**wanted)
-    return [{str(k): v for k, v in row.items()} for row in groups.to_dict(orient="records")]
+    return [{str(k): v for k, v in row.items() if not pd.isna(v)} for row in groups.to_dict(orient="records")]

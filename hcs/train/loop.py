@@ -73,6 +73,7 @@ def train(
     run = start_or_resume(folder, settings, torch.device(device))
     use = recipe or recipe_for(settings)
     training = [at_training_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]) for sample in training]
+    training = [sample for sample in training for _ in range(sample.times)]
     forward = torch.compile(run.network) if settings.compile and device == "cuda" else run.network
     last, first, before = time.monotonic(), run.step, run.seconds
     for prepared in _batches(training, settings, run.step) if not _stops(run, settings) else ():

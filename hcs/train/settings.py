@@ -101,6 +101,14 @@ class TrainSettings:
     contaminated: float = 0.0
     """Fraction of crops with pasted dead cells, halos and debris, many times as bright as the nuclei; see
     `hcs.train.contaminate`."""
+    translocated: float = 0.0
+    """Fraction of crops whose nuclei are made darker or brighter than the cytoplasm around them, as a translocating
+    sensor is; see `hcs.train.translocate`."""
+    gapped: float = 0.0
+    """Fraction of crops with holes of a nucleus' size between cells, which are background."""
+    faint_weight: float = 1.0
+    """Loss weight, on top, of nuclei that are as bright as their surroundings and of what lies within 3 px of them; it
+    falls to 1 where the two differ twofold."""
     stained: float = 0.0
     """Fraction of crops where the cytoplasm of some nuclei shows, dimmer than they are."""
     textured: float = 0.0
@@ -139,17 +147,7 @@ class TrainSettings:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
-        for name in (
-            "dropout",
-            "kept",
-            "gradient",
-            "camera",
-            "contaminated",
-            "stained",
-            "textured",
-            "empty_fraction",
-            "as_taken",
-        ):
+        for name in _FRACTIONS:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
         if self.kept and not self.start_from:
@@ -181,3 +179,18 @@ _LEAST = {
     **dict.fromkeys(("steps", "batch", "evaluate_every", "checkpoint_every", "threads", "loaders"), 1),
     **dict.fromkeys(("patience", "balance_px", "rescaled"), 0),
 }
+_FRACTIONS = (
+    *(
+        "dropout",
+        "kept",
+        "gradient",
+        "camera",
+        "contaminated",
+        "textured",
+        "translocated",
+        "empty_fraction",
+        "gapped",
+        "stained",
+        "as_taken",
+    ),
+)

@@ -163,7 +163,7 @@ def test_the_reason_of_every_choice_is_shown_and_kept(plate: SimulationFiles, tm
     given = ready(plate.plate, tmp_path / "results", dna="CDK2", sensor="DNA", nuclei="DNA")
     text = "\n".join(given.lines())
     assert "DNA channel      CDK2 (as --dna says, although DNA has the name of a DNA stain)" in text
-    assert "nuclei found in  DNA (as channels.nuclei says)" in text
+    assert "nuclei found in  DNA (as --nuclei says)" in text
     assert given.record.channels.because["dna"].startswith("as --dna says")
 
 

@@ -19,7 +19,17 @@ import pandas as pd
 from hcs.columns import Column
 from hcs.readout.columns import count_column, number_column, text_column
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells.nuclei import AREA, DEAD, DNA_CONTENT, Rows, numbers, saturated_pixels, source_rows, well_codes
+from hcs.readout.wells.nuclei import (
+    AREA,
+    DEAD,
+    DNA_CONTENT,
+    NO_DNA,
+    Rows,
+    numbers,
+    saturated_pixels,
+    source_rows,
+    well_codes,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,7 +74,7 @@ def learn_living(nuclei: pd.DataFrame, plate_map: pd.DataFrame | None, settings:
     if n < settings.dead.min_nuclei:
         missing = [name for name in (DNA_CONTENT, AREA) if name not in nuclei]
         why = (
-            f"the table has no column {missing[0]}"
+            (NO_DNA if missing[0] == DNA_CONTENT else f"the table has no column {missing[0]}")
             if missing
             else f"{n} nuclei with DNA content in {source}, at least {settings.dead.min_nuclei} needed"
         )

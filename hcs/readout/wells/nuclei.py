@@ -10,6 +10,8 @@ from hcs.errors import ResultsError
 from hcs.readout.settings import ReadoutSettings
 
 DNA_CONTENT = "Nuclei_DNA_Content"
+NO_DNA = "no DNA channel was measured"
+"""The reason of everything that needs one."""
 SENSOR_RATIO = "Nuclei_Sensor_Ratio"
 TOUCHES_BORDER = "Nuclei_Flag_TouchesBorder"
 AREA = "Nuclei_AreaShape_Area"

@@ -14,6 +14,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.readout.wells.features import ByWell, by_well, content_in_n, well_features
 from hcs.readout.wells.nuclei import (
     DNA_CONTENT,
+    NO_DNA,
     SENSOR_RATIO,
     Codes,
     measured_rows,
@@ -41,7 +42,7 @@ def plate_peak(
     """
     source, rows = source_rows(nuclei, plate_map, settings)
     if DNA_CONTENT not in nuclei:
-        return DnaPeak(np.nan, np.nan, np.nan, 0, False, f"the table has no column {DNA_CONTENT}", source)
+        return DnaPeak(np.nan, np.nan, np.nan, 0, False, NO_DNA, source)
     clipped = saturated_rows(nuclei, dna)
     saturated = float(clipped[rows].mean()) if clipped is not None and rows.any() else np.nan
     content = numbers(nuclei, DNA_CONTENT)[rows]

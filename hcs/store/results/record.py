@@ -26,12 +26,18 @@ class RecordedChannels:
     """The plate's channels by name, and those that have a part in the run."""
 
     names: tuple[str, ...]
-    dna: str
+    dna: str | None
+    """None where the run has no DNA channel: nuclei were found in another."""
     sensor: str | None
     nuclei: str
     """The channel in which nuclei were found."""
     because: Mapping[str, str] = field(default_factory=dict)
     """Why each of ``dna``, ``sensor`` and ``nuclei`` was chosen."""
+
+    @property
+    def by_sensor(self) -> bool:
+        """Whether nuclei were found in the sensor channel."""
+        return self.sensor is not None and self.nuclei == self.sensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +150,11 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
     for name in ("name", "sha256"):
         _text(model, name)
     names = _texts(channels, "names")
-    roles = {role: _text(channels, role) for role in ("dna", "nuclei")}
-    sensor = _optional(channels, "sensor")
+    nuclei = _text(channels, "nuclei")
+    dna, sensor = _optional(channels, "dna"), _optional(channels, "sensor")
     because = _mapping(channels, "because") if "because" in channels else {}
-    if unknown := {*roles.values(), *([sensor] if sensor is not None else [])} - {*names}:
-        raise Damaged(f"names the channel {sorted(unknown)[0]!r}, which is none of {', '.join(names)}")
+    if unknown := {nuclei, dna, sensor} - {*names, None}:
+        raise Damaged(f"names the channel {sorted(map(str, unknown))[0]!r}, which is none of {', '.join(names)}")
     known = {each.name for each in fields(RunRecord)} - {"keys"} | {"fields"}
     if strange := sorted(data.keys() - known):
         raise Damaged(f"has a key {strange[0]!r} that this version of hcs does not know")
@@ -157,9 +163,7 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         identity=_identity(data),
         plate_path=_text(data, "plate_path"),
         labels=_labels(data),
-        channels=RecordedChannels(
-            names=names, dna=roles["dna"], sensor=sensor, nuclei=roles["nuclei"], because=because
-        ),
+        channels=RecordedChannels(names=names, dna=dna, sensor=sensor, nuclei=nuclei, because=because),
         model=model,
         keys=_keys(data),
         time=_time(data),

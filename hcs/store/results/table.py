@@ -4,7 +4,7 @@ files."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -47,10 +47,17 @@ def of_well(out: Location, table: str, plate: str, key: FieldKey) -> Location:
 
 
 def write_part(
-    out: Location, plate: str, key: FieldKey, columns: dict[str, NDArray[Any]], *, time_min: float = math.nan
+    out: Location,
+    plate: str,
+    key: FieldKey,
+    columns: dict[str, NDArray[Any]],
+    *,
+    time_min: float = math.nan,
+    texts: Mapping[str, str] | None = None,
 ) -> Written:
     """Write the nuclei of one field or frame (columns of equal length, possibly 0) as its part; the same input gives
-    the same bytes. Returns what they are known by. ``time_min`` is the time of a frame.
+    the same bytes. Returns what they are known by. ``time_min`` is the time of a frame, ``texts`` are further columns
+    of one text each.
 
     The keys are columns of the file as well as partition folders: readers infer types from folder names, and a plate
     called 007 must stay a text.
@@ -62,6 +69,7 @@ def write_part(
             "Metadata_Timepoint": _array(np.full(rows, key.frame, np.int32)),
             "Metadata_Time_min": _array(np.full(rows, time_min, np.float64)),
         }
+    keys |= {name: _constant(text, rows) for name, text in (texts or {}).items()}
     table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
     return write_table(out, part_path(out, plate, key), table)
 

@@ -1,0 +1,105 @@
+"""`hcs train --from-plate` on a small simulated plate: truth, two rounds, test, card; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.run import Hcs
+
+from hcs.commands.simulate import SimulationFiles
+from hcs.commands.train_from_plate import FromPlates, list_fields, train_from_plates
+from hcs.errors import ConfigError
+from hcs.store.models import find_model, read_model
+from hcs.train.calibrate import SHIFTS
+
+TINY = """
+widths: [4, 8]
+steps: 4
+warmup_steps: 1
+batch: 2
+crop_px: 32
+evaluate_every: 4
+checkpoint_every: 2
+threads: 1
+translocated: 0.5
+gapped: 0.5
+faint_weight: 2.0
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(simulated: SimulationFiles, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], FromPlates]:
+    """A model from the simulated plate, what was said, and what was asked for."""
+    folder = tmp_path_factory.mktemp("from-plate")
+    (folder / "tiny.yaml").write_text(TINY)
+    wanted = FromPlates(plates=(str(simulated.plate),), given="CDK2", truth="DNA")
+    said: list[str] = []
+    path = train_from_plates(wanted, folder / "tiny.yaml", folder / "out", name="mine", device="cpu", say=said.append)
+    return path, said, wanted
+
+
+def test_the_card_says_what_was_learnt_from_and_how_good_it_is_on_wells_held_out(
+    trained: tuple[Path, list[str], FromPlates],
+) -> None:
+    path, said, _ = trained
+    card, _ = read_model(find_model(str(path)))
+    assert (card["name"], card["input_channel"], card["truth_channel"]) == ("mine", "CDK2", "DNA")
+    assert card["held_out"]["split"] == "test"
+    assert card["held_out"]["wells"] == 1
+    assert card["calibration"]["background logit lowered by"] in SHIFTS
+    assert "NaN" not in path.with_suffix(".json").read_text()
+    assert any(line.startswith("Held-out wells: F1") for line in said)
+
+
+def test_truth_is_split_by_well_and_every_ignored_nucleus_is_listed(
+    trained: tuple[Path, list[str], FromPlates],
+) -> None:
+    out = trained[0].parent
+    index = pd.read_csv(out / "truth" / "index.csv")
+    assert index.groupby("well")["split"].nunique().max() == 1
+    assert set(index["split"]) == {"train", "val", "test"}
+    ignored = pd.read_csv(out / "truth" / "ignored.csv")
+    assert len(ignored) == index["ignored"].sum()
+    assert (out / "ignored.png").stat().st_size > 1000
+
+
+def test_a_run_that_ended_is_not_done_again_and_another_one_is_refused(
+    trained: tuple[Path, list[str], FromPlates], hcs: Hcs
+) -> None:
+    path, _, wanted = trained
+    out, before = path.parent, path.read_bytes()
+    again = train_from_plates(wanted, out.parent / "tiny.yaml", out, name="mine", device="cpu", say=lambda line: None)
+    assert again.read_bytes() == before
+    options = ("--input", "CDK2", "--truth", "DNA", "--config", out.parent / "tiny.yaml", "--wells", "A*")
+    shown = hcs("train", "--from-plate", wanted.plates[0], "--out", out, *options)
+    assert shown.code == 2
+    assert "other plates, wells or settings" in shown.err
+    assert json.loads((out / "from-plate.json").read_text())["wanted"]["given"] == "CDK2"
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    simulated: SimulationFiles, tmp_path: Path, hcs: Hcs
+) -> None:
+    for options, why in (
+        (("--input", "GFP", "--truth", "DNA"), "--input 'GFP' is no channel"),
+        (("--input", "DNA", "--truth", "DNA"), "name two channels"),
+        (("--input", "CDK2", "--truth", "DNA", "--wells", "A01"), "at least 2"),
+        (("--input", "CDK2"), "--truth"),
+    ):
+        shown = hcs("train", "--from-plate", simulated.plate, "--out", tmp_path / "out", *options)
+        assert shown.code == 2
+        assert why in shown.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_a_plate_has_can_be_the_truth(simulated: SimulationFiles) -> None:
+    wanted = FromPlates(plates=(str(simulated.plate),), given="CDK2", truth="CDK2", labels="truth")
+    fields = list_fields(wanted)
+    truth = pd.read_parquet(simulated.truth)
+    assert all(field.labels is not None for field in fields)
+    assert sum(int(field.labels().max()) for field in fields if field.labels) == len(truth)
+    with pytest.raises(ConfigError, match="name two channels"):
+        list_fields(FromPlates(plates=wanted.plates, given="CDK2", truth="CDK2"))
