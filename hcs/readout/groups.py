@@ -20,7 +20,8 @@ _TWINS = {"Fraction_G2M": "Fraction_4N"}
 _CYCLE = ("Fraction_4N", "Fraction_CDK2_", "DNA_ContentN", *(f"Fraction_{phase}" for phase in PHASES))
 _NO_PEAK = "no usable 2N peak"
 _TECHNICAL = (
-    *("Background", "Bias_", "Confidence", "_Flag_", "Saturated", "Count_Duplicates", "Count_Tracks", "AreaJumps"),
+    *("Background", "Bias_", "Confidence", "_Flag_", "Saturated"),
+    *("Count_Duplicates", "Count_Tracks", "AreaJumps"),
 )
 """Parts of the names of columns that tell of the lamp, the camera, the network and of linking: causes of a Z', no
 readouts."""
