@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from helpers.run import Shown, call_hcs, table_bytes
-from helpers.timed import run_here
+from helpers.timed import measure_here
 
 import hcs
 
@@ -67,7 +67,7 @@ def test_workers_give_the_same_bytes_as_one_process(
     done: tuple[Path, list[Shown], dict[str, object]], tmp_path: Path
 ) -> None:
     folder = done[0]
-    run_here(folder / "movie.zarr", tmp_path / "out", plate_map=folder / "movie.platemap.csv")
+    measure_here(folder / "movie.zarr", tmp_path / "out", plate_map=folder / "movie.platemap.csv")
     assert table_bytes(tmp_path / "out") == table_bytes(folder / "results")
-    tracks = [hcs.open_results(out).tracks() for out in (tmp_path / "out", folder / "results")]
-    pd.testing.assert_frame_equal(tracks[0], tracks[1])
+    both = [hcs.open_results(out).track_parts().read() for out in (tmp_path / "out", folder / "results")]
+    pd.testing.assert_frame_equal(both[0], both[1])
