@@ -177,7 +177,7 @@ def prepare(
         interval_min=record.interval_min,
     )
     stated_background(config, channels)
-    check_readouts(keys, channels, plate_map, config.readout)
+    check_readouts(keys, channels, plate_map, config.readout, timed=times is not None)
     return Prepared(
         job=job,
         keys=units,
