@@ -9,10 +9,13 @@ import click
 import mkdocs_gen_files
 
 from hcs.cli import commands
-from hcs.columns import KEY_COLUMNS, Column
+from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
 from hcs.config import Config, settings_schema
 from hcs.measure.columns import column_dictionary
+from hcs.readout.live.columns import LIVE_WELL_COLUMNS
 from hcs.run.finish import PLAIN_TABLES
+from hcs.run.live import LIVE_TABLES
+from hcs.tracks.columns import NUCLEUS_COLUMNS, TRACK_COLUMNS
 
 
 def commands_page() -> str:
@@ -82,7 +85,14 @@ def kind(value: dict[str, Any]) -> str:
 def columns_page() -> str:
     """Every column with unit, definition and source, of a plate with a DNA stain and a sensor."""
     channels = ("DNA", "CDK2")
-    tables = {"nuclei": (*KEY_COLUMNS, *column_dictionary(channels, *channels)), **PLAIN_TABLES}
+    tables = {
+        "nuclei": (*KEY_COLUMNS, *column_dictionary(channels, *channels)),
+        "nuclei, of a plate with time": (*TIME_COLUMNS, *NUCLEUS_COLUMNS),
+        **PLAIN_TABLES,
+        "tracks, of a plate with time": (*KEY_COLUMNS, *TRACK_COLUMNS),
+        "wells, of a plate with time": LIVE_WELL_COLUMNS,
+        **{f"{name}, of a plate with time": columns for name, columns in LIVE_TABLES.items()},
+    }
     parts = [
         "# Columns\n\nMade from the code, for a plate with the channels `DNA` and `CDK2` (the sensor). `columns.csv` "
         "in your results has the same for your own channels, and the columns of `wells` and `fields`: means and "

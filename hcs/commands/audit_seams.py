@@ -51,8 +51,10 @@ def audit_seams(results: Results, *, sample: int, device: str = "cpu", say: Call
 
     In fields that were cut in blocks, a place is 1,024 px around a point where blocks meet, processed as one block; a
     field that was held in memory is a place itself, its tiles 0.7 times as large. The table goes to ``seams.parquet``
-    of the results. ConfigError where plate or model are not those of the run, or no field of it was cut at all.
+    of the results. Of a plate with time, the frame that its tables of wells are of is looked at. ConfigError where
+    plate or model are not those of the run, or no field of it was cut at all.
     """
+    results = results.at_timepoint(results.record.config.readout.timepoint)
     job = _job(results, device)
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
     done = [FieldKey.parse(entry.field) for entry in results.entries() if entry.done]

@@ -185,12 +185,15 @@ _WELL_COLUMNS: tuple[Column, ...] = (
 )
 
 
-def well_columns(table: pd.DataFrame, *, nucleus: Iterable[Column] = ()) -> tuple[Column, ...]:
+def well_columns(
+    table: pd.DataFrame, *, nucleus: Iterable[Column] = (), further: Iterable[Column] = ()
+) -> tuple[Column, ...]:
     """Definitions of the columns of a well table, in its order.
 
-    ``nucleus`` is the nucleus table's dictionary; it gives units and definitions to means and medians.
+    ``nucleus`` is the nucleus table's dictionary; it gives units and definitions to means and medians. ``further`` are
+    columns that were added, such as those read from tracks.
     """
-    fixed = {column.name: column for column in _WELL_COLUMNS}
+    fixed = {column.name: column for column in (*_WELL_COLUMNS, *further)}
     features = {column.name: column for column in nucleus}
     return tuple(fixed.get(name) or _derived(name, features) for name in map(str, table.columns))
 

@@ -121,11 +121,19 @@ def over_time(
         wells=found,
         what=what,
         response=responses(response, wells),
-        zprime=zprime,
+        zprime=_thinned(zprime),
         windows=windows,
         quality=track_quality(tracks),
         strips=dict(strips),
     )
+
+
+def _thinned(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table over time that a page has room for: at most 240 frames of each readout."""
+    if TIMEPOINT not in table or table.empty:
+        return table
+    step = max(1, -(-(int(table[TIMEPOINT].max()) + 1) // _MOST_FRAMES))
+    return table[table[TIMEPOINT] % step == 0]
 
 
 def traces(nuclei: pd.DataFrame, tracks: pd.DataFrame, budget: int, frames: int) -> dict[str, object]:

@@ -8,6 +8,7 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -25,6 +26,7 @@ from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
 from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
+from hcs.run.live import empty_extend
 from hcs.store.atomic import is_litter
 from hcs.store.location import Location, location, within_reach
 from hcs.store.models import ModelFile, read_card
@@ -69,14 +71,22 @@ def control_wells(plate_map: PlateMap | None) -> frozenset[str]:
 
 
 def check_readouts(
-    keys: tuple[FieldKey, ...], channels: Channels, plate_map: PlateMap | None, settings: ReadoutSettings
+    keys: tuple[FieldKey, ...],
+    channels: Channels,
+    plate_map: PlateMap | None,
+    settings: ReadoutSettings,
+    *,
+    timed: bool = False,
 ) -> None:
-    """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei."""
+    """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei.
+    ``timed`` says that columns read from tracks will be there."""
     nuclei = empty_nuclei(channels.names, channels.dna_name, channels.sensor_name)
     fields = pd.DataFrame(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )
-    make_readouts(nuclei, fields, plate_map.frame if plate_map is not None else None, settings, plate="")
+    frame = plate_map.frame if plate_map is not None else None
+    extend = partial(empty_extend, settings) if timed else None
+    make_readouts(nuclei, fields, frame, settings, plate="", extend=extend)
 
 
 def declared_wells(plate: Plate) -> tuple[WellId, ...]:

@@ -32,6 +32,7 @@ from hcs.readout.wells.flags import THRESHOLD_COLUMNS, apply_flags, field_column
 from hcs.readout.wells.twins import twin_flags, twin_notes
 from hcs.run.checks import empty_nuclei
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
+from hcs.run.live import LIVE_TABLES, WELL_COLUMNS, LiveWells, with_leading
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
@@ -106,6 +107,11 @@ def _finish(
     chosen = settings or every_frame.record.config.readout
     results = every_frame.at_timepoint(chosen.timepoint).as_of_now()
     every_frame = every_frame.as_of_now() if results.record.time is not None else results
+    times = time_tables(every_frame)
+    live = None
+    if results.record.time is not None:
+        chosen = with_leading(chosen)
+        live = LiveWells(every_frame, times.get("tracks", pd.DataFrame()), chosen)
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
     channels = results.record.channels
@@ -136,17 +142,19 @@ def _finish(
         dna=channels.dna,
         tables=_tables(results, flagged.used, seen_twice),
         quality=flagged.used,
+        extend=live.extend if live else None,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
     wells, sensor_notes = _by_sensor(results.record, wells, nuclei, chosen)
     notes = (
         sensor_notes
-        + timepoint_notes(results)
+        + timepoint_notes(results, exclude_flagged=chosen.exclude_flagged)
         + readouts.notes
         + twin_notes(twins)
         + flagged.notes
         + seen_twice.notes
         + pictures.notes
+        + (live.notes if live else ())
     )
     readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
@@ -162,7 +170,8 @@ def _finish(
         **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
         "cycles": cycles_table(readouts.cycle, plate),
         "sensor": sensor_table(readouts.cycle, plate),
-        **time_tables(every_frame),
+        **times,
+        **(live.tables(readouts.wells) if live else {}),
     }
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
     files |= write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
@@ -243,11 +252,11 @@ def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Map
             *(NUCLEUS_COLUMNS if timed else ()),
         ),
         "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN) if channels.dna is not None else (),
-        "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N)),
+        "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N), further=WELL_COLUMNS if timed else ()),
         **PLAIN_TABLES,
         "fields": field_columns(frames["fields"], channels.names),
         **(time_columns(frames, channels.names) if timed else {}),
-        **({"phases": with_timepoint(PHASE_COLUMNS)} if timed else {}),
+        **({"phases": with_timepoint(PHASE_COLUMNS)} | LIVE_TABLES if timed else {}),
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)

@@ -27,8 +27,8 @@ def time_tables(results: Results) -> dict[str, pd.DataFrame]:
     return {"timepoints": timepoints} | ({"tracks": tracks.read()} if tracks.parts else {})
 
 
-def timepoint_notes(results: Results) -> tuple[str, ...]:
-    """Which frame the tables of wells are of; ``results`` are those of that frame."""
+def timepoint_notes(results: Results, *, exclude_flagged: bool) -> tuple[str, ...]:
+    """Which frame the tables of wells are of, and what is left out of them alone; ``results`` are of that frame."""
     record = results.record
     if record.time is None:
         return ()
@@ -36,6 +36,7 @@ def timepoint_notes(results: Results) -> tuple[str, ...]:
     return (
         f"Tables of wells, conditions and fields, and pictures, are of frame {results.frame} of "
         f"{record.usual_frames}{minutes}: readout.timepoint chooses another.",
+        *(("Fields with a flag are left out of these tables, and not of what is read from tracks.",) * exclude_flagged),
     )
 
 

@@ -10,23 +10,31 @@ from typing import Any
 from hcs.config import Config
 from hcs.field.whole import process_fields_here
 from hcs.plate.keys import FieldKey
+from hcs.run.link import link_fields
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.run import RunSummary, conclude
+from hcs.store.results.ledger import LedgerEntry
 
 Choose = Callable[[tuple[FieldKey, ...]], Iterable[FieldKey]]
 
 
-def run_here(
+def measure_here(
     plate: Path, out: Path, *, plate_map: Path | None = None, choose: Choose = tuple, **settings: Any
-) -> RunSummary:
-    """`hcs run` of a plate whose nuclei are 24 px wide, in this process; of the pending units those that ``choose``
-    names, in its order."""
+) -> tuple[Prepared, tuple[LedgerEntry, ...]]:
+    """What workers do in `hcs run` of a plate whose nuclei are 24 px wide, in this process: of the pending units those
+    that ``choose`` names, in its order, and linking. Entries are those of fields with time."""
     config = Config.model_validate({"diameter_px": 24.0, "labels": "out", **settings})
-    prepared: Prepared = prepare(plate, out, config, plate_map_path=plate_map, wells=None, device="cpu")
-    started = time.time()
+    prepared = prepare(plate, out, config, plate_map_path=plate_map, wells=None, device="cpu")
     if prepared.pending:
         prepared = open_run(prepared, None)  # type: ignore[arg-type]  with a given diameter no worker is asked
         chosen = list(choose(prepared.pending))
         if chosen:
             process_fields_here(prepared.job.for_fields(chosen), chosen)
+    return prepared, link_fields(prepared)
+
+
+def run_here(plate: Path, out: Path, **options: Any) -> RunSummary:
+    """`measure_here`, and then tables and report."""
+    started = time.time()
+    prepared, _ = measure_here(plate, out, **options)
     return conclude(prepared, started)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.run import call_hcs, table_bytes
-from helpers.timed import run_here
+from helpers.run import table_bytes
+from helpers.timed import measure_here, run_here
 
 import hcs
 from hcs.commands.simulate import SimulationFiles, write_simulation
@@ -127,18 +127,17 @@ def test_a_frame_is_read_alone(movie: SimulationFiles) -> None:
 
 def test_a_run_in_pieces_gives_the_same_bytes(movie: SimulationFiles, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = run_here(movie.plate, out, plate_map=movie.plate_map, choose=lambda keys: list(keys)[:5][::-1])
+    _, linked = measure_here(movie.plate, out, plate_map=movie.plate_map, choose=lambda keys: list(keys)[:5][::-1])
+    assert sorted(entry.status for entry in linked) == ["ok", "pending"]
     results = hcs.open_results(out)
     lines = list(status_lines(results))
     assert "8 frames: 5 done, 0 failed, 3 pending" in lines
-    assert any("pending" in line and "/4 frames" in line for line in lines)
-    assert {entry.field for entry in unfinished(results) if entry.status == "pending"} >= {
-        entry.field for entry in first.failed
-    }
+    assert any("pending" in line and "1/4 frames" in line for line in lines)
+    assert len([entry for entry in unfinished(results) if "/" in entry.field[4:]]) == 3
     assert not run_here(movie.plate, out, plate_map=movie.plate_map).failed
     rooms = ("nuclei", "frames", "tracks", "labels.zarr")
     assert files_of(out, *rooms) == files_of(whole, *rooms)
-    for name in ("wells", "tracks"):
+    for name in ("wells", "tracks", "frames"):
         pd.testing.assert_frame_equal(results.table(name), hcs.open_results(whole).table(name))
     assert not verify(results).faults
 
@@ -148,15 +147,16 @@ def test_a_frame_that_fails_is_a_gap_until_it_is_mended(movie: SimulationFiles, 
     shutil.copytree(movie.plate, plate)
     lost = plate / "A" / "01" / "0" / "0" / "c" / "1"
     lost.rename(tmp_path / "kept")
-    summary = run_here(plate, out, plate_map=movie.plate_map)
-    assert [(entry.field, entry.status) for entry in summary.failed] == [("A01/0/1", "failed")]
-    assert "holds no data" in summary.failed[0].reason
+    _, linked = measure_here(plate, out, plate_map=movie.plate_map)
+    assert linked[0].reason.startswith("1 of 4 frames failed (1) and are gaps in its tracks")
     results = hcs.open_results(out)
     assert set(results.nuclei(wells="A01")["Metadata_Timepoint"]) == {0, 2, 3}
-    assert any("1 of 4 frames failed (1)" in note for note in summary.notes)
-    assert {entry.field for entry in unfinished(results)} == {"A01/0/1"}
+    (failed,) = unfinished(results)
+    assert (failed.field, failed.status) == ("A01/0/1", "failed")
+    assert "holds no data" in failed.reason
     (tmp_path / "kept").rename(lost)
-    assert not run_here(plate, out, plate_map=movie.plate_map).failed
+    measure_here(plate, out, plate_map=movie.plate_map)
+    assert not unfinished(results)
     rooms = ("nuclei", "frames", "tracks", "labels.zarr")
     assert files_of(out, *rooms) == files_of(whole, *rooms)
 
@@ -172,19 +172,7 @@ def test_a_part_that_was_damaged_is_found_and_its_frame_made_again(
     tracks.unlink()
     faults = verify(hcs.open_results(out)).faults
     assert {fault.path for fault in faults} >= {part, tracks}
-    assert not run_here(movie.plate, out, plate_map=movie.plate_map).failed
-    assert files_of(out, "nuclei", "frames", "tracks") == files_of(whole, "nuclei", "frames", "tracks")
-
-
-def test_the_command_gives_the_same_bytes_over_two_workers(movie: SimulationFiles, whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    shown = call_hcs(
-        *("run", movie.plate, "--out", out, "--plate-map", movie.plate_map, "--labels", "out"),
-        *("--workers", 2, "--diameter-px", 24),
-    )
-    assert shown.code == 0, shown.err
-    assert "4 frames, one every 30 min (as the plate states)" in shown.out
-    assert "8/8 frames" in shown.err
+    measure_here(movie.plate, out, plate_map=movie.plate_map)
     assert files_of(out, "nuclei", "frames", "tracks") == files_of(whole, "nuclei", "frames", "tracks")
 
 
@@ -199,7 +187,7 @@ def test_a_time_axis_of_one_frame_changes_nothing(movie: SimulationFiles, tmp_pa
     write_movie(str(tmp_path / "timed.zarr"), spec, A01, MovieSpec(frames=1, interval_min=5.0), [image])
     assert read_info(open_plate(str(tmp_path / "timed.zarr")), A01).axes == "tcyx"
     for name in ("still", "timed"):
-        run_here(tmp_path / f"{name}.zarr", tmp_path / name)
+        measure_here(tmp_path / f"{name}.zarr", tmp_path / name)
     assert table_bytes(tmp_path / "timed") == table_bytes(tmp_path / "still")
     assert not (tmp_path / "timed" / "frames").exists()
     assert "Metadata_Timepoint" not in hcs.open_results(tmp_path / "timed").nuclei()

@@ -141,7 +141,7 @@ function responseTime(host) {
     const samples = conditions.filter((c) => c.role === "sample");
     for (const name of new Set(samples.map((c) => c.compound))) grid.append(responsePanel(name, samples.filter((c) => c.compound === name), state.readout, times, conditions));
     if (!samples.length) grid.append(responsePanel("controls", [], state.readout, times, conditions));
-    place.append(grid, el("p", { class: "note" }, "Median over the wells of each condition; darker for higher doses. Dashed: negative (grey) and positive (orange) controls."));
+    place.append(grid, el("p", { class: "note" }, "Median over the wells of each condition; darker for higher doses. Dashed: negative (blue) and positive (orange) controls."));
   };
   host.append(el("div", { class: "controls" }, choice("Readout", readouts.map((r) => ({ value: r, text: readoutName(r) })), state.readout, (v) => { state.readout = v; draw(); })), place);
   draw();
@@ -174,12 +174,12 @@ function zprimeTime(host) {
   const columns = TIME.zprime.columns;
   const readouts = [...new Set(columns.Readout)];
   const grid = el("div", { class: "panels" });
+  const whyNot = new Set();
   for (const readout of readouts) {
     const rows = columns.Readout.map((r, i) => (r === readout ? i : -1)).filter((i) => i >= 0 && isNumber(columns.ZPrime[i]));
     const caption = el("figcaption", null, el("strong", null, readoutName(readout)));
     if (!rows.length) {
-      const why = columns.Reason ? columns.Reason[columns.Readout.indexOf(readout)] : "";
-      grid.append(el("figure", { class: "panel" }, caption, el("p", { class: "absent" }, why ? `No Z′: ${shorten(why, 200)}` : "No Z′.")));
+      whyNot.add((columns.Reason && columns.Reason[columns.Readout.indexOf(readout)]) || "no value");
       continue;
     }
     const frames = columns.Metadata_Timepoint;
@@ -192,7 +192,8 @@ function zprimeTime(host) {
     grid.append(el("figure", { class: "panel" }, caption, chart.node));
   }
   host.append(grid);
-  if (TIME.windows) host.append(plainTable(TIME.windows, "The frame or window at which each readout separates the controls best, cross-validated by well"));
+  for (const why of whyNot) host.append(el("p", { class: "absent" }, `${grid.children.length ? "No Z′ of the other readouts" : "No Z′"}: ${shorten(why, 240)}.`));
+  if (TIME.windows && grid.children.length) host.append(plainTable(TIME.windows, "The frame or window at which each readout separates the controls best, cross-validated by well"));
 }
 
 function plainTable(table, caption) {
