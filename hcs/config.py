@@ -108,6 +108,9 @@ class Config(BaseModel):
     """Where nucleus labels go: into the plate, into the output folder (plate read-only), or nowhere."""
     labels_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "nuclei"
     """Name of the labels in each field's list; of letters, digits, ``_``, ``.`` and ``-``."""
+    labels_from: str | None = None
+    """Measure nuclei that another tool made: the name of their labels in the plate, or a folder of label images called
+    after well and field. No network is used then."""
     z: Literal["refuse", "max"] = "refuse"
     """What to do with more than one z plane: refuse the field, or take the maximum projection."""
     acquisition: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
@@ -174,7 +177,7 @@ def parse_config(data: object, *, source: str) -> Config:
 USER_SETTINGS = frozenset(
     {
         *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
-        "interval_min",
+        *("labels_from", "interval_min"),
         *("channels.dna", "channels.sensor", "channels.nuclei"),
         *("instances.min_area_px", "instances.min_area_um2"),
         *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),

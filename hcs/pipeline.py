@@ -33,11 +33,12 @@ class FieldResult:
 
 @dataclass(frozen=True, slots=True)
 class FoundNuclei:
-    """Nuclei of one field before they are measured: ``labels`` (Y, X) uint32, the networks' ``confidence`` (Y, X), the
-    field (C, Y, X) ``recorded`` and in ``even`` light, which without a correction is the same, and its ``fill``."""
+    """Nuclei of one field before they are measured: ``labels`` (Y, X) uint32, the networks' ``confidence`` (Y, X), or
+    None where labels were given, the field (C, Y, X) ``recorded`` and in ``even`` light, which without a correction is
+    the same, and its ``fill``."""
 
     labels: NDArray[np.uint32]
-    confidence: NDArray[np.float32]
+    confidence: NDArray[np.float32] | None
     recorded: NDArray[Any]
     even: NDArray[Any]
     pixel_size_um: float | None
@@ -47,7 +48,7 @@ class FoundNuclei:
 
 def find_nuclei(
     image: NDArray[Any],
-    segmenter: Segmenter,
+    segmenter: Segmenter | None,
     channels: Channels,
     config: Config,
     *,
@@ -55,19 +56,23 @@ def find_nuclei(
     pixel_size_um: float | None,
     lights: Mapping[str, ChannelLight] | None = None,
     fill: Fill | None = None,
+    given: NDArray[np.uint32] | None = None,
 ) -> FoundNuclei:
     """Find the nuclei of a field (C, Y, X) of any integer or float dtype: what needs the networks and their device.
 
     The networks see it at ``scale``. The result does not depend on the tile size. A field without nuclei gives no
     labels, and then a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the
     field as even light would show it; its quality is that of the recorded pixels all the same. No nucleus has a pixel
-    of ``fill``, which was not recorded.
+    of ``fill``, which was not recorded. Labels (Y, X) ``given`` are taken instead of the networks'.
     """
     clock = Stopwatch()
     even = image
     if lights is not None:
         even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
         clock.lap("correct", even.nbytes)
+    if given is not None:
+        return FoundNuclei(without_fill(given, fill), None, image, even, pixel_size_um, clock, fill)
+    assert segmenter is not None
     settings = config.instances.for_field(pixel_size_um, scale)
     labels, confidence = segmenter.nuclei(
         even[channels.nuclei],

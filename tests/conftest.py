@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -112,7 +113,7 @@ def plate(simulated: SimulationFiles, tmp_path: Path) -> SimulationFiles:
     """A copy of the simulated plate to write to or to break."""
     shutil.copytree(simulated.plate, tmp_path / "tiny.zarr")
     shutil.copy(simulated.plate_map, tmp_path / "tiny.platemap.csv")
-    return SimulationFiles(tmp_path / "tiny.zarr", tmp_path / "tiny.platemap.csv", simulated.truth)
+    return replace(simulated, plate=tmp_path / "tiny.zarr", plate_map=tmp_path / "tiny.platemap.csv")
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +121,7 @@ def finished(simulated: SimulationFiles, tmp_path_factory: pytest.TempPathFactor
     """The plate processed by ``hcs run`` with two worker processes; not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(simulated.plate, folder / "tiny.zarr")
-    files = SimulationFiles(folder / "tiny.zarr", simulated.plate_map, simulated.truth)
+    files = replace(simulated, plate=folder / "tiny.zarr")
     out = folder / "results"
     shown = call_hcs("run", files.plate, "--out", out, "--plate-map", files.plate_map, "--workers", 2)
     return Finished(files, out, shown)

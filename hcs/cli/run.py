@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 @click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
 @click.option("--background", help="Of ratios: auto, field, plate, grey levels, or CHANNEL=LEVEL,…  [default: auto]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+@click.option(
+    "--labels-from",
+    help="Measure nuclei that another tool made: a name of labels in PLATE, or a folder of label images.",
+)
 @click.option("--overwrite-labels", is_flag=True, help="Replace labels that another run, or anybody else, has written.")
 def run(
     plates: tuple[str, ...],
@@ -63,6 +67,7 @@ def run(
     illumination: str | None,
     background: str | None,
     exclude_flagged: bool,
+    labels_from: str | None,
     overwrite_labels: bool,
 ) -> int:
     """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
@@ -92,6 +97,7 @@ def run(
         images=images,
         interval_min=interval_min,
         labels_name=labels_name,
+        labels_from=labels_from,
         illumination=illumination,
         background=background,
         exclude_flagged=exclude_flagged or None,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hcs.config import Config
 from hcs.engine.cluster import Workers, connect, count_gpus
 from hcs.engine.flow import process_fields
-from hcs.errors import FieldError, PlateError, ResultsError
+from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.field.job import Job
 from hcs.field.large import is_large, look_at
 from hcs.field.memory import field_bytes
@@ -231,6 +231,10 @@ def plan_plate(
     many as it has. ``launch_s`` is the time from a command's start to here, which a run takes as well. Raises as
     `hcs run` would, and PlateError where none of the fields tried can be processed.
     """
+    if config.labels_from is not None:
+        raise ConfigError(
+            "labels_from: `hcs plan` forecasts networks, and none is used for labels that are given; run it"
+        )
     workers = workers or Workers()
     probed = config if config.labels == "none" else config.override(labels="out")
     with tempfile.TemporaryDirectory(prefix="hcs-plan-") as folder:

@@ -56,8 +56,9 @@ DEFAULTS = TrainSettings(
     contaminated=0.1,
     textured=0.1,
     rescaled=0.5,
-    translocated=0.35,
-    faint_weight=2.0,
+    translocated=0.3,
+    gapped=0.35,
+    faint_weight=1.5,
     evaluate_every=250,
     threads=1,
 )

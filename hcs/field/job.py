@@ -11,6 +11,7 @@ from hcs.config import Config
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.models import ModelFile
+from hcs.store.plate.given_labels import GivenLabels
 from hcs.store.plate.reader import Plate
 from hcs.store.plate.target import LabelTarget
 
@@ -28,6 +29,8 @@ class Job:
     model: ModelFile
     device: str
     """``cpu`` or ``cuda``."""
+    given: GivenLabels | None = None
+    """Labels whose nuclei are measured; None: the model finds nuclei."""
     labels: LabelTarget | None
     """Where labels go; None: nowhere."""
     run_id: str
@@ -63,4 +66,5 @@ class Job:
 
     def for_fields(self, keys: Sequence[FieldKey]) -> Job:
         """The same job with a plate that lists these fields alone."""
-        return replace(self, plate=self.plate.only(*keys))
+        given = None if self.given is None else self.given.only(keys)
+        return replace(self, plate=self.plate.only(*keys), given=given)

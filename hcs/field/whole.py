@@ -33,6 +33,10 @@ from hcs.store.plate.target import LabelTarget
 from hcs.store.results.ledger import LedgerEntry, finished_entry, pixel_hash, write_entry
 from hcs.store.results.table import write_part
 
+_TOO_LARGE_FOR_GIVEN = (
+    "it has more pixels than tiles.max_field_px, and labels from elsewhere are measured in one piece; raise "
+    "tiles.max_field_px where memory allows"
+)
 _WAITING_PER_THREAD = 2
 """Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
 _TOO_LARGE_A_FRAME = (
@@ -50,6 +54,10 @@ class Loaded:
     crc32: str
     clock: Stopwatch
     fill: Fill | None
+    given: NDArray[np.uint32] | None = None
+    """Labels that another tool made."""
+    remark: str = ""
+    """What is to be said of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ def process_fields_here(job: Job, keys: Sequence[FieldKey]) -> list[LedgerEntry 
     """
     clock = Stopwatch()
     tune_worker()
-    segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
+    segmenter = segmenter_of(job.model, job.device, flips=job.config.flips) if job.given is None else None
     hands = hands_of(job.device)
     clock.lap("start")
     load = partial(_load, job, segmenter=segmenter, several=len(keys) > 1)
@@ -120,7 +128,7 @@ def _read_on(
         ahead.append(readers.submit(load, key))
 
 
-def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Loaded | LedgerEntry | LargeField:
+def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool) -> Loaded | LedgerEntry | LargeField:
     """Read a field; where it is one of several and finished already, its entry comes back."""
     if several:
         entry = finished_entry(location(job.out), job.plate.name, key, job.run_id)
@@ -131,6 +139,8 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
     if field.info.channels != job.channels.names:
         raise FieldError(key, f"its channels {field.info.channels} are not those of the plate, {job.channels.names}")
     if is_large(field.info, job.config):
+        if segmenter is None:
+            raise FieldError(key, _TOO_LARGE_FOR_GIVEN)
         if key.is_frame:
             raise FieldError(key, _TOO_LARGE_A_FRAME)
         return look_at(field.info, job, key, segmenter)
@@ -146,7 +156,11 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter, several: bool) -> Lo
     clock.lap("decode")
     fill = find_unrecorded(key, image, job.channels, job.config.measure)
     clock.lap("decode")
-    return Loaded(field, image, pixel_hash(image), clock, fill)
+    if job.given is None:
+        return Loaded(field, image, pixel_hash(image), clock, fill)
+    labels, remark = job.given.read(job.plate.entry(key), key, image.shape[1:])
+    clock.lap("decode", labels.nbytes)
+    return Loaded(field, image, pixel_hash(image), clock, fill, labels, remark)
 
 
 def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> Loaded | LedgerEntry | LargeField:
@@ -157,7 +171,7 @@ def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> 
         return _failed(key, error)
 
 
-def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measure: bool) -> Seen | LedgerEntry:
+def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *, measure: bool) -> Seen | LedgerEntry:
     """Find the nuclei, and ``measure`` them."""
     found: FoundNuclei | FieldResult
     try:
@@ -170,6 +184,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
             pixel_size_um=loaded.field.info.pixel_size_um,
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
             fill=loaded.fill,
+            given=loaded.given,
         )
         if measure:
             found = measure_found(found, job.channels, job.config, job.plate_backgrounds)
@@ -177,7 +192,8 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter, *, measu
         return _failed(key, error)
     remarks = (
         *blank_remarks(() if loaded.fill is None else loaded.fill.blank, job.channels),
-        *segmenter.pace.take_remarks(),
+        *(() if segmenter is None else segmenter.pace.take_remarks()),
+        *((loaded.remark,) if loaded.remark else ()),
     )
     return Seen(loaded.field, loaded.crc32, loaded.clock, found, remarks, loaded.fill)
 

@@ -41,6 +41,11 @@ def image_diameter(
     return plate_diameter([found], target, fewest=1)
 
 
+def unasked_diameter() -> Diameter:
+    """Where no network looks for nuclei, nobody needs to know their size."""
+    return Diameter(float("nan"), 0, Fraction(1), "labels are given")
+
+
 def settle_diameter(client: Client, job: Job, keys: tuple[FieldKey, ...]) -> Callable[[], Diameter]:
     """Size of the nuclei of the whole plate, as given or estimated by the workers from fields spread over it; they are
     at work when this returns, and calling what it returns waits for them.

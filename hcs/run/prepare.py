@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from hcs.config import Config
+from hcs.errors import ConfigError
 from hcs.field.job import Job
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
@@ -29,15 +31,17 @@ from hcs.run.checks import (
     provenance,
 )
 from hcs.run.choices import Choices, infos_by_field, settle_channels
-from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter
+from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter, unasked_diameter
 from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
 from hcs.run.selection import select_images
 from hcs.run.times import settle_time, surveyed, time_lines
+from hcs.segment.diameter import Diameter
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.paths import check_results
 from hcs.store.plate.frame_labels import FrameLabels
-from hcs.store.plate.reader import open_plate
+from hcs.store.plate.given_labels import GivenLabels, find_given_labels
+from hcs.store.plate.reader import FieldEntry, Plate, open_plate
 from hcs.store.plate.target import LabelTarget
 from hcs.store.platemap import read_plate_map, write_plate_map
 from hcs.store.results.ledger import unfinished_fields
@@ -82,7 +86,7 @@ class Prepared:
             first,
             *self.choices.lines(),
             *time_lines(self.record.time),
-            f"  model            {job.model.name}{default}",
+            f"  model            {f'{job.model.name}{default}' if job.given is None else 'none: labels are given'}",
             f"  labels           {labels}",
             *(f"  note             {note}" for note in self.notes),
         )
@@ -123,6 +127,10 @@ def prepare(
     wanted = identity(plate, keys, config, model)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
+    theirs, told = given_labels(config, plate, selection.fields)
+    notes += told
+    if theirs is not None:
+        wanted["labels_from_sha256"] = theirs.digest(selection.fields)
     check_results(out)
     resumed = check_resumable(out, wanted)
     if resumed is not None:
@@ -143,7 +151,7 @@ def prepare(
         plate_path=plate.path,
         labels=None if labels is None else labels.plain(),
         channels=choices.recorded(),
-        model=plain_model(model),
+        model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
         plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
         keys=keys,
         time=times,
@@ -163,6 +171,7 @@ def prepare(
         channels=channels,
         model=model,
         device=device,
+        given=theirs,
         labels=labels,
         run_id=run_id,
         interval_min=record.interval_min,
@@ -181,6 +190,21 @@ def prepare(
     )
 
 
+def given_labels(
+    config: Config, plate: Plate, fields: tuple[FieldEntry, ...]
+) -> tuple[GivenLabels | None, tuple[str, ...]]:
+    """The labels of ``labels_from`` and sentences on them; ConfigError where they would be overwritten."""
+    if config.labels_from is None:
+        return None, ()
+    found, notes = find_given_labels(config.labels_from, plate, fields)
+    if not found.files and config.labels == "plate" and config.labels_name == found.name:
+        raise ConfigError(
+            f"--labels-from {found.name}: labels of the run would be written under the same name; say --labels-name "
+            "NAME, --labels out or --labels none"
+        )
+    return found, notes
+
+
 def open_run(prepared: Prepared, client: Client) -> Prepared:
     """Settle what needs workers (the size of the nuclei) or many fields (their illumination), then write what must be
     there before the first field.
@@ -193,7 +217,13 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
     background = settle_background(job, keys, known=record.background)
     light = settle_illumination(prepared.given, job, keys, known=record.illumination)
     known = record.nucleus_diameter
-    diameter = partial(read_diameter, known) if known else settle_diameter(client, job, keys)
+    diameter: Callable[[], Diameter]
+    if known:
+        diameter = partial(read_diameter, known)
+    elif job.given is not None:
+        diameter = unasked_diameter
+    else:
+        diameter = settle_diameter(client, job, keys)
     if job.labels is not None and job.labels.in_plate:
         job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     size = diameter()
@@ -221,7 +251,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         job=job,
         record=record,
         notes=(
-            size.note(),
+            *((size.note(),) if job.given is None else ()),
             ring,
             *background.notes(job.channels.sensor_name),
             *prepared.notes,

@@ -28,7 +28,6 @@ from hcs.tiles.settings import TileSettings
 from hcs.train.augment import Sample
 from hcs.train.data import INDEX, SCALE_RULES, read_index, sample_scale
 from hcs.train.truth import KEPT, LACKING, Evidence, TruthSettings, Vetted, camera_limit, evidence, vet, without_lacking
-from hcs.train.wells import Split
 
 IGNORED = "ignored.csv"
 TRUTH = "truth"
@@ -45,7 +44,7 @@ class Field:
     name: str
     """Of its files, without suffix."""
     well: str
-    split: Split
+    split: str
     read: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
     """Its input and its truth channel, (Y, X) each; FieldError where it cannot be read."""
     labels: Callable[[], NDArray[np.integer]] | None = None

@@ -48,6 +48,15 @@ def test_wells_have_share_and_bias_and_the_notes_name_channel_share_and_controls
     assert "25% of them" in text
     assert "recall 0.40" in text
     assert "-0.100 in negative controls" in text
+    assert "0.0% of them have a ratio above 5" in text
+
+
+def test_what_is_as_dark_as_the_background_is_counted_as_a_likely_hole() -> None:
+    wells, nuclei = tables()
+    nuclei = pd.concat([nuclei, nuclei.assign(Nuclei_Sensor_Ratio=[9.0, np.nan, 0.4, 0.4])], ignore_index=True)
+    table = add_by_sensor(wells, nuclei, ReadoutSettings(), channel="CDK2", found=None)
+    text = " ".join(by_sensor_notes(table, nuclei, ReadoutSettings(), channel="CDK2", model="mine", found=None))
+    assert "25.0% of them have a ratio above 5, or none" in text
 
 
 def test_a_model_whose_card_says_nothing_gives_a_reason_and_no_number() -> None:

@@ -28,6 +28,8 @@ MEDIUM, BIAS = "Fraction_SensorMedium", "Bias_Nuclei_Sensor_Ratio"
 MEDIUM_RATIO = (0.5, 1.0)
 """Ratios of nuclei that are about as bright as their cytoplasm, and found worst (the CDK2 sensor's U-Net, too)."""
 
+DARK_RATIO = 5.0
+"""Ratio above which a nucleus is likelier a hole between cells: it is nearly as dark as the background."""
 CHANNEL_COLUMN = text_column(
     NUCLEI_CHANNEL, "channel in which nuclei were found, where that is the sensor's; else the column is absent", "hcs"
 )
@@ -111,11 +113,16 @@ def by_sensor_notes(
         f"{share:.0%} of them have a sensor ratio of {MEDIUM_RATIO[0]:g} to {MEDIUM_RATIO[1]:g}: about as bright as "
         "their cytoplasm, they are missed most often"
     )
+    dark = float((~(ratio <= DARK_RATIO)).mean())
+    holes = (
+        f"{dark:.1%} of them have a ratio above {DARK_RATIO:g}, or none (as dark as the background, or no room for a "
+        "ring): round holes between cells, which the network takes for nuclei, are among these."
+    )
     if found is None:
-        return (first, f"{worst}; how often, the model's card does not say, so the bias is not known.")
+        return (first, holes, f"{worst}; how often, the model's card does not say, so the bias is not known.")
     place = int(np.searchsorted(found.edges, MEDIUM_RATIO[0], side="right")) - 1
     told = f"({found.wells}: recall {found.recall[place]:.2f}, all ranges {_listed(found)})"
-    return first, f"{worst} {told}.", _bias_sentence(wells, ratio, settings, found)
+    return first, f"{worst} {told}.", holes, _bias_sentence(wells, ratio, settings, found)
 
 
 def _bias_sentence(wells: pd.DataFrame, ratio: Floats, settings: ReadoutSettings, found: FoundByRatio) -> str:

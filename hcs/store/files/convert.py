@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import FieldError, PlateError, ResultsError
+from hcs.machine import cores
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.arrange import Arranged, arrange, arrange_times
 from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
@@ -23,6 +25,7 @@ from hcs.store.microscopes.layouts import read_table
 from hcs.store.microscopes.table import PlaneTable, Source
 from hcs.store.plate.movie_writer import MovieSpec, write_movie
 from hcs.store.plate.nodes import Ngff
+from hcs.store.plate.ome import ome_writer
 from hcs.store.plate.writer import PlateSpec, write_field, write_groups
 
 _MOST_NAMED = 12
@@ -59,6 +62,16 @@ class _Seen:
     """Frames that turned out damaged, each with the reason."""
     largest: dict[str, int] = field(default_factory=dict)
     full: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: _Seen) -> None:
+        """Enter what another field's pixels told."""
+        self.remarks += other.remarks
+        self.lost_frames += other.lost_frames
+        for channel, largest in other.largest.items():
+            if largest > self.largest.get(channel, -1):
+                self.largest[channel], self.full[channel] = largest, 0
+            if largest == self.largest[channel]:
+                self.full[channel] += other.full[channel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +123,9 @@ def convert_plate(
     ``channels`` renames the channels in their order, or, written ``DAPI=DNA``, one by one. ``z`` is ``max`` (maximum
     projection), ``keep`` (all planes), ``projection`` (the microscope's), or the plane to take; without it several
     planes of a recognised folder are projected, and those of ``pattern`` refused. ``t`` is the time point to take,
-    or ``all``, which makes fields with time; a frame of a field that lacks a file is then a gap, which is named.
-    ``interval_min`` goes before the folder's.
-    ``plate_format`` is the number of wells where wells are running numbers. ``pixel_size_um`` goes before the folder's.
+    or ``all``, which makes fields with time and is done for a recognised folder where nothing is said; a frame of a
+    field that lacks a file is then a gap, which is named. ``plate_format`` is the number of wells where wells are
+    running numbers. ``pixel_size_um`` and ``interval_min`` go before the folder's.
 
     All headers are read first. A field is written with those of its channels whose files are there and sound; what is
     missing is named in the summary. ``say`` is told what was understood before anything is written, ``progress`` fields
@@ -129,6 +142,8 @@ def convert_plate(
         say(line)
     by_default = "max" if pattern is None else None
     times: tuple[Arranged, ...] = ()
+    if t == "all" or (t is None and pattern is None):
+        t = "all"  # what a microscope recorded over time is kept as such
     if t == "all" and len({place.t for place in table.planes}) > 1:
         found, times = arrange_times(table, images, z=z, by_default=by_default)
     else:
@@ -201,7 +216,7 @@ def _lines(plan: _Plan) -> tuple[str, ...]:
     if plan.times:
         every = "interval unknown (--interval-min says it)"
         every = every if plan.interval_min is None else f"one every {plan.interval_min:g} min"
-        lines.append(f"  time      {len(plan.times)} time points kept as frames, {every}")
+        lines.append(f"  time      {len(plan.times)} time points kept as frames, {every} (--t takes one of them)")
     lines.append(f"  pixels    {_shapes(found)}{_size_said(plan)}")
     notes = [*table.notes, *doubtful_names(_shown_names(found), spec.channels), *_uneven(found)]
     notes += unstained(spec.channels, tuple(found.channels.values()))
@@ -281,11 +296,10 @@ def _shapes(found: Arranged) -> str:
 def _write(folder: Path, plan: _Plan, *, seen: _Seen, progress: Progress | None) -> dict[FieldKey, str]:
     """Write fields, then groups; the reason for each field whose pixels are damaged. PlateError where all are."""
     lost: dict[FieldKey, str] = {}
-    for done, key in enumerate(plan.found.fields, start=1):
-        try:
-            _write_one(folder, plan, key, seen)
-        except FieldError as error:
-            lost[key] = f"well {key.well}, field {plan.found.field_names[key.field] or '0'}: {error.reason}"
+    for done, (key, told, fault) in enumerate(_written(folder, plan), start=1):
+        seen.add(told)
+        if fault:
+            lost[key] = f"well {key.well}, field {plan.found.field_names[key.field] or '0'}: {fault}"
         if progress is not None:
             progress(done, len(plan.found.fields))
     if len(lost) == len(plan.found.fields):
@@ -309,12 +323,28 @@ def _write(folder: Path, plan: _Plan, *, seen: _Seen, progress: Progress | None)
     return lost
 
 
-def _write_one(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
+def _written(folder: Path, plan: _Plan) -> Iterator[tuple[FieldKey, _Seen, str]]:
+    """Write the fields in as many threads as there are cores, and tell of each, in their order, what its pixels told or
+    why it cannot be written. Decoding and compressing leave Python to other threads."""
+    ome_writer()  # imported by one thread
+    with ThreadPoolExecutor(cores()) as threads:
+        waiting = {key: threads.submit(_write_one, folder, plan, key) for key in plan.found.fields}
+        try:
+            for key, task in waiting.items():
+                try:
+                    yield key, task.result(), ""
+                except FieldError as error:
+                    yield key, _Seen(), error.reason
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _write_one(folder: Path, plan: _Plan, key: FieldKey) -> _Seen:
     """Read and write one field with the channels that it has."""
-    planes = plan.found.fields[key]
+    seen, planes = _Seen(), plan.found.fields[key]
     if plan.times:
         _write_movie(folder, plan, key, seen)
-        return
+        return seen
     names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
     lights = tuple(plan.found.channels[channel] for channel in planes)
     image = _image(plan, {names[channel]: sources for channel, sources in planes.items()}, seen)
@@ -327,6 +357,7 @@ def _write_one(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
         origin_um=plan.origin_um(key),
         lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
     )
+    return seen
 
 
 def _write_movie(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
@@ -376,7 +407,8 @@ def _image(plan: _Plan, planes: dict[str, tuple[Source, ...]], seen: _Seen) -> N
         pixels = []
         for source in sources:
             plane = read_plane(plan.source / source.name, source.page)
-            seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
+            if plane.remarks:
+                seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
             pixels.append(plane.pixels)
         stack = np.stack(pixels)
         _look_at_depth(stack, channel, seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,23 +109,37 @@ def _opened(path: Path) -> Iterator[Any]:
         yield tif
 
 
+class _Ear(logging.Handler):
+    """Keeps what a logger says in the thread that made this, and lets nobody else hear it meanwhile."""
+
+    ears = 0
+    guard = threading.Lock()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.said.append(record.getMessage())
+
+
 @contextmanager
 def _heard() -> Iterator[list[str]]:
     """What tifffile logs meanwhile: odd tags, which are nobody's business, and pages that are not there, which are."""
-    said: list[str] = []
-
-    class _Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
-
     logger, ear = logging.getLogger("tifffile"), _Ear()
-    passed_on, logger.propagate = logger.propagate, False
-    logger.addHandler(ear)
+    with _Ear.guard:
+        _Ear.ears += 1
+        logger.propagate = False
+        logger.addHandler(ear)
     try:
-        yield said
+        yield ear.said
     finally:
-        logger.removeHandler(ear)
-        logger.propagate = passed_on
+        with _Ear.guard:
+            _Ear.ears -= 1
+            logger.removeHandler(ear)
+            logger.propagate = _Ear.ears == 0
 
 
 def _full(tif: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from hcs.store.files.images import SUFFIXES
 from hcs.store.paths import is_ordinary
 from hcs.store.plate.nodes import METADATA_FILES
 
+HEAD_BYTES = 20_000
 _MOST_ENDINGS = 4
 _FIRST_PAGES = 2
 _TEXTS = frozenset({270, 51123})
@@ -24,15 +25,22 @@ _VENDORS_TAGS = 60_000
 class Folder:
     """The files below a folder by their paths relative to it, with ``/``; hidden files are not among them.
 
-    ``read`` gives a file's bytes, ``texts`` the descriptions and vendors' texts of the first pages of a TIFF file.
+    ``read`` gives a file's bytes, ``head`` its first 20,000, by which a kind is told, ``texts`` the descriptions and
+    vendors' texts of the first pages of a TIFF file.
     """
 
     def __init__(
-        self, names: Iterable[str], *, read: Callable[[str], bytes], texts: Callable[[str], tuple[str, ...]]
+        self,
+        names: Iterable[str],
+        *,
+        read: Callable[[str], bytes],
+        texts: Callable[[str], tuple[str, ...]],
+        head: Callable[[str], bytes] | None = None,
     ) -> None:
         self.names = tuple(sorted(names))
         self.images = tuple(name for name in self.names if Path(name).suffix.lower() in SUFFIXES)
         self.read, self.texts = read, texts
+        self.head = head or (lambda name: read(name)[:HEAD_BYTES])
         self._by_path = {name.lower(): name for name in self.names}
         self._by_base: dict[str, list[str]] = {}
         for name in self.names:
@@ -78,7 +86,13 @@ def open_folder(source: Path) -> Folder:
             raise PlateError(f"{source / name} is no file but a pipe, socket or device; give a folder of files")
         return (source / name).read_bytes()
 
-    return Folder(names, read=read, texts=lambda name: tiff_texts(source / name))
+    def head(name: str) -> bytes:
+        if not is_ordinary(source / name):
+            return b""
+        with (source / name).open("rb") as file:
+            return file.read(HEAD_BYTES)
+
+    return Folder(names, read=read, head=head, texts=lambda name: tiff_texts(source / name))
 
 
 def tiff_texts(path: Path) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def indexes(folder: Folder) -> tuple[str, ...]:
     """Harmony's index files, one for each folder of images."""
     found: dict[str, str] = {}
     for name in folder.names:
-        if _INDEX.search(name) and b"EvaluationInputData" in folder.read(name)[:_HEAD_BYTES]:
+        if _INDEX.search(name) and b"EvaluationInputData" in folder.head(name):
             found.setdefault(name.rpartition("/")[0], name)
     return tuple(found.values())
 

@@ -14,14 +14,13 @@ from hcs.store.microscopes.table import Channel, FieldName, Place, Planes, Plane
 from hcs.store.microscopes.xml import number
 
 _FILE = re.compile(r"^(?:Image_)?(FileName|URL)_(?P<channel>.+)$", re.IGNORECASE)
-_HEAD_BYTES = 20_000
 _IMAGES = (".tif", ".tiff", ".png")
 _METRES = 1e6
 
 
 def lists(folder: Folder) -> tuple[str, ...]:
     """CSV files with a column of file names and one of wells; those with illumination functions come last."""
-    found = [name for name in folder.ending(".csv") if _is_list(folder.read(name)[:_HEAD_BYTES])]
+    found = [name for name in folder.ending(".csv") if _is_list(folder.head(name))]
     return tuple(sorted(found, key=lambda name: ("illum" in name.lower(), name)))
 
 

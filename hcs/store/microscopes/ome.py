@@ -26,7 +26,7 @@ def documents(folder: Folder) -> tuple[str, ...]:
     found = [
         name
         for name in folder.ending(".companion.ome", ".ome.xml", ".ome")
-        if b"<OME" in folder.read(name)[:_OME_HEAD] or b":OME" in folder.read(name)[:_OME_HEAD]
+        if b"<OME" in folder.head(name) or b":OME" in folder.head(name)
     ]
     if found:
         return tuple(found)

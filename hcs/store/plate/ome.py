@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ome_zarr.format import Format
 
 
+@lru_cache(maxsize=1)
 def ome_writer() -> ModuleType:
     """``ome_zarr.writer``: functions that write metadata of plates, wells, images and labels."""
     with warnings.catch_warnings():
