@@ -193,6 +193,7 @@ function zprimeTime(host) {
     grid.append(el("figure", { class: "panel" }, caption, chart.node));
   }
   host.append(grid);
+  if (grid.children.length) host.append(el("p", { class: "note" }, "Shaded: interval of Z′. What is below −2 is drawn at the lower edge; where there is no line, Z′ cannot be told."));
   for (const why of whyNot) host.append(el("p", { class: "absent" }, `${grid.children.length ? "No Z′ of the other readouts" : "No Z′"}: ${shorten(why, 240)}.`));
   if (TIME.windows && grid.children.length) host.append(plainTable(TIME.windows, "The frame or window at which each readout separates the controls best, cross-validated by well"));
 }
