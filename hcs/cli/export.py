@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hcs.store.results.folder import Results
 
 
+_NEW = click.Path(path_type=Path)
+
+
 @click.command(short_help="Write a table as CSV, Parquet or AnnData.")
 @click.argument("results", type=PLACE)
 @click.option("--csv", "csv_path", type=FILE, help="CSV that spreadsheets open; of wells, unless --table is given.")
@@ -23,6 +26,19 @@ if TYPE_CHECKING:
     "anndata_path",
     type=click.Path(path_type=Path),
     help="AnnData for scanpy, .h5ad or .zarr; of nuclei, unless --table says wells.",
+)
+@click.option(
+    "--ctc",
+    "ctc_path",
+    type=click.Path(path_type=Path),
+    help="Tracks as a Cell Tracking Challenge folder: labels by track.",
+)
+@click.option("--geff", "geff_path", type=_NEW, help="Tracks as a folder of GEFF graphs, one a field.")
+@click.option(
+    "--napari",
+    "napari_path",
+    type=click.Path(path_type=Path),
+    help="Tracks as a folder of tables and graphs for napari.",
 )
 @click.option(
     "--table",
@@ -37,6 +53,9 @@ def export(
     csv_path: Path | None,
     parquet_path: Path | None,
     anndata_path: Path | None,
+    ctc_path: Path | None,
+    geff_path: Path | None,
+    napari_path: Path | None,
     table: str | None,
     wells: str | None,
     columns: str | None,
@@ -54,6 +73,7 @@ def export(
     from hcs.store.results.anndata import export_anndata
     from hcs.store.results.export import SHEET_ROWS, Selection, export_csv, export_parquet
     from hcs.store.results.folder import open_results
+    from hcs.store.results.tracks import export_ctc, export_geff, export_napari
 
     opened = open_results(results)
     chosen_wells = _wells(opened, wells)
@@ -63,8 +83,11 @@ def export(
         (parquet_path, export_parquet, "nuclei"),
         (anndata_path, export_anndata, "nuclei"),
     )
-    if not any(path for path, _, _ in ways):
-        raise ConfigError("nothing to export; say --csv FILE, --parquet FILE or --anndata FILE")
+    of_tracks = ((ctc_path, export_ctc), (geff_path, export_geff), (napari_path, export_napari))
+    if not any(path for path, *_ in (*ways, *of_tracks)):
+        raise ConfigError(
+            "nothing to export; say --csv FILE, --parquet FILE, --anndata FILE or, of tracks, --ctc FOLDER"
+        )
     for path, option in ((csv_path, "--csv"), (parquet_path, "--parquet"), (anndata_path, "--anndata")):
         if path is not None:
             check_free(path, option=option, overwrite=overwrite and not path.is_dir())
@@ -75,6 +98,10 @@ def export(
             click.echo(f"{path}: {rows:,} rows of {selection.table}")
             if write is export_csv and rows >= SHEET_ROWS:
                 click.echo(f"A spreadsheet shows the first {SHEET_ROWS - 1:,} rows only; choose --wells.", err=True)
+    for path, write_tracks in of_tracks:
+        if path is not None:
+            fields = write_tracks(opened, path, chosen_wells)
+            click.echo(f"{path}: tracks of {fields:,} field(s)")
     return 0
 
 

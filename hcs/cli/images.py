@@ -55,6 +55,7 @@ def segment(
 )
 @click.option("--value-bounds", help="Values between low, medium, high: A,B.  [default: terciles of truth]")
 @click.option("--size-bounds", help="Areas between tiny, small, normal, large, px: A,B,C.  [default: quantiles]")
+@click.option("--tracks", is_flag=True, help="Score tracks: folders in the form of the Cell Tracking Challenge.")
 def evaluate(
     truth: Path,
     predictions: tuple[Path, ...],
@@ -64,12 +65,19 @@ def evaluate(
     stratify_by: str | None,
     value_bounds: str | None,
     size_bounds: str | None,
+    tracks: bool,
 ) -> int:
     """Score label images of one or more PREDICTIONS folders against those of TRUTH.
 
     Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
     Student's intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
+
+    With --tracks folders hold label images by track and man_track.txt or res_track.txt: DET, LNK, TRA, divisions.
     """
+    if tracks:
+        others = {"--ignore": ignore, "--images": images, "--stratify-by": stratify_by}
+        others |= {"--value-bounds": value_bounds, "--size-bounds": size_bounds}
+        return _evaluate_tracks(truth, predictions, out, [name for name, value in others.items() if value is not None])
     from hcs.commands.evaluate import Folders, evaluate_folders
     from hcs.evaluate.settings import EvaluateSettings
     from hcs.report.evaluation_text import console_scores
@@ -85,6 +93,20 @@ def evaluate(
     for note in notes:
         click.echo(note)
     click.echo(f"\nPage    {out}/evaluation.html\nTables  {out}/*.parquet, *.csv; columns.csv defines every column")
+    return 0
+
+
+def _evaluate_tracks(truth: Path, predictions: tuple[Path, ...], out: Path, others: list[str]) -> int:
+    from hcs.commands.evaluate_tracks import evaluate_tracks
+    from hcs.errors import ConfigError
+
+    if others:
+        raise ConfigError(f"{', '.join(others)} say nothing of tracks; leave them out, or --tracks")
+    for row in evaluate_tracks(truth, predictions, out).to_dict("records"):
+        click.echo(str(row.pop("Prediction")))
+        for name, value in row.items():
+            click.echo(f"  {name:20s} {value:.4f}" if value % 1 else f"  {name:20s} {value:.0f}")
+    click.echo(f"\nTables  {out}/scores.parquet, scores.csv; columns.csv defines every column")
     return 0
 
 

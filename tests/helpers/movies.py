@@ -78,6 +78,16 @@ class Movie:
         """Scores of these tracks."""
         return score_tracks(self.truth, graph_of(self.columns, tracks), self.true_rows)
 
+    def right_tracks(self, tracks: FieldTracks) -> npt.NDArray[np.bool_]:
+        """Whether every link into each track's nuclei is true."""
+        given, true = graph_of(self.columns, tracks), self.truth.links()
+        back = {int(row): k for k, row in enumerate(self.true_rows)}
+        right = np.ones(len(tracks.tracks["Track_Label"]), bool)
+        for (a, b), kind in given.links().items():
+            pair = (back.get(a, -1), back.get(b, -1))
+            right[given.track[b] - 1] &= pair in true and true[pair] == kind
+        return right
+
 
 def graph_of(columns: dict[str, npt.NDArray], tracks: FieldTracks) -> TrackGraph:
     """The tracks of a field as a graph of all its nuclei."""

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from helpers.movies import Movie, MovieSettings, graph_of, make_movie
+from helpers.movies import MovieSettings, make_movie
 
 from hcs.errors import ConfigError
 from hcs.tracks.columns import NUCLEUS_COLUMNS, TRACK_COLUMNS
@@ -276,17 +276,6 @@ def test_simulated_movies_are_tracked(
     assert scores.complete_tracks >= complete
 
 
-def right_tracks(movie: Movie, found: FieldTracks) -> npt.NDArray[np.bool_]:
-    """Whether every link into each track's nuclei is true."""
-    given, true = graph_of(movie.columns, found), movie.truth.links()
-    back = {int(row): k for k, row in enumerate(movie.true_rows)}
-    right = np.ones(len(found.tracks["Track_Label"]), bool)
-    for (a, b), kind in given.links().items():
-        pair = (back.get(a, -1), back.get(b, -1))
-        right[given.track[b] - 1] &= pair in true and true[pair] == kind
-    return right
-
-
 def test_a_track_is_right_as_often_as_its_quality_says() -> None:
     """In movies that are hard: 0.4 diameters a step, or 8 % of the nuclei missed."""
     quality, right = [], []
@@ -294,7 +283,7 @@ def test_a_track_is_right_as_often_as_its_quality_says() -> None:
         movie = make_movie(MovieSettings(seed=seed, frames=25, **changes))
         found = movie.tracked()
         quality += found.tracks["Track_Quality"].tolist()
-        right += right_tracks(movie, found).tolist()
+        right += movie.right_tracks(found).tolist()
     score, truth = np.array(quality), np.array(right)
     for low, high in ((0.0, 0.5), (0.5, 0.8), (0.8, 1.01)):
         here = (score >= low) & (score < high)
