@@ -37,7 +37,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Shown], d
 def test_the_run_says_what_the_page_says(done: tuple[Path, list[Shown], dict[str, object]]) -> None:
     _, (_, run, status), _ = done
     page = PAGE.read_text(encoding="utf-8")
-    first = [line for line in run.out.splitlines() if line.startswith(("movie:", "  time "))]
+    first = [line for line in run.out.splitlines() if line.startswith(("movie: 2 wells, ", "  time "))]
     assert len(first) == 2
     assert all(line in page for line in first)
     assert "16/16 frames" in run.err

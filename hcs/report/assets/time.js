@@ -186,14 +186,27 @@ function zprimeTime(host) {
     const low = rows.map((i) => Math.max(-2, isNumber(columns.ZPrime_Low[i]) ? columns.ZPrime_Low[i] : columns.ZPrime[i]));
     const chart = makeChart({ x: [0, atTime(TIME.frames - 1) || 1], y: [Math.min(-0.2, ...low), 1], width: 360, height: 220, xTitle: `time (${timeUnit()})`, yTitle: "Z′", label: `Z′ of ${readoutName(readout)} over time` });
     const at = (i, v) => `${chart.x(atTime(frames[i])).toFixed(1)} ${chart.y(Math.min(Math.max(v, chart.range.y[0]), 1)).toFixed(1)}`;
+    const step = Math.min(...frames.filter((f) => f > 0), TIME.frames);
     const known = rows.filter((i) => isNumber(columns.ZPrime_Low[i]) && isNumber(columns.ZPrime_High[i]));
-    if (known.length > 1) chart.add(svg("path", { d: `M${known.map((i) => at(i, columns.ZPrime_High[i])).join("L")}L${[...known].reverse().map((i) => at(i, columns.ZPrime_Low[i])).join("L")}z`, class: "zband" }));
-    chart.add(svg("path", { d: `M${rows.map((i) => at(i, columns.ZPrime[i])).join("L")}`, class: "response" }));
+    for (const run of unbroken(known, frames, step)) chart.add(svg("path", { d: `M${run.map((i) => at(i, columns.ZPrime_High[i])).join("L")}L${[...run].reverse().map((i) => at(i, columns.ZPrime_Low[i])).join("L")}z`, class: "zband" }));
+    for (const run of unbroken(rows, frames, step)) chart.add(svg("path", { d: run.length > 1 ? `M${run.map((i) => at(i, columns.ZPrime[i])).join("L")}` : `M${at(run[0], columns.ZPrime[run[0]])}h2`, class: "response" }));
     grid.append(el("figure", { class: "panel" }, caption, chart.node));
   }
   host.append(grid);
+  if (grid.children.length) host.append(el("p", { class: "note" }, "Shaded: interval of Z′. What is below −2 is drawn at the lower edge; where there is no line, Z′ cannot be told."));
   for (const why of whyNot) host.append(el("p", { class: "absent" }, `${grid.children.length ? "No Z′ of the other readouts" : "No Z′"}: ${shorten(why, 240)}.`));
   if (TIME.windows && grid.children.length) host.append(plainTable(TIME.windows, "The frame or window at which each readout separates the controls best, cross-validated by well"));
+}
+
+// Rows in runs of frames without a gap: no line is drawn where there is no value.
+function unbroken(rows, frames, step) {
+  const runs = [];
+  for (const i of rows) {
+    const last = runs.length && runs[runs.length - 1];
+    if (last && frames[i] - frames[last[last.length - 1]] === step) last.push(i);
+    else runs.push([i]);
+  }
+  return runs;
 }
 
 function plainTable(table, caption) {
