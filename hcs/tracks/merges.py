@@ -21,8 +21,9 @@ def holders(detections: Detections, nuclei: Ints, neighbour: Ints) -> Ints:
     """
     held = np.full(len(nuclei), -1, np.int64)
     area, frame = detections.area, detections.frame
-    for at in np.unique(frame[nuclei]):
-        here = np.flatnonzero(frame[nuclei] == at)
+    order = np.argsort(frame[nuclei], kind="stable")
+    for here in np.split(order, np.flatnonzero(np.diff(frame[nuclei[order]])) + 1) if len(order) else ():
+        at = frame[nuclei[here[0]]]
         rows = detections.rows(int(np.searchsorted(detections.frames, at)))
         near = detections.still[nuclei[here]], detections.still[rows]
         i, j, _ = near_pairs(*near, _REACH * detections.diameter_px)

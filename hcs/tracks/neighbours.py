@@ -34,12 +34,13 @@ def mutual_pairs(before: Floats, after: Floats, reach: float) -> tuple[Ints, Int
 def meetings(
     detections: Detections, before: Ints, after: Ints, frames: int, reach_px: float
 ) -> list[tuple[Ints, Ints, Floats]]:
-    """Pairs of nuclei of ``before`` and ``after``, ``frames`` frames apart and at most ``reach_px`` from each other,
-    with their distance; one entry a frame."""
+    """Pairs of nuclei of ``before`` and ``after``, both ascending, ``frames`` frames apart and at most ``reach_px``
+    from each other, with their distance; one entry a frame."""
     found = []
-    there = detections.frame[before]
-    for frame in np.unique(detections.frame[after]):
-        a, b = before[there == frame - frames], after[detections.frame[after] == frame]
+    there, here = detections.frame[before], detections.frame[after]  # ascending, as the nuclei are
+    for frame in np.unique(here).tolist():
+        a = before[np.searchsorted(there, frame - frames) : np.searchsorted(there, frame - frames, side="right")]
+        b = after[np.searchsorted(here, frame) : np.searchsorted(here, frame, side="right")]
         i, j, distance = near_pairs(detections.still[a], detections.still[b], reach_px)
         if len(i):
             found.append((a[i], b[j], distance))
