@@ -49,11 +49,8 @@ class Detections:
     """(f,) the time points that have nuclei, ascending."""
     bounds: Ints
     """(f + 1,) where the nuclei of each of them begin."""
-
-    @property
-    def diameter_px(self) -> float:
-        """Diameter of a disc of the median area; 1 without nuclei."""
-        return float(np.sqrt(4 * np.median(self.area) / np.pi)) if self.area.size else 1.0
+    diameter_px: float
+    """Diameter of a disc of the median area; 1 without nuclei. It is asked for in every frame, and so made once."""
 
     @property
     def density(self) -> float:
@@ -107,16 +104,18 @@ def make_detections(columns: Mapping[str, npt.NDArray[Any]], shape_px: tuple[int
     edge = np.zeros(len(order), bool)
     if TOUCHES_BORDER in columns:
         edge = np.asarray(columns[TOUCHES_BORDER], bool)[order]
+    area = np.maximum(np.asarray(columns[AREA], np.float64)[order], 1.0)
     return Detections(
         order=order,
         frame=frame,
         number=number,
         place=place,
         still=place,
-        area=np.maximum(np.asarray(columns[AREA], np.float64)[order], 1.0),
+        area=area,
         content=np.where(content > 0, content, np.nan),
         edge=edge,
         shape_px=shape_px,
         frames=frames,
         bounds=np.append(starts, len(frame)).astype(np.int64),
+        diameter_px=float(np.sqrt(4 * np.median(area) / np.pi)) if area.size else 1.0,
     )
