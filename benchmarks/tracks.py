@@ -145,11 +145,17 @@ def by_laptrack(columns: Columns, drift: np.ndarray | None, *, link: float, spli
 
 
 def by_traccuracy(truth: TrackGraph, predicted: TrackGraph, columns: Columns) -> str:
-    """LNK, TRA and division F1 by traccuracy, nuclei matched by their places."""
+    """LNK, TRA and division F1 by traccuracy."""
     import networkx as nx  # noqa: PLC0415
     from traccuracy import TrackingGraph, run_metrics  # noqa: PLC0415
-    from traccuracy.matchers import PointMatcher  # noqa: PLC0415
+    from traccuracy.matchers._base import Matcher  # noqa: PLC0415
     from traccuracy.metrics import CTCMetrics, DivisionMetrics  # noqa: PLC0415
+
+    class Same(Matcher):
+        """Both graphs have the same nuclei. traccuracy's own matcher by places pairs some that are far apart."""
+
+        def _compute_mapping(self, *_: object) -> list[tuple[int, int]]:
+            return [(k, k) for k in range(len(truth.frame))]
 
     graphs = []
     for graph in (truth, predicted):
@@ -159,7 +165,7 @@ def by_traccuracy(truth: TrackGraph, predicted: TrackGraph, columns: Columns) ->
             made.add_node(k, t=frame, y=y, x=x)
         made.add_edges_from(graph.links())
         graphs.append(TrackingGraph(made, location_keys=["y", "x"]))
-    found, _ = run_metrics(*graphs, PointMatcher(threshold=0.5), [CTCMetrics(), DivisionMetrics(max_frame_buffer=0)])
+    found, _ = run_metrics(*graphs, Same(), [CTCMetrics(), DivisionMetrics(max_frame_buffer=0)])
     links = found[0]["results"]
     division = found[1]["results"]["Frame Buffer 0"]["Division F1"]
     return f"LNK {links['LNK']:.4f}, TRA {links['TRA']:.4f}, division F1 {division:.3f}"

@@ -226,7 +226,7 @@ def small(stitched: Stitched, tmp_path: Path) -> Iterator[BlockTask]:
 def test_stopped_when_labels_are_out_already_they_stay_what_they_are(
     small: BlockTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
