@@ -40,8 +40,12 @@ class PlateBackground:
 
     def plain(self) -> dict[str, Any]:
         """For ``run.json``."""
-        levels = {name: round(level, 4) for name, level in self.levels.items()}
-        return {"source": self.source, "levels": levels, "fields": self.fields, "looked_at": self.looked_at}
+        return {
+            "source": self.source,
+            "levels": dict(self.levels),  # to the last bit: a run that goes on reads them here
+            "fields": self.fields,
+            "looked_at": self.looked_at,
+        }
 
     def notes(self, sensor: str | None) -> tuple[str, ...]:
         """What the user should know."""
