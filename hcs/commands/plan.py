@@ -1,5 +1,8 @@
 """`hcs plan`: a plate looked at and a few of its fields processed into a temporary folder; the plate is not written
-to."""
+to.
+
+Long, because the rehearsal, the forecast made of it and their text are of no use without each other.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How good the image of a field is, channel by channel: focus, saturation, background, signal, debris."""
+"""How good the image of a field is, channel by channel: focus, saturation, background, signal, debris.
+
+Long, because every measure stands beside the column that defines it.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ from hcs.readout.wells.by_sensor import CHANNEL_COLUMN, add_by_sensor, by_sensor
 from hcs.readout.wells.dead import DEAD_COLUMNS, FLAG_COLUMN
 from hcs.readout.wells.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.wells.features import ByWell, single_columns
-from hcs.readout.wells.flags import THRESHOLD_COLUMNS, apply_flags, field_columns, flag_wells
+from hcs.readout.wells.flag_columns import THRESHOLD_COLUMNS, field_columns
+from hcs.readout.wells.flags import flag_fields, flag_wells
+from hcs.readout.wells.left_out import leave_out
 from hcs.readout.wells.twins import twin_flags, twin_notes
 from hcs.run.checks import empty_nuclei
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
@@ -120,8 +122,7 @@ def _finish(
     plate_map = kept_plate_map(out, results.record)
     ledger = results.ledger()
     twins = find_twins(results, ledger)
-    flagged = apply_flags(
-        every,
+    flags = flag_fields(
         ledger,
         chosen,
         nuclear=nuclear,
@@ -130,6 +131,7 @@ def _finish(
         corrected=results.record.config.illumination != "none",
         further=twin_flags(ledger, twins),
     )
+    flagged = leave_out(every, ledger, flags, chosen)
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
-from hcs.readout.wells.flags import field_columns
+from hcs.readout.wells.flag_columns import field_columns
 from hcs.store.results.folder import Results
 from hcs.store.results.ledger import ledger_frame
 from hcs.tracks.columns import TRACK_COLUMNS

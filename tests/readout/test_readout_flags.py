@@ -10,7 +10,9 @@ import pytest
 
 from hcs.errors import ConfigError
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells.flags import THRESHOLD_COLUMNS, apply_flags, field_columns, flag_fields, flag_wells
+from hcs.readout.wells.flag_columns import THRESHOLD_COLUMNS, field_columns
+from hcs.readout.wells.flags import flag_fields, flag_wells
+from hcs.readout.wells.left_out import leave_out
 from hcs.readout.wells.wells import summarise_wells
 
 SETTINGS = ReadoutSettings()
@@ -174,7 +176,7 @@ def two_fields_a_well() -> pd.DataFrame:
 
 def test_nothing_is_left_out_unless_asked() -> None:
     fields = two_fields_a_well()
-    kept = apply_flags(nuclei_of(fields), fields, SETTINGS)
+    kept = leave_out(nuclei_of(fields), fields, flag_fields(fields, SETTINGS), SETTINGS)
     assert len(kept.nuclei) == 72
     assert (kept.used["Status"] == "ok").all()
     assert kept.fields["Flags"].tolist()[:6] == ["", "", "blurred_DNA;debris_DNA", "", "blurred_DNA", "blurred_DNA"]
@@ -186,7 +188,7 @@ def test_nothing_is_left_out_unless_asked() -> None:
 def test_excluded_fields_are_missing_from_values_and_named() -> None:
     fields = two_fields_a_well()
     settings = ReadoutSettings(exclude_flagged=True)
-    kept = apply_flags(nuclei_of(fields), fields, settings)
+    kept = leave_out(nuclei_of(fields), fields, flag_fields(fields, settings), settings)
     assert sorted(set(kept.nuclei["Nuclei_AreaShape_Area"])) == [i for i in range(24) if i not in (2, 4, 5)]
     assert "3 of 24 fields, in 2 wells, with 9 nuclei were left out" in kept.notes[1]
     used = kept.used.rename(
@@ -206,13 +208,14 @@ def test_excluded_fields_are_missing_from_values_and_named() -> None:
 
 def test_excluding_nothing_is_said_too() -> None:
     fields = plate(Count_Nuclei={8: 2})
-    kept = apply_flags(nuclei_of(fields), fields, ReadoutSettings(exclude_flagged=True))
+    settings = ReadoutSettings(exclude_flagged=True)
+    kept = leave_out(nuclei_of(fields), fields, flag_fields(fields, settings), settings)
     assert len(kept.nuclei) == 72
     assert kept.notes[-1] == "No field was left out of the readouts: none has a flag that excludes it."
 
 
 def test_every_column_is_defined() -> None:
-    fields = apply_flags(nuclei_of(plate()), plate(), SETTINGS).fields
+    fields = leave_out(nuclei_of(plate()), plate(), flag_fields(plate(), SETTINGS), SETTINGS).fields
     assert [c.name for c in field_columns(fields, ("DNA",))] == list(fields.columns)
     assert [c.name for c in THRESHOLD_COLUMNS] == list(flag_fields(plate(), SETTINGS).thresholds.columns)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells.flags import apply_flags
+from hcs.readout.wells.flags import flag_fields
+from hcs.readout.wells.left_out import leave_out
 from hcs.readout.wells.twins import NEEDED, Twin, twin_flags, twin_notes, twins_by_nuclei, twins_by_pixels
 
 FIELDS = pd.DataFrame(
@@ -66,11 +67,12 @@ def test_the_later_field_of_a_well_is_flagged_and_can_be_left_out() -> None:
     flags = twin_flags(FIELDS, twins)
     assert flags == [("same_pixels", False), ("same_pixels", True), ("", False), ("same_pixels", False), ("", False)]
     table = pd.DataFrame({"Metadata_Well": ["A01", "A01", "A02"], "Metadata_Site": [0, 1, 0]})
-    flagged = apply_flags(table, FIELDS, ReadoutSettings(exclude_flagged=True), further=flags)
+    leaving = ReadoutSettings(exclude_flagged=True)
+    flagged = leave_out(table, FIELDS, flag_fields(FIELDS, leaving, further=flags), leaving)
     assert list(flagged.fields["Flags"]) == [flag for flag, _ in flags]
     assert list(flagged.used["Status"]) == ["ok", "excluded", "ok", "ok", "empty"]
     assert len(flagged.nuclei) == 2
-    kept = apply_flags(table, FIELDS, ReadoutSettings(), further=flags)
+    kept = leave_out(table, FIELDS, flag_fields(FIELDS, ReadoutSettings(), further=flags), ReadoutSettings())
     assert list(kept.used["Status"]) == list(FIELDS["Status"])
 
 

@@ -1,7 +1,6 @@
-"""Which fields of a plate look unlike the others, by thresholds learned from the plate itself, and leaving them out.
+"""Which fields of a plate look unlike the others, by thresholds learned from the plate itself.
 
-Long, because the rules, the limits that hold without a plate to learn from, and what a flag leaves out are read
-together.
+Long, because the rules and the limits that hold without a plate to learn from are read together.
 """
 
 from __future__ import annotations
@@ -14,9 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hcs.columns import Column
-from hcs.measure.quality import quality_columns
-from hcs.readout.columns import count_column, number_column, text_column
 from hcs.readout.settings import ReadoutSettings
 
 _SD_OF_MAD = 1.4826
@@ -395,72 +391,6 @@ def _distinct(flags: Iterable[str]) -> str:
     return ";".join(dict.fromkeys(flag for text in flags for flag in text.split(";")))
 
 
-@dataclass(frozen=True, slots=True)
-class Flagged:
-    """What readouts are made of once the fields of a plate are flagged."""
-
-    nuclei: pd.DataFrame
-    """The nuclei of the fields that are used."""
-    fields: pd.DataFrame
-    """The field table with Flags."""
-    used: pd.DataFrame
-    """The same, with the Status excluded, and the flags as Reason, where a field is left out."""
-    thresholds: pd.DataFrame
-    notes: tuple[str, ...]
-
-
-def apply_flags(
-    nuclei: pd.DataFrame,
-    fields: pd.DataFrame,
-    settings: ReadoutSettings,
-    *,
-    nuclear: str | None = None,
-    plate_map: pd.DataFrame | None = None,
-    corrected: bool = False,
-    sensor: str | None = None,
-    further: Sequence[tuple[str, bool]] = (),
-) -> Flagged:
-    """Flag the fields of a plate and, where ``exclude_flagged`` is set, leave out those whose flags say so.
-
-    A note says how many fields, wells and nuclei are missing then, and for which flags; ``nuclear``, ``plate_map``,
-    ``corrected`` and ``further`` as in ``flag_fields``.
-    """
-    found = flag_fields(
-        fields,
-        settings,
-        nuclear=nuclear,
-        plate_map=plate_map,
-        corrected=corrected,
-        sensor=sensor,
-        further=further,
-    )
-    flagged = fields.assign(Flags=found.flags)
-    if not settings.exclude_flagged:
-        return Flagged(nuclei, flagged, flagged, found.thresholds, found.notes)
-    out = found.excluding != ""
-    if not out.any():
-        note = "No field was left out of the readouts: none has a flag that excludes it."
-        return Flagged(nuclei, flagged, flagged, found.thresholds, (*found.notes, note))
-    kept = ~np.isin(_places(nuclei, fields), _places(fields[out], fields))
-    used = flagged.assign(
-        Status=fields["Status"].where(~out, "excluded"),
-        Reason=fields["Reason"].where(~out, "flagged " + found.excluding),
-    )
-    note = (
-        f"{out.sum()} of {len(fields)} fields, in {fields.loc[out, 'Metadata_Well'].nunique()} wells, with "
-        f"{int((~kept).sum()):,} nuclei were left out of the readouts because they are flagged: "
-        f"{_counted(fields, found.excluding)}."
-    )
-    return Flagged(nuclei[kept], flagged, used, found.thresholds, (*found.notes, note))
-
-
-def _places(table: pd.DataFrame, fields: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """A number for each row's field, the same in every table that has the wells of ``fields``."""
-    wells = pd.Index(fields["Metadata_Well"].unique()).get_indexer(pd.Index(table["Metadata_Well"].astype(object)))
-    most = int(fields["Metadata_Site"].max()) + 1
-    return np.asarray(wells * most + table["Metadata_Site"].to_numpy(dtype=np.int64), np.int64)
-
-
 def _notes(fields: pd.DataFrame, flags: pd.Series, n: int, settings: ReadoutSettings) -> tuple[str, ...]:
     if n < settings.flag_min_fields and not (flags != "").any():
         return (
@@ -469,10 +399,10 @@ def _notes(fields: pd.DataFrame, flags: pd.Series, n: int, settings: ReadoutSett
         )
     if not (flags != "").any():
         return ()
-    return (f"{(flags != '').sum()} of {len(fields)} fields are flagged: {_counted(fields, flags)}.",)
+    return (f"{(flags != '').sum()} of {len(fields)} fields are flagged: {counted_flags(fields, flags)}.",)
 
 
-def _counted(fields: pd.DataFrame, flags: pd.Series) -> str:
+def counted_flags(fields: pd.DataFrame, flags: pd.Series) -> str:
     """``blurred_DNA 2 (A01/0, B03/1), …``: the fields of each flag, a few of them by name."""
     named: dict[str, list[str]] = {}
     for well, site, text in zip(fields["Metadata_Well"], fields["Metadata_Site"], flags, strict=True):
@@ -482,71 +412,3 @@ def _counted(fields: pd.DataFrame, flags: pd.Series) -> str:
         f"{flag} {len(names)} ({', '.join(names[:_MOST_NAMED])}{', …' if len(names) > _MOST_NAMED else ''})"
         for flag, names in sorted(named.items(), key=lambda item: (-len(item[1]), item[0]))
     )
-
-
-_OWN = "as the measure"
-FLAGS = text_column(
-    "Flags",
-    "what makes the field unlike the others of its plate, parted by ;: blurred (Focus), saturated, background, "
-    "gradient, low_snr, stain, debris or confluence, with the channel, and few_nuclei, many_nuclei; blurred, "
-    "partly_blurred, saturated, low_snr and shading also by limits of their own in the channel of the nuclei; "
-    "background_in_cells where no background could be told from cells; measures of cells are "
-    "compared within a compound and dose where the plate map names them; not_recorded where "
-    "Fraction_Recorded is below 1, with the channel where nothing of it was recorded; "
-    "same_pixels or same_nuclei where it shows what another field shows; empty for nothing",
-    "thresholds in quality.parquet",
-)
-_FIELD_COLUMNS: tuple[Column, ...] = (
-    text_column("Metadata_Well", "well, row letters and two-digit column"),
-    count_column("Metadata_Site", "", "field: its 0-based position in the well's metadata"),
-    text_column("Status", "ok; empty (no nucleus); failed; pending"),
-    text_column("Reason", "why the field failed, or what is odd about it"),
-    count_column("Count_Nuclei", "nuclei", "nuclei found in the field"),
-    number_column(
-        "Fraction_Recorded",
-        "share of the pixels that a camera recorded; the rest is fill of one exact value (a mosaic's gap, a missing "
-        "chunk, a turned well's corner) and in no measurement, background or count; NaN where the field was not "
-        "processed",
-    ),
-    number_column("Seconds", "work on the field, all stages", unit="s"),
-    FLAGS,
-)
-THRESHOLD_COLUMNS: tuple[Column, ...] = (
-    text_column("Measure", "column of the field table"),
-    text_column("Flag", "flag of fields beyond Low or High"),
-    number_column("Median", "median of the measure over the fields with nuclei", unit=_OWN),
-    number_column(
-        "Low",
-        "threshold below which a field is flagged: flag_mads robust standard deviations (1.4826 MAD, of the logarithm "
-        "for Count_Nuclei, Background, SNR and Stain) from the median, or further where a floor says so; of Background "
-        "and Gradient the grey levels must differ from their median by 5 % of the median Stain too; NaN for none",
-        unit=_OWN,
-    ),
-    number_column("High", "threshold above which a field is flagged, likewise", unit=_OWN),
-    count_column("Count_Fields", "fields", "fields with nuclei and a value, from which the threshold was learned"),
-    count_column("Count_Flagged", "fields", "fields that are flagged"),
-    Column("Excludes", "bool", "", "whether exclude_flagged leaves such a field out of the readouts", ""),
-    text_column("Reason", "why there is no threshold; empty where there is one"),
-)
-
-
-def field_columns(fields: pd.DataFrame, channels: tuple[str, ...]) -> tuple[Column, ...]:
-    """Definitions of the columns of a field table, in its order."""
-    background = tuple(
-        number_column(
-            f"Background_{name}",
-            f"background in channel {name} that sensor ratios were made with, after any correction of illumination",
-            unit="grey levels",
-        )
-        for name in channels
-    )
-    source = tuple(
-        text_column(
-            f"Background_Source_{name}",
-            f"whose background in channel {name} that is: field, its own; plate, the plate's or a stated one; none, "
-            "its own lies in cells and the plate has none: a sensor has no ratio there",
-        )
-        for name in channels
-    )
-    known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *source, *quality_columns(channels))}
-    return tuple(known[str(name)] for name in fields.columns)

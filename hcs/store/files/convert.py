@@ -1,5 +1,8 @@
 """Folders of TIFF and PNG files into OME-Zarr plates: what files make which field, and all of it shown before it is
-written."""
+written.
+
+Long, because what is shown before anything is written must be what is written.
+"""
 
 from __future__ import annotations
 

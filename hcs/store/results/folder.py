@@ -1,4 +1,7 @@
-"""A results folder as an object: tables as pandas or pyarrow, labels, images and crops as arrays."""
+"""A results folder as an object: tables as pandas or pyarrow, labels, images and crops as arrays.
+
+Long, because it is the one object that a notebook user meets: every table, image and label is asked of it.
+"""
 
 from __future__ import annotations
 
