@@ -122,6 +122,7 @@ def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option("--plate-format", type=int, help="Wells of the plate, where wells are running numbers.")
 @click.option("--pixel-size-um", type=float, help="Pixel size, µm, instead of the folder's.")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
+@click.option("--workers", type=int, help="Processes that convert.  [default: one for every core]")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
 def convert(
     source: Path,
@@ -135,6 +136,7 @@ def convert(
     plate_format: int | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
+    workers: int | None,
     ngff: Ngff,
 ) -> int:
     """Turn SOURCE, a folder as a microscope wrote it, into the OME-Zarr plate PLATE.
@@ -142,8 +144,9 @@ def convert(
     Opera Phenix, Operetta, ImageXpress, CellVoyager, ScanR, Cellomics, IN Cell, Cytation, Incucyte, OME-XML, NDTiff and
     load_data.csv are recognised. Any other names: --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)\\.tif$'
 
-    What was understood is shown first: which files are which channel, field and plane. Exit code 1 where a file is
-    missing or damaged; the plate has the rest.
+    What was understood is shown first: which files are which channel, field and plane. Every field is read back and
+    compared with its files; stopped and begun again, the conversion goes on. Exit code 1 where a file is missing or
+    damaged; the plate has the rest. `hcs run SOURCE` needs no conversion: it reads the files where they are.
     """
     from hcs.commands.convert import convert_and_check
 
@@ -161,6 +164,7 @@ def convert(
         interval_min=interval_min,
         ngff=ngff,
         plate_map_path=plate_map,
+        workers=workers,
         say=click.echo,
     )
     for line in done.lines:

@@ -38,6 +38,7 @@ def convert_and_check(
     interval_min: float | None,
     ngff: Ngff,
     plate_map_path: Path | None,
+    workers: int | None,
     say: Callable[[str], None],
 ) -> Conversion:
     """Convert, then compare with the plate map, if one is given; ``say`` is told first what was understood.
@@ -57,11 +58,13 @@ def convert_and_check(
         pixel_size_um=pixel_size_um,
         interval_min=interval_min,
         ngff=ngff,
+        workers=workers,
         progress=quarters("converted"),
         say=say,
     )
     lines = [
         f"{plate}: {summary.wells} wells, {summary.fields} fields, channels {', '.join(summary.channels)}",
+        *([f"{summary.kept} fields were there from before, and read as they were written"] if summary.kept else []),
         *summary.notes,
     ]
     if summary.ignored:

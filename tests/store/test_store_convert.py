@@ -184,7 +184,9 @@ def test_an_existing_target_is_refused(source: Path, tmp_path: Path) -> None:
         convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
 
 
-def test_a_full_disk_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_what_is_complete_and_the_next_call_goes_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = convert_module.write_field
 
     def full(path: str, spec: object, key: FieldKey, pixels: object, **more: object) -> None:
@@ -195,7 +197,57 @@ def test_a_full_disk_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(convert_module, "write_field", full)
     with pytest.raises(ResultsError, match="No space left on device"):
         convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
-    assert [p.name for p in tmp_path.iterdir()] == ["images"]
+    assert not (tmp_path / "p.zarr").exists()
+    monkeypatch.undo()
+    chunk = next((tmp_path / ".p.zarr.part" / "A" / "01" / "1" / "0").rglob("c/0/*/0"))
+    chunk.write_bytes(chunk.read_bytes()[:-9])  # what was complete is read again before it is kept
+    again: list[FieldKey] = []
+
+    def counted(path: str, spec: object, key: FieldKey, pixels: object, **more: object) -> None:
+        again.append(key)
+        written(path, spec, key, pixels, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(convert_module, "write_field", counted)
+    summary = convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+    assert (sorted(map(str, again)), summary.kept, summary.fields) == (["A01/1", "B02/0"], 1, 3)
+    monkeypatch.undo()
+    convert_plate(source, tmp_path / "again" / "p.zarr", pattern=PATTERN)
+    assert files_of(tmp_path / "p.zarr") == files_of(tmp_path / "again" / "p.zarr")
+
+
+def files_of(plate: Path) -> dict[str, bytes]:
+    """Every file below a plate."""
+    return {path.relative_to(plate).as_posix(): path.read_bytes() for path in plate.rglob("*") if path.is_file()}
+
+
+def test_processes_write_what_threads_write(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+    monkeypatch.setattr(convert_module, "_FEW_BYTES", 0)
+    convert_plate(source, tmp_path / "again" / "p.zarr", pattern=PATTERN, workers=2)
+    assert files_of(tmp_path / "p.zarr") == files_of(tmp_path / "again" / "p.zarr")
+
+
+def test_pixels_that_do_not_arrive_are_noticed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = convert_module.write_field
+
+    def faulty(path: str, spec: object, key: FieldKey, pixels: np.ndarray, **more: object) -> None:
+        written(path, spec, key, pixels + (key.field == 1), **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(convert_module, "write_field", faulty)
+    with pytest.raises(ResultsError, match="does not hold the pixels that were written"):
+        convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+
+
+def test_two_conversions_into_one_plate_are_kept_apart(source: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def meanwhile(done: int, of: int) -> None:
+        with pytest.raises(ResultsError, match="being written by another conversion"):
+            convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN)
+        told.append(f"{done}/{of}")
+
+    convert_plate(source, tmp_path / "p.zarr", pattern=PATTERN, progress=meanwhile)
+    assert told == ["1/3", "2/3", "3/3"]
 
 
 def test_bbbc013_row_a(shared_data: Path, tmp_path: Path) -> None:
@@ -261,11 +313,11 @@ def test_channels_are_shown_and_named_one_by_one(tmp_path: Path) -> None:
     assert "channels  CY5 → DNA, DAPI → CDK2, GFP → ER" in text
     assert "Channel CY5 is called DNA: the one is a far-red dye, the other a DNA stain" in text
     wanted = ("DAPI=DNA", "GFP=CDK2")
-    summary, text = shown(tmp_path / "i", tmp_path / "q.zarr", pattern, channels=wanted)
+    summary, text = shown(tmp_path / "i", tmp_path / "again" / "p.zarr", pattern, channels=wanted)
     assert summary.channels == ("CY5", "DNA", "CDK2")
     assert "note" not in text
     key = FieldKey(WellId(0, 0), 0)
-    stored = read_field(open_plate(str(tmp_path / "q.zarr")), key, channels=(1,))
+    stored = read_field(open_plate(str(tmp_path / "again" / "p.zarr")), key, channels=(1,))
     np.testing.assert_array_equal(stored[0], image(0))
     _, text = shown(tmp_path / "i", tmp_path / "r.zarr", pattern, channels=("GFP", "DAPI", "CY5"))
     assert "Channel CY5 is called GFP, which the files call another channel" in text
@@ -515,7 +567,7 @@ def test_images_that_the_metadata_list_and_nobody_copied(harmony: Path, tmp_path
     for file in harmony.rglob("*.tiff"):
         file.unlink()
     with pytest.raises(PlateError, match=r"none of the 8 images that the metadata list is in .*plate, such as"):
-        convert_plate(harmony, tmp_path / "q.zarr")
+        convert_plate(harmony, tmp_path / "again" / "p.zarr")
 
 
 def test_fields_of_two_acquisitions_are_told_apart(tmp_path: Path) -> None:

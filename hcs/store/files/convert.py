@@ -1,41 +1,45 @@
-"""Folders of TIFF and PNG files into OME-Zarr plates: what files make which field, and all of it shown before it is
-written.
+"""Folders of images into OME-Zarr plates: every field by a worker process, verified, and gone on with after a kill.
 
-Long, because what is shown before anything is written must be what is written.
+The plate grows in a hidden folder beside its place. Every field that is complete in it has an entry: of what files it
+was made, and the checksum of its pixels, which were read back and compared when it was written.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import contextlib
+import hashlib
+import json
+import shutil
+import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
-from hcs.errors import FieldError, PlateError, ResultsError
+from hcs import __version__
+from hcs.errors import FieldError, HcsError, PlateError, ResultsError
 from hcs.machine import cores
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.files.arrange import Arranged, arrange, arrange_times
-from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
-from hcs.store.files.images import read_plane, remarks_of
-from hcs.store.folders import replacing_folder
-from hcs.store.microscopes.folder import open_folder
-from hcs.store.microscopes.layouts import read_table
-from hcs.store.microscopes.table import PlaneTable, Source
+from hcs.store.atomic import cannot_write, write_text
+from hcs.store.files.understood import FolderChoices, Seen, Understood, understand
 from hcs.store.plate.movie_writer import MovieSpec, write_movie
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.ome import ome_writer
-from hcs.store.plate.writer import PlateSpec, write_field, write_groups
+from hcs.store.plate.writer import field_path, write_field, write_groups
+from hcs.store.threads import set_threads
 
-_MOST_NAMED = 12
-_FULL_BITS = {2**bits - 1: bits for bits in (10, 11, 12, 13, 14, 15)}
-"""Largest values of cameras of fewer than 16 bits."""
-_FEWEST_FULL = 2
-"""Pixels that must have such a value, lest the brightest pixel of a plate happens to."""
+_ENTRIES = ".conversion"
+"""Folder of the growing plate with an entry for every complete field; it goes before the plate appears."""
+_FEW_BYTES = 2**30
+"""Pixels below which threads of this process convert: processes would take longer to start."""
 
 Progress = Callable[[int, int], None]
 Say = Callable[[str], None]
@@ -54,50 +58,18 @@ class ConvertSummary:
     """Channels of fields, and fields, that are not in the plate, each with the reason."""
     notes: tuple[str, ...] = ()
     """What was done to pixels, and what is worth knowing of them."""
+    kept: int = 0
+    """Fields that an earlier, interrupted conversion had written, and that were verified."""
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What reading the pixels told: remarks by file, and by channel how often a camera's largest value occurs."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What became of one field."""
 
-    remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    lost_frames: list[str] = field(default_factory=list)
-    """Frames that turned out damaged, each with the reason."""
-    largest: dict[str, int] = field(default_factory=dict)
-    full: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: _Seen) -> None:
-        """Enter what another field's pixels told."""
-        self.remarks += other.remarks
-        self.lost_frames += other.lost_frames
-        for channel, largest in other.largest.items():
-            if largest > self.largest.get(channel, -1):
-                self.largest[channel], self.full[channel] = largest, 0
-            if largest == self.largest[channel]:
-                self.full[channel] += other.full[channel]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """A conversion before anything is written."""
-
-    source: Path
-    spec: PlateSpec
-    table: PlaneTable
-    found: Arranged
-    times: tuple[Arranged, ...] = ()
-    """Of every time point, where all are kept; ``found`` then has an example of every field."""
-    interval_min: float | None = None
-
-    def origin_um(self, key: FieldKey) -> tuple[float, float] | None:
-        """Where the first pixel of a field lies on the stage, (y, x); None where it is not known."""
-        centre = self.table.centres_um.get((key.well, self.found.field_names[key.field]))
-        first = next(iter(self.found.fields[key].values()))[0]
-        if centre is None or self.spec.pixel_size_um is None:
-            return None
-        height, width = self.found.headers[first.name].shape
-        size = self.spec.pixel_size_um
-        return centre[0] - (height - 1) / 2 * size, centre[1] - (width - 1) / 2 * size
+    key: FieldKey
+    seen: Seen
+    fault: str = ""
+    kept: bool = False
 
 
 def convert_plate(
@@ -113,6 +85,7 @@ def convert_plate(
     pixel_size_um: float | None = None,
     interval_min: float | None = None,
     ngff: Ngff = "0.5",
+    workers: int | None = None,
     progress: Progress | None = None,
     say: Say = lambda _: None,
 ) -> ConvertSummary:
@@ -132,255 +105,256 @@ def convert_plate(
 
     All headers are read first. A field is written with those of its channels whose files are there and sound; what is
     missing is named in the summary. ``say`` is told what was understood before anything is written, ``progress`` fields
-    written and fields in all.
+    written and fields in all. ``workers`` is the number of processes, by default one for every core.
 
-    The plate appears when all of it is written. Raises ConfigError for a bad choice, PlateError for files that do not
+    Every field is read back and compared with the pixels of its files. The plate appears when all of it is written; an
+    interrupted conversion, begun again, goes on. Raises ConfigError for a bad choice, PlateError for files that do not
     make a plate, ResultsError where ``plate_path`` exists or cannot be written.
     """
-    target, images = Path(plate_path), Path(source)
+    target = Path(plate_path)
     if target.exists():
         raise ResultsError(f"{target} exists already; remove it or give another name")
-    table = read_table(open_folder(images), layout=layout, pattern=pattern, plate_format=plate_format)
-    for line in _first_lines(table, images):
-        say(line)
-    by_default = "max" if pattern is None else None
-    times: tuple[Arranged, ...] = ()
-    if t == "all" or (t is None and pattern is None):
-        t = "all"  # what a microscope recorded over time is kept as such
-    if t == "all" and len({place.t for place in table.planes}) > 1:
-        found, times = arrange_times(table, images, z=z, by_default=by_default)
-    else:
-        found = arrange(table, images, z=z, t=None if t == "all" else t, by_default=by_default)
-    told_min = None if table.interval_s is None else table.interval_s / 60
-    spec = PlateSpec(
-        name=target.name.removesuffix(".zarr").removesuffix(".ome"),
-        wells=tuple(sorted({key.well for key in found.fields})),
-        fields_per_well=max(key.field for key in found.fields) + 1,
-        channels=name_channels(_shown_names(found), _by_shown_name(found, channels or ())),
-        ngff=ngff,
-        pixel_size_um=pixel_size_um or table.pixel_size_um,
-        z_step_um=table.z_step_um,
+    name = target.name.removesuffix(".zarr").removesuffix(".ome")
+    choices = FolderChoices(
+        layout=layout,
+        pattern=pattern,
+        channels=channels,
+        z=z,
+        t=t,
+        plate_format=plate_format,
+        pixel_size_um=pixel_size_um,
+        interval_min=interval_min,
     )
-    interval = told_min if interval_min is None else interval_min
-    plan = _Plan(source=images, spec=spec, table=table, found=found, times=times, interval_min=interval)
-    for line in _lines(plan):
-        say(line)
-    seen = _Seen()
-    with replacing_folder(target, new=True) as folder:
-        lost = _write(folder, plan, seen=seen, progress=progress)
+    plan = understand(Path(source), name, choices, ngff=ngff, say=say)
+    seen, kept = Seen(), 0
+    lost: dict[FieldKey, str] = {}
+    with _growing(target, plan) as folder:
+        for done, written in enumerate(_all_written(folder, plan, workers or cores()), start=1):
+            seen.add(written.seen)
+            kept += written.kept
+            if written.fault:
+                lost[written.key] = f"{plan.shown(written.key)}: {written.fault}"
+            if progress is not None:
+                progress(done, len(plan.found.fields))
+        _complete(folder, plan, lost)
     return ConvertSummary(
         str(target),
-        len({key.well for key in found.fields if key not in lost}),
-        len(found.fields) - len(lost),
-        spec.channels,
-        len(table.ignored),
-        (*found.incomplete, *lost.values(), *seen.lost_frames),
-        (*remarks_of(seen.remarks), *_depths(seen)),
-    )
-
-
-def _shown_names(found: Arranged) -> tuple[str, ...]:
-    return tuple(channel.name for channel in found.channels.values())
-
-
-def _by_shown_name(found: Arranged, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """``FILE=NAME`` with the microscope's number of a channel made one with its name, where no channel bears that."""
-    names = _shown_names(found)
-    translated = []
-    for entry in wanted:
-        given, sign, name = entry.partition("=")
-        hits = [c.name for key, c in found.channels.items() if same_name(key, given.strip())]
-        by_number = bool(sign) and given.strip() not in names and len(hits) == 1
-        translated.append(f"{hits[0]}={name}" if by_number else entry)
-    return tuple(translated)
-
-
-def _first_lines(table: PlaneTable, source: Path) -> tuple[str, ...]:
-    """What kind of folder it is, and how much its names and metadata list."""
-    wells, fields = {p.well for p in table.planes}, {(p.well, p.field) for p in table.planes}
-    times = len({p.t for p in table.planes})
-    lines = [
-        f"{source}: {table.title}",
-        f"  lists     {len(table.planes):,} planes: {len(wells):,} wells, {len(fields):,} fields"
-        + (f", {times:,} time points" if times > 1 else "")
-        + (f", every {table.interval_s:g} s" if times > 1 and table.interval_s else ""),
-    ]
-    return tuple(lines)
-
-
-def _lines(plan: _Plan) -> tuple[str, ...]:
-    """What was understood, to be shown before anything is written."""
-    spec, found, table = plan.spec, plan.found, plan.table
-    lines = [f"{spec.name}: {len(spec.wells)} wells, {len(found.fields):,} fields"]
-    lines.append(f"  channels  {', '.join(_renamings(plan))}")
-    lines.append(f"  fields    {_field_counts(found)}")
-    if found.z_said:
-        lines.append(f"  z planes  {found.z_said}")
-    if plan.times:
-        every = "interval unknown (--interval-min says it)"
-        every = every if plan.interval_min is None else f"one every {plan.interval_min:g} min"
-        lines.append(f"  time      {len(plan.times)} time points kept as frames, {every} (--t takes one of them)")
-    lines.append(f"  pixels    {_shapes(found)}{_size_said(plan)}")
-    notes = [*table.notes, *doubtful_names(_shown_names(found), spec.channels), *_uneven(found)]
-    notes += unstained(spec.channels, tuple(found.channels.values()))
-    if table.ignored:
-        what = "1 image file shows" if len(table.ignored) == 1 else f"{len(table.ignored):,} image files show"
-        notes.append(f"{what} no plane of this plate and will be left out, such as {table.ignored[0]}.")
-    if found.incomplete:
-        what = "1 thing is" if len(found.incomplete) == 1 else f"{len(found.incomplete):,} things are"
-        notes.append(f"{what} missing or damaged, such as: {found.incomplete[0]}.")
-    return (*lines, *(f"  note      {note}" for note in notes))
-
-
-def _renamings(plan: _Plan) -> list[str]:
-    """Every channel as the folder has it, its light, and what it becomes."""
-    shown = []
-    for (key, channel), name in zip(plan.found.channels.items(), plan.spec.channels, strict=True):
-        label = channel.name if key in ("", channel.name) or not key.isdecimal() else f"{key} {channel.name}"
-        shown.append(f"{label or '(all files)'}{f' ({channel.light})' if channel.light else ''} → {name}")
-    return shown
-
-
-def _size_said(plan: _Plan) -> str:
-    """The pixel size and where it is from, and whether positions are there."""
-    told, size = plan.table.pixel_size_um, plan.spec.pixel_size_um
-    if size is None:
-        return ", size unknown (--pixel-size-um says it)"
-    other = f", against {told:.6g} µm in the metadata" if told is not None and abs(told - size) > 1e-3 * size else ""
-    where = f"; {len(plan.table.centres_um):,} fields with positions" if plan.table.centres_um else ""
-    return f", {size:.6g} µm a pixel{other}{where}"
-
-
-def _field_counts(found: Arranged) -> str:
-    """Every field's name in the files, its number in the plate, and in how many wells it is."""
-    wells = Counter(key.field for key in found.fields)
-    shown = [
-        f"{name or '(all files)'} → {number} ({wells[number]} {'well' if wells[number] == 1 else 'wells'})"
-        for number, name in enumerate(found.field_names[:_MOST_NAMED])
-    ]
-    rest = len(found.field_names) - _MOST_NAMED
-    return ", ".join(shown) + (f", and {rest} more" if rest > 0 else "")
-
-
-def _uneven(found: Arranged) -> tuple[str, ...]:
-    """A sentence where wells do not have the same fields."""
-    fields: dict[WellId, frozenset[int]] = {}
-    for key in found.fields:
-        fields[key.well] = fields.get(key.well, frozenset()) | {key.field}
-    usual, count = Counter(fields.values()).most_common(1)[0]
-    odd = [well for well, numbers in fields.items() if numbers != usual]
-    if not odd:
-        return ()
-    names = ", ".join(found.field_names[number] or "0" for number in sorted(fields[odd[0]]))
-    usually = ", ".join(found.field_names[number] or "0" for number in sorted(usual))
-    return (
-        f"Wells do not have the same fields: {count} have {usually}; {odd[0]} has {names}"
-        + (f", and {len(odd) - 1} more differ" if len(odd) > 1 else "")
-        + ". `hcs run` counts the fields of every well from 0, in this order.",
-    )
-
-
-def _shapes(found: Arranged) -> str:
-    """Size and type of the images; how many fields have another."""
-    by_field = {key: found.headers[next(iter(planes.values()))[0].name] for key, planes in found.fields.items()}
-    kinds = Counter((header.shape, header.dtype) for header in by_field.values())
-    (shape, dtype), _ = kinds.most_common(1)[0]
-    text = f"{shape[1]} × {shape[0]} {dtype}"
-    odd = [key for key, header in by_field.items() if (header.shape, header.dtype) != (shape, dtype)]
-    if odd:
-        other = by_field[odd[0]]
-        text += (
-            f"; {len(odd)} fields differ, such as {odd[0]} with {other.shape[1]} × {other.shape[0]} {other.dtype}: are "
-            "they images of this plate?"
-        )
-    return text
-
-
-def _write(folder: Path, plan: _Plan, *, seen: _Seen, progress: Progress | None) -> dict[FieldKey, str]:
-    """Write fields, then groups; the reason for each field whose pixels are damaged. PlateError where all are."""
-    lost: dict[FieldKey, str] = {}
-    for done, (key, told, fault) in enumerate(_written(folder, plan), start=1):
-        seen.add(told)
-        if fault:
-            lost[key] = f"well {key.well}, field {plan.found.field_names[key.field] or '0'}: {fault}"
-        if progress is not None:
-            progress(done, len(plan.found.fields))
-    if len(lost) == len(plan.found.fields):
-        raise PlateError(f"not one field can be written: {next(iter(lost.values()))}")
-    numbers: dict[WellId, tuple[int, ...]] = {}
-    for key in plan.found.fields:
-        if key not in lost:
-            numbers[key.well] = (*numbers.get(key.well, ()), key.field)
-    kept = replace(plan.spec, wells=tuple(sorted(numbers)))
-    write_groups(
-        folder,
+        len({key.well for key in plan.found.fields if key not in lost}),
+        len(plan.found.fields) - len(lost),
+        plan.spec.channels,
+        len(plan.table.ignored),
+        (*plan.found.incomplete, *lost.values(), *seen.lost_frames),
+        seen.notes(),
         kept,
-        fields={well: tuple(sorted(each)) for well, each in numbers.items()},
-        acquisitions={
-            FieldKey(well, plan.found.field_names.index(name)): number
-            for (well, name), number in plan.table.acquisitions.items()
-            if name in plan.found.field_names
-        },
-        origin=_record(plan, lost),
     )
-    return lost
 
 
-def _written(folder: Path, plan: _Plan) -> Iterator[tuple[FieldKey, _Seen, str]]:
-    """Write the fields in as many threads as there are cores, and tell of each, in their order, what its pixels told or
-    why it cannot be written. Decoding and compressing leave Python to other threads."""
-    ome_writer()  # imported by one thread
-    with ThreadPoolExecutor(cores()) as threads:
-        waiting = {key: threads.submit(_write_one, folder, plan, key) for key in plan.found.fields}
+@contextlib.contextmanager
+def _growing(target: Path, plan: Understood) -> Iterator[Path]:
+    """The hidden folder in which the plate grows, with what an interrupted conversion of the same files left in it;
+    renamed to ``target`` when the block ends well. Where not one field can be had it goes; a full disk or a kill leaves
+    it to be gone on with."""
+    part = target.with_name(f".{target.name}.part")
+    mark, identity = part / _ENTRIES / "plan", _identity(plan)
+    try:
+        if part.exists() and not (mark.is_file() and mark.read_text(encoding="utf-8") == identity):
+            shutil.rmtree(part)
+        (part / _ENTRIES).mkdir(parents=True, exist_ok=True)
+        with _alone(part / _ENTRIES / "lock", target):
+            write_text(mark, identity)
+            yield part
+            shutil.rmtree(part / _ENTRIES)
+            if target.exists() or target.is_symlink():
+                raise ResultsError(f"{target} exists already; remove it or give another name")
+            part.rename(target)
+    except PlateError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    except OSError as error:
+        if isinstance(error, HcsError):
+            raise
+        raise cannot_write(target, error) from error
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, target: Path) -> Iterator[None]:
+    """Hold the lock of a conversion, which ends with its process; ResultsError where another process has it."""
+    try:
+        import fcntl  # noqa: PLC0415  Windows has none, and no second conversion is kept off there
+    except ImportError:
+        yield
+        return
+    with lock.open("w") as file:
         try:
-            for key, task in waiting.items():
-                try:
-                    yield key, task.result(), ""
-                except FieldError as error:
-                    yield key, _Seen(), error.reason
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ResultsError(f"{target} is being written by another conversion; wait for its end") from error
+        yield
+
+
+def _identity(plan: Understood) -> str:
+    """What two conversions must share for one to go on with the other: files, where they go, and the version of hcs."""
+    told: list[object] = [
+        __version__,
+        str(plan.source.resolve()),
+        plan.spec,
+        plan.found.fields,
+        plan.found.z,
+        plan.interval_min,
+    ]
+    told += [[one.fields for one in plan.times], plan.found.incomplete, sorted(plan.table.centres_um.items())]
+    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _all_written(folder: Path, plan: Understood, workers: int) -> Iterator[_Written]:
+    """Write the fields over processes, or threads where there is little to do, and tell of each, in their order."""
+    ome_writer()  # imported by one thread
+    keys = tuple(plan.found.fields)
+    with _executor(folder, plan, min(workers, len(keys))) as executor:
+        write = partial(_write_one, folder, plan) if isinstance(executor, ThreadPoolExecutor) else _write_here
+        waiting = [executor.submit(write, key) for key in keys]
+        try:
+            for task in waiting:
+                yield task.result()
+        except BrokenProcessPool as error:
+            raise ResultsError(
+                f"a process that wrote {folder} was ended from outside, as a system short of memory does; run the same "
+                "command again, with --workers 1 if memory is short: finished fields are kept"
+            ) from error
         finally:
-            threads.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
 
 
-def _write_one(folder: Path, plan: _Plan, key: FieldKey) -> _Seen:
-    """Read and write one field with the channels that it has."""
-    seen, planes = _Seen(), plan.found.fields[key]
-    if plan.times:
-        _write_movie(folder, plan, key, seen)
-        return seen
-    names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
-    lights = tuple(plan.found.channels[channel] for channel in planes)
-    image = _image(plan, {names[channel]: sources for channel, sources in planes.items()}, seen)
+def _executor(folder: Path, plan: Understood, workers: int) -> Executor:
+    frames = max(len(plan.times), 1)
+    channels = sum(len(sources) for planes in plan.found.fields.values() for sources in planes.values())
+    header = next(iter(plan.found.headers.values()))
+    nbytes = channels * frames * header.shape[0] * header.shape[1] * header.dtype.itemsize
+    if workers == 1 or nbytes < _FEW_BYTES:
+        return ThreadPoolExecutor(workers)
+    context = get_context("forkserver" if "forkserver" in _methods() else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([__name__, "hcs.store.plate.ome"])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(folder, plan))
+
+
+def _methods() -> list[str]:
+    from multiprocessing import get_all_start_methods  # noqa: PLC0415
+
+    return get_all_start_methods()
+
+
+_WORK: list[tuple[Path, Understood]] = []
+"""Of a worker process: where it writes, and what."""
+
+
+def _begin(folder: Path, plan: Understood) -> None:
+    set_threads(1)
+    ome_writer()
+    _WORK[:] = [(folder, plan)]
+
+
+def _write_here(key: FieldKey) -> _Written:
+    return _write_one(*_WORK[0], key)
+
+
+def _write_one(folder: Path, plan: Understood, key: FieldKey) -> _Written:
+    """Read and write one field with the channels that it has, and compare what was written with what was read; nothing
+    where that was done already."""
+    entry = folder / _ENTRIES / f"{str(key).replace('/', '-')}.json"
+    files = _stamps(plan, key)
+    before = _kept(folder, key, entry, files)
+    if before is not None:
+        return _Written(key, before, kept=True)
+    seen = Seen()
+    try:
+        crc32 = _write_movie(folder, plan, key, seen) if plan.times else _write_image(folder, plan, key, seen)
+    except FieldError as error:
+        return _Written(key, Seen(), fault=error.reason)
+    if _stored_crc32(folder, key) != crc32:
+        raise ResultsError(
+            f"{folder / field_path(key)} does not hold the pixels that were written: the disk or its connection is at "
+            "fault; check it and run the same command again"
+        )
+    write_text(entry, json.dumps({"files": files, "crc32": crc32, "seen": seen.plain()}))
+    return _Written(key, seen)
+
+
+def _stamps(plan: Understood, key: FieldKey) -> dict[str, list[int]]:
+    """Size and time of every file of a field."""
+    planes = [found.fields.get(key, {}) for found in plan.times or (plan.found,)]
+    found = {}
+    for name in {source.name for each in planes for sources in each.values() for source in sources}:
+        with contextlib.suppress(OSError):
+            stat = (plan.source / name).stat()
+            found[name] = [stat.st_size, stat.st_mtime_ns]
+    return dict(sorted(found.items()))
+
+
+def _kept(folder: Path, key: FieldKey, entry: Path, files: dict[str, list[int]]) -> Seen | None:
+    """What an earlier conversion saw of a field that it wrote from the same files, and that still reads the same; None
+    where it is to be written."""
+    try:
+        told = json.loads(entry.read_text(encoding="utf-8"))
+        if told["files"] == files and told["crc32"] == _stored_crc32(folder, key):
+            return Seen.of(told["seen"])
+    except Exception:  # no entry, a damaged one, a damaged chunk: the field is written anew
+        return None
+    return None
+
+
+def _stored_crc32(folder: Path, key: FieldKey) -> int:
+    """Checksum of the pixels of a field as a reader gets them."""
+    array = zarr.open_array(folder / field_path(key) / "0", mode="r")
+    crc32 = 0
+    for i in range(array.shape[0]):  # of channels, or of frames: the bytes are the same
+        crc32 = _crc32(np.asarray(array[i]), crc32)
+    return crc32
+
+
+def _crc32(pixels: NDArray[Any], so_far: int = 0) -> int:
+    return zlib.crc32(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).data, so_far)
+
+
+def _write_image(folder: Path, plan: Understood, key: FieldKey, seen: Seen) -> int:
+    """Read and write a field of one time point; the checksum of its pixels."""
+    planes, names = plan.found.fields[key], plan.names()
+    image = plan.image(planes, seen)
     spec = replace(plan.spec, channels=tuple(names[channel] for channel in planes))
-    write_field(
-        str(folder),
-        spec,
-        key,
-        image,
-        origin_um=plan.origin_um(key),
-        lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
-    )
-    return seen
+    write_field(str(folder), spec, key, image, origin_um=plan.origin_um(key), lights_nm=plan.lights_nm(key))
+    return _crc32(image)
 
 
-def _write_movie(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
-    """Read and write all frames of one field; one that lacks a channel or is damaged is left out, and said."""
-    names = dict(zip(plan.found.channels, plan.spec.channels, strict=True))
-    channels = tuple(plan.found.fields[key])
-    lights = tuple(plan.found.channels[channel] for channel in channels)
+def _write_movie(folder: Path, plan: Understood, key: FieldKey, seen: Seen) -> int:
+    """Read and write all frames of one field; one that lacks a channel or is damaged is left out, and said. The
+    checksum of all, a frame that is left out as zeros."""
+    names, channels = plan.names(), tuple(plan.found.fields[key])
+    like: list[NDArray[Any]] = []
+    crc32 = [0, 0]
+
+    def enter(image: NDArray[Any] | None) -> NDArray[Any] | None:
+        """Count a frame into the checksum; those left out before the first that is not wait for its shape."""
+        if image is None and not like:
+            crc32[1] += 1
+            return None
+        if image is not None and not like:
+            like.append(np.zeros_like(image))
+            for _ in range(crc32[1]):
+                crc32[0] = _crc32(like[0], crc32[0])
+        crc32[0] = _crc32(like[0] if image is None else image, crc32[0])
+        return image
 
     def images() -> Iterator[NDArray[Any] | None]:
         for frame, found in enumerate(plan.times):
             planes = found.fields.get(key, {})
             if not planes.keys() >= {*channels}:
-                yield None  # which is among what is incomplete
+                yield enter(None)  # which is among what is incomplete
                 continue
             try:
-                yield _image(plan, {names[channel]: planes[channel] for channel in channels}, seen)
+                yield enter(plan.image({channel: planes[channel] for channel in channels}, seen))
             except FieldError as error:
-                field_name = plan.found.field_names[key.field] or "0"
-                seen.lost_frames.append(f"well {key.well}, field {field_name}, frame {frame}: {error.reason}")
-                yield None
+                seen.lost_frames.append(f"{plan.shown(key)}, frame {frame}: {error.reason}")
+                yield enter(None)
 
     write_movie(
         str(folder),
@@ -389,62 +363,23 @@ def _write_movie(folder: Path, plan: _Plan, key: FieldKey, seen: _Seen) -> None:
         MovieSpec(frames=len(plan.times), interval_min=plan.interval_min),
         images(),
         origin_um=plan.origin_um(key),
-        lights_nm=tuple((light.excitation_nm, light.emission_nm) for light in lights),
+        lights_nm=plan.lights_nm(key),
     )
+    return crc32[0]
 
 
-def _record(plan: _Plan, lost: dict[FieldKey, str]) -> dict[str, Any]:
-    """Where the plate is from, for its metadata."""
-    return {
-        "source": plan.source.resolve().name,
-        "layout": plan.table.title,
-        "z": plan.found.z_said,
-        "missing": [*plan.found.incomplete, *lost.values()],
-    }
-
-
-def _image(plan: _Plan, planes: dict[str, tuple[Source, ...]], seen: _Seen) -> NDArray[Any]:
-    """The image of a field, (C, Y, X), or (C, Z, Y, X) where planes are kept; FieldError where a file is damaged."""
-    stacks = {}
-    for channel, sources in planes.items():
-        pixels = []
-        for source in sources:
-            plane = read_plane(plan.source / source.name, source.page)
-            if plane.remarks:
-                seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
-            pixels.append(plane.pixels)
-        stack = np.stack(pixels)
-        _look_at_depth(stack, channel, seen)
-        stacks[channel] = stack if plan.found.z == "keep" and plan.found.z_said else stack.max(axis=0)
-    first, example = next(iter(stacks.values())), next(iter(planes.values()))[0].name
-    for channel, stack in stacks.items():
-        if (stack.shape, stack.dtype) != (first.shape, first.dtype):
-            raise FieldError(
-                planes[channel][0].name,
-                f"{planes[channel][0].name} is {stack.shape} {stack.dtype} but {example} of the same field is "
-                f"{first.shape} {first.dtype}; channels of a field must agree",
-            )
-    return np.stack([*stacks.values()])
-
-
-def _look_at_depth(stack: NDArray[Any], channel: str, seen: _Seen) -> None:
-    """Keep the largest value of a channel of 16 bits, and how many pixels have it."""
-    if stack.dtype != np.uint16 or not stack.size:
-        return
-    largest = int(stack.max())
-    if largest > seen.largest.get(channel, -1):
-        seen.largest[channel], seen.full[channel] = largest, 0
-    if largest == seen.largest[channel] and largest in _FULL_BITS:
-        seen.full[channel] += int((stack == largest).sum())
-
-
-def _depths(seen: _Seen) -> tuple[str, ...]:
-    """A sentence where channels end at the largest value of a camera of fewer than 16 bits."""
-    ends = {c: n for c, n in seen.largest.items() if n in _FULL_BITS and seen.full[c] >= _FEWEST_FULL}
-    if not ends:
-        return ()
-    level = max(ends.values())
-    return (
-        f"Channels {', '.join(ends)} end at {level}, the largest value of {_FULL_BITS[level]} bits: pixels there are "
-        f"saturated, which 16-bit files do not tell; set `measure: {{saturation_level: {level}}}` for `hcs run`.",
+def _complete(folder: Path, plan: Understood, lost: dict[FieldKey, str]) -> None:
+    """Write the plate's groups around its fields; PlateError where not one field could be written."""
+    if len(lost) == len(plan.found.fields):
+        raise PlateError(f"{plan.source}: not one field can be written: {next(iter(lost.values()))}")
+    numbers: dict[WellId, tuple[int, ...]] = {}
+    for key in plan.found.fields:
+        if key not in lost:
+            numbers[key.well] = (*numbers.get(key.well, ()), key.field)
+    write_groups(
+        folder,
+        replace(plan.spec, wells=tuple(sorted(numbers))),
+        fields={well: tuple(sorted(each)) for well, each in numbers.items()},
+        acquisitions=plan.acquisitions(),
+        origin=plan.record(lost),
     )

@@ -1,0 +1,363 @@
+"""A folder of images as it was understood: which files make which field of which plate, and all of it said in lines.
+
+Everything is known here before anything is written: `convert` writes it as a plate, `in_place` as a plate whose pixels
+stay in the files. Long, because what is shown must be what is then done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import FieldError
+from hcs.plate.keys import FieldKey, WellId
+from hcs.store.files.arrange import Arranged, arrange, arrange_times
+from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
+from hcs.store.files.images import read_plane, remarks_of
+from hcs.store.microscopes.folder import open_folder
+from hcs.store.microscopes.layouts import read_table
+from hcs.store.microscopes.table import PlaneTable, Source
+from hcs.store.plate.nodes import Ngff
+from hcs.store.plate.writer import PlateSpec
+
+_MOST_NAMED = 12
+_FULL_BITS = {2**bits - 1: bits for bits in (10, 11, 12, 13, 14, 15)}
+"""Largest values of cameras of fewer than 16 bits."""
+_FEWEST_FULL = 2
+"""Pixels that must have such a value, lest the brightest pixel of a plate happens to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderChoices:
+    """How a folder of images is to be understood, where it does not say so itself or the user wants it otherwise."""
+
+    layout: str | None = None
+    """Name of the kind of folder (`layouts.LAYOUTS`)."""
+    pattern: str | None = None
+    """Regular expression, searched in each file's path, with groups ``well`` (or ``row``, ``column``), ``field``,
+    ``channel``, ``z``, ``t``."""
+    channels: tuple[str, ...] | None = None
+    """New names of the channels in their order, or, written ``DAPI=DNA``, one by one."""
+    z: str | None = None
+    """``max``, ``keep``, ``projection`` (the microscope's), or the plane to take."""
+    t: str | None = None
+    """The time point to take, or ``all``."""
+    plate_format: int | None = None
+    """Number of wells, where wells are running numbers."""
+    pixel_size_um: float | None = None
+    """Instead of the folder's."""
+    interval_min: float | None = None
+    """Minutes between time points, instead of the folder's."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What reading the pixels told: remarks by file, and by channel how often a camera's largest value occurs."""
+
+    remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    lost_frames: list[str] = field(default_factory=list)
+    """Frames that turned out damaged, each with the reason."""
+    largest: dict[str, int] = field(default_factory=dict)
+    full: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Seen) -> None:
+        """Enter what another field's pixels told."""
+        self.remarks += other.remarks
+        self.lost_frames += other.lost_frames
+        for channel, largest in other.largest.items():
+            if largest > self.largest.get(channel, -1):
+                self.largest[channel], self.full[channel] = largest, 0
+            if largest == self.largest[channel]:
+                self.full[channel] += other.full[channel]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        remarks = [[name, [*told]] for name, told in self.remarks]
+        full = dict(self.full)
+        return {"remarks": remarks, "lost_frames": self.lost_frames, "largest": self.largest, "full": full}
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Seen:
+        """Of what `plain` gave."""
+        remarks = [(name, tuple(told)) for name, told in data["remarks"]]
+        return cls(remarks, list(data["lost_frames"]), dict(data["largest"]), Counter(data["full"]))
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for every kind of remark, and where channels end at a camera's largest value."""
+        return (*remarks_of(self.remarks), *_depths(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """A folder and the plate that it becomes, before anything is written."""
+
+    source: Path
+    spec: PlateSpec
+    table: PlaneTable
+    found: Arranged
+    times: tuple[Arranged, ...] = ()
+    """Of every time point, where all are kept; ``found`` then has an example of every field."""
+    interval_min: float | None = None
+
+    @property
+    def keeps_z(self) -> bool:
+        """Whether fields have their z planes; else each is projected, or has one."""
+        return self.found.z == "keep" and bool(self.found.z_said)
+
+    def names(self) -> dict[str, str]:
+        """Name in the plate of each channel of the microscope."""
+        return dict(zip(self.found.channels, self.spec.channels, strict=True))
+
+    def origin_um(self, key: FieldKey) -> tuple[float, float] | None:
+        """Where the first pixel of a field lies on the stage, (y, x); None where it is not known."""
+        centre = self.table.centres_um.get((key.well, self.found.field_names[key.field]))
+        first = next(iter(self.found.fields[key].values()))[0]
+        if centre is None or self.spec.pixel_size_um is None:
+            return None
+        height, width = self.found.headers[first.name].shape
+        size = self.spec.pixel_size_um
+        return centre[0] - (height - 1) / 2 * size, centre[1] - (width - 1) / 2 * size
+
+    def shown(self, key: FieldKey) -> str:
+        """A field as the microscope calls it, for a sentence."""
+        return f"well {key.well}, field {self.found.field_names[key.field] or '0'}"
+
+    def lights_nm(self, key: FieldKey) -> tuple[tuple[float | None, float | None], ...]:
+        """Excitation and emission of the channels that a field has."""
+        lights = (self.found.channels[channel] for channel in self.found.fields[key])
+        return tuple((light.excitation_nm, light.emission_nm) for light in lights)
+
+    def image(self, planes: dict[str, tuple[Source, ...]], seen: Seen) -> NDArray[Any]:
+        """The image of a field of these planes by channel, (C, Y, X), or (C, Z, Y, X) where planes are kept; FieldError
+        where a file is damaged."""
+        names = self.names()
+        return _image(self, {names[channel]: sources for channel, sources in planes.items()}, seen)
+
+    def acquisitions(self) -> dict[FieldKey, int]:
+        """The acquisition of each field that belongs to one."""
+        return {
+            FieldKey(well, self.found.field_names.index(name)): number
+            for (well, name), number in self.table.acquisitions.items()
+            if name in self.found.field_names
+        }
+
+    def record(self, lost: dict[FieldKey, str]) -> dict[str, Any]:
+        """Where the plate is from, for its metadata."""
+        return {
+            "source": self.source.resolve().name,
+            "layout": self.table.title,
+            "z": self.found.z_said,
+            "missing": [*self.found.incomplete, *lost.values()],
+        }
+
+    def lines(self) -> tuple[str, ...]:
+        """What was understood, to be shown before anything is written."""
+        return _lines(self)
+
+
+def understand(
+    source: Path, name: str, choices: FolderChoices, *, ngff: Ngff = "0.5", say: Callable[[str], None] = lambda _: None
+) -> Understood:
+    """Recognise a folder, read the headers of all its images, and find what plate, called ``name``, they make. ``say``
+    is told of what kind the folder is before its images are looked at, then what they were taken for.
+
+    Raises ConfigError for a bad choice, PlateError, naming the folder, for files that do not make a plate.
+    """
+    by_default = "max" if choices.pattern is None else None
+    folder = open_folder(source)
+    table = read_table(folder, layout=choices.layout, pattern=choices.pattern, plate_format=choices.plate_format)
+    for line in _first_lines(table, source):
+        say(line)
+    times: tuple[Arranged, ...] = ()
+    t, z = choices.t, choices.z
+    if t == "all" or (t is None and choices.pattern is None):
+        t = "all"  # what a microscope recorded over time is kept as such
+    if t == "all" and len({place.t for place in table.planes}) > 1:
+        found, times = arrange_times(table, source, z=z, by_default=by_default)
+    else:
+        found = arrange(table, source, z=z, t=None if t == "all" else t, by_default=by_default)
+    told_min = None if table.interval_s is None else table.interval_s / 60
+    spec = PlateSpec(
+        name=name,
+        wells=tuple(sorted({key.well for key in found.fields})),
+        fields_per_well=max(key.field for key in found.fields) + 1,
+        channels=name_channels(_shown_names(found), _by_shown_name(found, choices.channels or ())),
+        ngff=ngff,
+        pixel_size_um=choices.pixel_size_um or table.pixel_size_um,
+        z_step_um=table.z_step_um,
+    )
+    interval = told_min if choices.interval_min is None else choices.interval_min
+    understood = Understood(source=source, spec=spec, table=table, found=found, times=times, interval_min=interval)
+    for line in understood.lines():
+        say(line)
+    return understood
+
+
+def _shown_names(found: Arranged) -> tuple[str, ...]:
+    return tuple(channel.name for channel in found.channels.values())
+
+
+def _by_shown_name(found: Arranged, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """``FILE=NAME`` with the microscope's number of a channel made one with its name, where no channel bears that."""
+    names = _shown_names(found)
+    translated = []
+    for entry in wanted:
+        given, sign, name = entry.partition("=")
+        hits = [c.name for key, c in found.channels.items() if same_name(key, given.strip())]
+        by_number = bool(sign) and given.strip() not in names and len(hits) == 1
+        translated.append(f"{hits[0]}={name}" if by_number else entry)
+    return tuple(translated)
+
+
+def _first_lines(table: PlaneTable, source: Path) -> tuple[str, ...]:
+    """What kind of folder it is, and how much its names and metadata list."""
+    wells, fields = {p.well for p in table.planes}, {(p.well, p.field) for p in table.planes}
+    times = len({p.t for p in table.planes})
+    lines = [
+        f"{source}: {table.title}",
+        f"  lists     {len(table.planes):,} planes: {len(wells):,} wells, {len(fields):,} fields"
+        + (f", {times:,} time points" if times > 1 else "")
+        + (f", every {table.interval_s:g} s" if times > 1 and table.interval_s else ""),
+    ]
+    return tuple(lines)
+
+
+def _lines(plan: Understood) -> tuple[str, ...]:
+    """What was understood, to be shown before anything is written."""
+    spec, found, table = plan.spec, plan.found, plan.table
+    lines = [f"{spec.name}: {len(spec.wells)} wells, {len(found.fields):,} fields"]
+    lines.append(f"  channels  {', '.join(_renamings(plan))}")
+    lines.append(f"  fields    {_field_counts(found)}")
+    if found.z_said:
+        lines.append(f"  z planes  {found.z_said}")
+    if plan.times:
+        every = "interval unknown (--interval-min says it)"
+        every = every if plan.interval_min is None else f"one every {plan.interval_min:g} min"
+        lines.append(f"  time      {len(plan.times)} time points kept as frames, {every} (--t takes one of them)")
+    lines.append(f"  pixels    {_shapes(found)}{_size_said(plan)}")
+    notes = [*table.notes, *doubtful_names(_shown_names(found), spec.channels), *_uneven(found)]
+    notes += unstained(spec.channels, tuple(found.channels.values()))
+    if table.ignored:
+        what = "1 image file shows" if len(table.ignored) == 1 else f"{len(table.ignored):,} image files show"
+        notes.append(f"{what} no plane of this plate and will be left out, such as {table.ignored[0]}.")
+    if found.incomplete:
+        what = "1 thing is" if len(found.incomplete) == 1 else f"{len(found.incomplete):,} things are"
+        notes.append(f"{what} missing or damaged, such as: {found.incomplete[0]}.")
+    return (*lines, *(f"  note      {note}" for note in notes))
+
+
+def _renamings(plan: Understood) -> list[str]:
+    """Every channel as the folder has it, its light, and what it becomes."""
+    shown = []
+    for (key, channel), name in zip(plan.found.channels.items(), plan.spec.channels, strict=True):
+        label = channel.name if key in ("", channel.name) or not key.isdecimal() else f"{key} {channel.name}"
+        shown.append(f"{label or '(all files)'}{f' ({channel.light})' if channel.light else ''} → {name}")
+    return shown
+
+
+def _size_said(plan: Understood) -> str:
+    """The pixel size and where it is from, and whether positions are there."""
+    told, size = plan.table.pixel_size_um, plan.spec.pixel_size_um
+    if size is None:
+        return ", size unknown (--pixel-size-um says it)"
+    other = f", against {told:.6g} µm in the metadata" if told is not None and abs(told - size) > 1e-3 * size else ""
+    where = f"; {len(plan.table.centres_um):,} fields with positions" if plan.table.centres_um else ""
+    return f", {size:.6g} µm a pixel{other}{where}"
+
+
+def _field_counts(found: Arranged) -> str:
+    """Every field's name in the files, its number in the plate, and in how many wells it is."""
+    wells = Counter(key.field for key in found.fields)
+    shown = [
+        f"{name or '(all files)'} → {number} ({wells[number]} {'well' if wells[number] == 1 else 'wells'})"
+        for number, name in enumerate(found.field_names[:_MOST_NAMED])
+    ]
+    rest = len(found.field_names) - _MOST_NAMED
+    return ", ".join(shown) + (f", and {rest} more" if rest > 0 else "")
+
+
+def _uneven(found: Arranged) -> tuple[str, ...]:
+    """A sentence where wells do not have the same fields."""
+    fields: dict[WellId, frozenset[int]] = {}
+    for key in found.fields:
+        fields[key.well] = fields.get(key.well, frozenset()) | {key.field}
+    usual, count = Counter(fields.values()).most_common(1)[0]
+    odd = [well for well, numbers in fields.items() if numbers != usual]
+    if not odd:
+        return ()
+    names = ", ".join(found.field_names[number] or "0" for number in sorted(fields[odd[0]]))
+    usually = ", ".join(found.field_names[number] or "0" for number in sorted(usual))
+    return (
+        f"Wells do not have the same fields: {count} have {usually}; {odd[0]} has {names}"
+        + (f", and {len(odd) - 1} more differ" if len(odd) > 1 else "")
+        + ". `hcs run` counts the fields of every well from 0, in this order.",
+    )
+
+
+def _shapes(found: Arranged) -> str:
+    """Size and type of the images; how many fields have another."""
+    by_field = {key: found.headers[next(iter(planes.values()))[0].name] for key, planes in found.fields.items()}
+    kinds = Counter((header.shape, header.dtype) for header in by_field.values())
+    (shape, dtype), _ = kinds.most_common(1)[0]
+    text = f"{shape[1]} × {shape[0]} {dtype}"
+    odd = [key for key, header in by_field.items() if (header.shape, header.dtype) != (shape, dtype)]
+    if odd:
+        other = by_field[odd[0]]
+        text += (
+            f"; {len(odd)} fields differ, such as {odd[0]} with {other.shape[1]} × {other.shape[0]} {other.dtype}: are "
+            "they images of this plate?"
+        )
+    return text
+
+
+def _image(plan: Understood, planes: dict[str, tuple[Source, ...]], seen: Seen) -> NDArray[Any]:
+    """The image of a field, (C, Y, X), or (C, Z, Y, X) where planes are kept; FieldError where a file is damaged."""
+    stacks = {}
+    for channel, sources in planes.items():
+        pixels = []
+        for source in sources:
+            plane = read_plane(plan.source / source.name, source.page)
+            if plane.remarks:
+                seen.remarks.append((source.name.rpartition("/")[2], plane.remarks))
+            pixels.append(plane.pixels)
+        stack = np.stack(pixels)
+        _look_at_depth(stack, channel, seen)
+        stacks[channel] = stack if plan.keeps_z else stack.max(axis=0)
+    first, example = next(iter(stacks.values())), next(iter(planes.values()))[0].name
+    for channel, stack in stacks.items():
+        if (stack.shape, stack.dtype) != (first.shape, first.dtype):
+            raise FieldError(
+                planes[channel][0].name,
+                f"{planes[channel][0].name} is {stack.shape} {stack.dtype} but {example} of the same field is "
+                f"{first.shape} {first.dtype}; channels of a field must agree",
+            )
+    return np.stack([*stacks.values()])
+
+
+def _look_at_depth(stack: NDArray[Any], channel: str, seen: Seen) -> None:
+    """Keep the largest value of a channel of 16 bits, and how many pixels have it."""
+    if stack.dtype != np.uint16 or not stack.size:
+        return
+    largest = int(stack.max())
+    if largest > seen.largest.get(channel, -1):
+        seen.largest[channel], seen.full[channel] = largest, 0
+    if largest == seen.largest[channel] and largest in _FULL_BITS:
+        seen.full[channel] += int((stack == largest).sum())
+
+
+def _depths(seen: Seen) -> tuple[str, ...]:
+    """A sentence where channels end at the largest value of a camera of fewer than 16 bits."""
+    ends = {c: n for c, n in seen.largest.items() if n in _FULL_BITS and seen.full[c] >= _FEWEST_FULL}
+    if not ends:
+        return ()
+    level = max(ends.values())
+    return (
+        f"Channels {', '.join(ends)} end at {level}, the largest value of {_FULL_BITS[level]} bits: pixels there are "
+        f"saturated, which 16-bit files do not tell; set `measure: {{saturation_level: {level}}}` for `hcs run`.",
+    )
