@@ -80,7 +80,7 @@ def process_plate(
         str(plate),
         location(str(out)),
         config.override(dna=dna, sensor=sensor, nuclei=nuclei),
-        plate_map_path=None if plate_map is None else location(str(plate_map)),
+        plate_map=plate_map,
         wells=wells,
         workers=Workers(count=workers, device=device),
     )

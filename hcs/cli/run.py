@@ -83,7 +83,6 @@ def run(
     from hcs.engine.cluster import Workers
     from hcs.run.plates import find_plates, is_many
     from hcs.run.run import run_plate
-    from hcs.store.location import location
 
     config = configuration(
         config_path,
@@ -125,11 +124,11 @@ def run(
         plates[0],
         out,
         config,
-        plate_map_path=location(plate_map) if plate_map else None,
+        plate_map=plate_map,
         wells=wells,
         workers=who,
-        say=click.echo,
         overwrite_labels=overwrite_labels,
+        say=click.echo,
     )
     from hcs.report.text import console_summary
 
@@ -151,7 +150,7 @@ def _run_many(
     overwrite_labels: bool,
 ) -> int:
     """Run the plates and count how they ended; 1 where any failed or has failed fields."""
-    from hcs.run.plates import run_many
+    from hcs.run.run import run_many
 
     run_many(
         runs,

@@ -11,7 +11,8 @@ from hcs.commands.simulate import simulation_files, write_simulation
 from hcs.config import ChannelSettings, Config
 from hcs.engine.cluster import Workers
 from hcs.plate.keys import WellId
-from hcs.run.run import RunSummary, run_plate
+from hcs.run.plates import RunSummary
+from hcs.run.run import run_plate
 from hcs.simulate.compare import Agreement, agreement
 from hcs.simulate.settings import SimulationSettings
 from hcs.simulate.truth import truth_wells
@@ -47,7 +48,7 @@ def run_demo(out: Path, *, wells: int, workers: Workers, say: Callable[[str], No
         str(plate),
         out / "results",
         Config(channels=ChannelSettings(dna="DNA", sensor="CDK2")),
-        plate_map_path=files.plate_map,
+        plate_map=files.plate_map,
         workers=workers,
     )
     wells_run = tuple(WellId.parse(name) for name in summary.readouts.wells["Metadata_Well"])

@@ -1,110 +1,247 @@
-"""`hcs run`: a plate over workers into a results folder, resumable at any moment."""
+"""`hcs run`: plates over workers, each into its results folder, resumable at any moment; one plate is many of one."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hcs.config import Config
 from hcs.engine.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.engine.flow import process_fields
+from hcs.engine.portions import FieldTask
 from hcs.errors import WorkersError
 from hcs.run.account import account_line, plain_account
-from hcs.run.checks import map_lines
+from hcs.run.checks import control_wells, map_lines
 from hcs.run.link import link_fields
+from hcs.run.plates import PlateRun, RunSummary, check_list, find_plate_map, write_list
 from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.progress import Progress
-from hcs.store.location import Location
+from hcs.store.location import Location, location
+from hcs.store.models import find_model
 from hcs.store.results.ledger import LedgerEntry, read_ledger
 
 if TYPE_CHECKING:
     from hcs.engine.cluster import Client
-    from hcs.readout.readouts import Readouts
     from hcs.run.pictures import Submit
+
+Say = Callable[[str], None]
 
 _FOR_TABLES = ("hcs.run.finish", "hcs.readout.cycle.phases")
 """What every run imports in the end: a second, in which this process would only wait for its workers to start."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """How a run ended: every expected field's entry, the readouts, sentences worth saying."""
-
-    out: Location
-    entries: tuple[LedgerEntry, ...]
-    readouts: Readouts
-    notes: tuple[str, ...]
-    linked: tuple[LedgerEntry, ...] = ()
-    """Entries of the fields of a plate with time, whose frames are ``entries``."""
-
-    @property
-    def failed(self) -> tuple[LedgerEntry, ...]:
-        """Fields, and of a plate with time frames, without a result."""
-        failed = tuple(entry for entry in self.entries if not entry.done)
-        return failed + tuple(entry for entry in self.linked if not entry.done and not failed)
+def _silent(_: object) -> None:
+    """Say nothing."""
 
 
 def run_plate(
-    plate_path: str | Location,
+    plate: str | Location,
     out: Location,
     config: Config,
     *,
-    plate_map_path: Location | None = None,
+    plate_map: str | Path | None = None,
     wells: str | None = None,
     workers: Workers | None = None,
-    say: Callable[[str], None] = lambda _: None,
     overwrite_labels: bool = False,
+    say: Say = _silent,
 ) -> RunSummary:
     """Process the plate's fields, or their frames, that ``out`` does not hold yet, then make all readouts; ``say`` is
-    told first what was chosen: wells, fields, channels, and why.
-
-    ``say`` is told what was understood of the plate map, before the first field.
+    told first what was chosen (wells, fields, channels, and why) and what was understood of the plate map.
 
     Everything that can be known to be wrong raises (ConfigError, PlateError, ResultsError) before anything is
     written; so do labels of the plate that are not this run's, unless ``overwrite_labels``. A field that fails is
     entered in the ledger with its reason, and the others go on.
     """
-    workers = workers or Workers()
-    prepared = prepare(
-        plate_path,
-        out,
+    run = PlateRun(path=location(plate), out=out)
+    _run_plates(
+        (run,),
         config,
-        plate_map_path=plate_map_path,
+        plate_map=None if plate_map is None else str(plate_map),
         wells=wells,
-        device=workers.device,
+        workers=workers or Workers(),
         overwrite_labels=overwrite_labels,
+        say=say,
     )
-    for line in (*prepared.lines(), *map_lines(prepared.plate_map, notes=True)):
-        say(line)
-    started = time.time()
-    if prepared.pending:
-        # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a
-        # package: tables are made, and with them everything is imported, before the cluster closes.
-        with ThreadPoolExecutor(1) as aside:
-            for name in _FOR_TABLES:
-                aside.submit(import_module, name)
-            with connect(workers) as client:
+    if run.error is not None:
+        raise run.error
+    assert run.summary is not None
+    return run.summary
+
+
+def run_many(
+    runs: tuple[PlateRun, ...],
+    out: Location,
+    config: Config,
+    *,
+    plate_map: str | None = None,
+    wells: str | None = None,
+    workers: Workers | None = None,
+    overwrite_labels: bool = False,
+    say: Say = print,
+) -> tuple[PlateRun, ...]:
+    """`run_plate` for several plates over one set of workers: the controls of every plate, then plate after plate.
+
+    ``say`` is told how each plate ended, as it ends. A plate that cannot be run, or whose results cannot be written,
+    is left out with its reason; the others go on. ``plates.csv`` in ``out`` lists them all.
+    """
+    workers = workers or Workers()
+    check_list(out / "plates.csv")
+    find_model(config.model, workers.device)  # what is wrong for all plates is said once, before any is touched
+    _run_plates(
+        runs,
+        config,
+        plate_map=plate_map,
+        wells=wells,
+        workers=workers,
+        overwrite_labels=overwrite_labels,
+        say=say,
+        ended=lambda run: say(run.line()),
+    )
+    write_list(out / "plates.csv", runs)
+    return runs
+
+
+def _run_plates(
+    runs: tuple[PlateRun, ...],
+    config: Config,
+    *,
+    plate_map: str | None,
+    wells: str | None,
+    workers: Workers,
+    overwrite_labels: bool,
+    say: Say,
+    ended: Callable[[PlateRun], None] = _silent,
+) -> None:
+    """Take every plate to its summary, or to the error that keeps it from one; ``ended`` is told of each as it ends."""
+    batch = _Batch(runs, say, ended)
+    for run in runs:
+        with batch.kept(run):
+            run.prepared = prepare(
+                run.path,
+                run.out,
+                config,
+                plate_map_path=find_plate_map(plate_map, run.name),
+                wells=wells,
+                device=workers.device,
+                overwrite_labels=overwrite_labels,
+            )
+            for line in run.prepared.lines():
+                say(line)
+            for line in map_lines(run.prepared.plate_map, notes=True):
+                say(f"{batch.prefix(run)}{line}")
+            run.started = time.time()
+    if not any(run.pending for run in runs):
+        batch.conclude_rest()
+        return
+    # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a package:
+    # tables are made, and with them everything is imported, before the cluster closes.
+    with ThreadPoolExecutor(1) as aside:
+        for name in _FOR_TABLES:
+            aside.submit(import_module, name)
+        with connect(workers) as client, ThreadPoolExecutor(1) as finisher:
+            submit: Submit | None = partial(client.submit, pure=False)
+            for note in (*workers.notes(), *crowding(client)):
+                say(note)
+            try:
                 with scheduler_kept():
-                    prepared = open_run(prepared, client)
-                    prepared = replace(prepared, notes=(*workers.notes(), *crowding(client), *prepared.notes))
-                try:
-                    with scheduler_kept():
-                        _process_all(client, prepared)
-                except WorkersError as lost:
-                    return conclude(replace(prepared, notes=(_sentence(lost), *prepared.notes)), started)
-                return conclude(prepared, started, submit=partial(client.submit, pure=False))
-    return conclude(prepared, started)
+                    batch.process(client, finisher)
+            except WorkersError as lost:  # what is entered is read out
+                text, submit = str(lost), None
+                say(f"{text[:1].upper()}{text[1:]}.")
+            batch.conclude_rest(submit)
 
 
-def _sentence(error: WorkersError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+class _Batch:
+    """The plates of a call, and how far each is."""
+
+    def __init__(self, runs: tuple[PlateRun, ...], say: Say, ended: Callable[[PlateRun], None]) -> None:
+        self._runs = runs
+        self._say, self._ended = say, ended
+        self._left: Counter[str] = Counter()
+        """Fields to come, by results folder."""
+        self._finishing: dict[str, Future[None]] = {}
+
+    def prefix(self, run: PlateRun) -> str:
+        """What stands before a line or a well of one of several plates."""
+        return f"{run.name}: " if len(self._runs) > 1 else ""
+
+    @contextlib.contextmanager
+    def kept(self, run: PlateRun) -> Iterator[None]:
+        """Keep a plate's failure to that plate."""
+        try:
+            yield
+        except Exception as error:  # whatever one plate does, the others go on
+            self._fail(run, error)
+
+    def _fail(self, run: PlateRun, error: Exception) -> None:
+        run.error = error
+        self._ended(run)
+
+    def process(self, client: Client, finisher: ThreadPoolExecutor) -> None:
+        """Have all pending fields processed; ``finisher`` concludes a plate while workers go on with the others."""
+        for run in self._runs:
+            if run.pending and run.prepared is not None:
+                with self.kept(run), scheduler_kept():
+                    run.prepared = open_run(run.prepared, client)
+        going = {run.prepared.job.out: run for run in self._runs if run.prepared is not None and run.error is None}
+        progress = self._progress(going)
+        try:
+            for outcome in process_fields(client, self._tasks()):
+                run = going[outcome.job.out]
+                progress.advance(outcome.entry, plate=self.prefix(run).strip())
+                if outcome.error is not None and run.error is None:
+                    self._fail(run, outcome.error)
+                self._left[outcome.job.out] -= 1
+                if not any(run.pending for run in self._runs):
+                    return  # what is still with the workers is of plates that cannot go on
+                if self._left[outcome.job.out] == 0 and self._left.total() > 0:
+                    self._finishing[outcome.job.out] = finisher.submit(self._conclude, run)
+        finally:
+            progress.finish()
+
+    def _progress(self, going: dict[str, PlateRun]) -> Progress:
+        """Counts the fields of the plates that go on, and takes note of how many each has left."""
+        before, wells, timed = 0, Counter[str](), set()
+        for out, run in going.items():
+            assert run.prepared is not None
+            self._left[out] = len(run.prepared.pending)
+            before += len(run.prepared.keys) - len(run.prepared.pending)
+            wells.update(f"{self.prefix(run).strip()}{key.well}" for key in run.prepared.pending)
+            timed.add(run.prepared.record.time is not None)
+        return Progress(dict(wells), before, what="frames" if timed == {True} else "fields")
+
+    def _tasks(self) -> Iterator[FieldTask]:
+        """Controls of every plate, then the rest of one plate after another; a plate that failed gets no further."""
+        for controls in (True, False):
+            for run in self._runs:
+                if run.prepared is None:
+                    continue
+                wells = control_wells(run.prepared.plate_map)
+                for key in run.prepared.pending:
+                    if run.error is None and (str(key.well) in wells) is controls:
+                        yield run.prepared.job, key
+
+    def conclude_rest(self, submit: Submit | None = None) -> None:
+        """Conclude the plates that nobody has concluded; ``submit`` gives work to workers that have none left."""
+        for future in self._finishing.values():
+            future.result()
+        for run in self._runs:
+            if run.summary is None:
+                self._conclude(run, submit)
+
+    def _conclude(self, run: PlateRun, submit: Submit | None = None) -> None:
+        if run.error is not None or run.prepared is None:
+            return
+        with self.kept(run):
+            run.summary = conclude(run.prepared, run.started, submit=submit)
+            self._ended(run)
 
 
 def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None) -> RunSummary:
@@ -130,20 +267,6 @@ def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None
         (*prepared.notes, *remarks, *([time_line] if time_line else ())),
         linked,
     )
-
-
-def _process_all(client: Client, prepared: Prepared) -> None:
-    """Have the workers process what is pending; raises where results cannot be written."""
-    keys = prepared.pending
-    what = "fields" if prepared.record.time is None else "frames"
-    progress = Progress(dict(Counter(str(key.well) for key in keys)), len(prepared.keys) - len(keys), what=what)
-    try:
-        for outcome in process_fields(client, ((prepared.job, key) for key in keys)):
-            if outcome.error is not None:
-                raise outcome.error
-            progress.advance(outcome.entry)
-    finally:
-        progress.finish()
 
 
 def _times(started: float, entries: tuple[LedgerEntry, ...], *, n_fields: int) -> dict[str, Any]:

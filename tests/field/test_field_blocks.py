@@ -33,8 +33,9 @@ from hcs.field.worker import segmenter_of
 from hcs.measure.columns import column_dictionary
 from hcs.pipeline import find_nuclei, measure_found
 from hcs.plate.keys import FieldKey, WellId
+from hcs.run.plates import RunSummary
 from hcs.run.prepare import prepare
-from hcs.run.run import RunSummary, run_plate
+from hcs.run.run import run_plate
 from hcs.segment.preprocess import Preprocess
 from hcs.simulate.field import simulate_field
 from hcs.simulate.plate import lay_out_plate

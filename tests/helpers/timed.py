@@ -11,8 +11,9 @@ from hcs.config import Config
 from hcs.field.whole import process_fields_here
 from hcs.plate.keys import FieldKey
 from hcs.run.link import link_fields
+from hcs.run.plates import RunSummary
 from hcs.run.prepare import Prepared, open_run, prepare
-from hcs.run.run import RunSummary, conclude
+from hcs.run.run import conclude
 from hcs.store.results.ledger import LedgerEntry
 
 Choose = Callable[[tuple[FieldKey, ...]], Iterable[FieldKey]]
