@@ -72,6 +72,36 @@ class ClusterSettings:
         return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSettings:
+    """How a microscope's folder of images is to be understood, where that is not to be as it shows itself."""
+
+    layout: str | None = None
+    """Kind of folder, of ``hcs convert --list-layouts``; null: the kind that it shows."""
+    pattern: str | None = None
+    """Regular expression, searched in each file's path, with groups ``well`` (or ``row`` and ``column``), ``field``,
+    ``channel``, ``z``, ``t``; instead of a layout."""
+    channels: tuple[str, ...] = ()
+    """Other names of channels: ``FILE=NAME`` for some, or all in their order."""
+    z: str | None = None
+    """Several z planes: ``max``, ``keep``, ``projection`` (the microscope's), or one plane. Without it a layout's are
+    projected."""
+    t: str | None = None
+    """Several time points: ``all``, or the one to take. Without it all of a layout's are taken."""
+    plate_format: int | None = None
+    """Number of the plate's wells, where wells are running numbers."""
+    pixel_size_um: float | None = None
+    """Pixel size, µm, instead of the folder's."""
+    interval_min: float | None = None
+    """Minutes between time points, instead of the folder's."""
+
+    def __post_init__(self) -> None:
+        for name in ("pixel_size_um", "interval_min"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name} = {value}: give a number above 0")
+
+
 LabelsTarget = Literal["plate", "out", "none"]
 
 
@@ -123,8 +153,9 @@ class Config(BaseModel):
     interval_min: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Minutes from one frame to the next, of a plate with time. Without it, what the plate's metadata state; where they
     state nothing, time is counted in frames."""
-    illumination: str = "none"
-    """Uneven light of each channel: ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
+    illumination: str = "auto"
+    """Uneven light of each channel: ``auto`` corrects it where the plate has the microscope's own flat-field (``plate``
+    wants that) and leaves it else; ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
     every field before anything is found or measured; or the path of an .npz with flat_<channel> and
     background_<channel>, such as illumination/flatfield.npz of another run."""
     background: str = "auto"
@@ -133,6 +164,8 @@ class Config(BaseModel):
     as the camera's offset or a dark image's mean: 100, or by channel DNA=100,CDK2=96."""
     channels: ChannelSettings = Field(default_factory=ChannelSettings)
     """Which channel is which."""
+    folder: FolderSettings = Field(default_factory=FolderSettings)
+    """How a microscope's folder is read where it is, without a conversion; of no influence on an OME-Zarr plate."""
     tiles: TileSettings = Field(default_factory=TileSettings)
     """How fields are cut for the network."""
     instances: InstanceSettings = Field(default_factory=InstanceSettings)
@@ -147,13 +180,15 @@ class Config(BaseModel):
     """Jobs of ``hcs run --cluster``; of no influence on the results, and so no part of what makes two runs the same."""
 
     def override(self, **changes: Any) -> Config:
-        """A copy with top-level keys, keys of ``channels`` or ``exclude_flagged`` replaced; ``None`` leaves a key as it
-        is."""
+        """A copy with top-level keys, keys of ``channels`` and ``folder``, or ``exclude_flagged`` replaced; ``None``
+        leaves a key as it is."""
         given = {key: value for key, value in changes.items() if value is not None}
         channels = {key: given.pop(key) for key in ("dna", "sensor", "nuclei") if key in given}
         readout = {key: given.pop(key) for key in ("exclude_flagged",) if key in given}
+        folder = given.pop("folder", {})
         data = self.model_dump() | given
         data["channels"] |= channels
+        data["folder"] |= folder
         data["readout"] |= readout
         return parse_config(data, source="the command line")
 
@@ -179,6 +214,8 @@ USER_SETTINGS = frozenset(
         *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
         *("labels_from", "interval_min"),
         *("channels.dna", "channels.sensor", "channels.nuclei"),
+        *("folder.layout", "folder.pattern", "folder.channels", "folder.z", "folder.t", "folder.plate_format"),
+        *("folder.pixel_size_um",),
         *("instances.min_area_px", "instances.min_area_um2"),
         *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),
         *("readout.readouts", "readout.sensor_threshold", "readout.exclude_border", "readout.exclude_flagged"),

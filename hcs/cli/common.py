@@ -45,6 +45,25 @@ class Acquisition(click.ParamType[int | str]):
         return self.fail(f"{value!r} is no number of an acquisition; give a number, or all", param, ctx)
 
 
+class FolderSetting(click.ParamType[tuple[str, str]]):
+    """A key of the settings' ``folder`` and its value."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The key and the value."""
+        key, sign, text = str(value).partition("=")
+        return (key.strip(), text) if sign else self.fail(f"{value!r} is not KEY=VALUE, such as z=3", param, ctx)
+
+
+def folder_settings(given: tuple[tuple[str, str], ...]) -> dict[str, Any] | None:
+    """What ``--folder`` gave, for the settings."""
+    settings: dict[str, Any] = dict(given)
+    if "channels" in settings:
+        settings["channels"] = [name.strip() for name in settings["channels"].split(",")]
+    return settings or None
+
+
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
@@ -108,6 +127,13 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
         ),
         click.option("--labels-name", help="Name of the labels in each field.  [default: nuclei]"),
+        click.option(
+            "--folder",
+            multiple=True,
+            type=FolderSetting(),
+            help="How a microscope's folder is understood, such as z=3 or channels=DAPI=DNA; layout, pattern, "
+            "channels, z, t, plate_format, pixel_size_um.",
+        ),
     ]
     return _with(options, command)
 
@@ -118,13 +144,14 @@ def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) ->
     return command
 
 
-def configuration(path: Path | None, **changes: Any) -> Config:
+def configuration(path: Path | None, *, folder: tuple[tuple[str, str], ...] = (), **changes: Any) -> Config:
     from hcs.config import Config
     from hcs.store.config import read_config
 
     config = Config() if path is None else read_config(path)
     return config.override(
-        **{k: index_or_name(v) if k in ("dna", "sensor", "nuclei") else v for k, v in changes.items()}
+        folder=folder_settings(folder),
+        **{k: index_or_name(v) if k in ("dna", "sensor", "nuclei") else v for k, v in changes.items()},
     )
 
 

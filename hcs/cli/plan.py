@@ -31,11 +31,13 @@ def plan(
     workers: int | None,
     labels: str | None,
     labels_name: str | None,
+    folder: tuple[tuple[str, str], ...],
 ) -> int:
     """Say what `hcs run PLATE…` will take: time, memory, bytes and files; and what is odd about the plates.
 
     Channels, plate map, chunks and shards are checked, and a few fields of each plate are processed into a temporary
-    folder; the plates are not written to. PLATE may be a URL, or a pattern in quotes such as 'plates/*.zarr'.
+    folder; the plates are not written to. PLATE may be a URL, a microscope's
+    folder, or a pattern in quotes such as 'plates/*.zarr'.
     """
     from hcs.engine.warm import warm_up
 
@@ -58,6 +60,7 @@ def plan(
         images=images,
         interval_min=interval_min,
         labels_name=labels_name,
+        folder=folder,
     )
     seconds = 0.0
     runs = find_plates(plates, Path())

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
 @scheduler_options
 @click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
-@click.option("--illumination", help="Correct uneven light: none, estimate, or an .npz file.  [default: none]")
+@click.option(
+    "--illumination",
+    help="Correct uneven light: none, estimate, plate (the microscope's flat-field), or an .npz file.  [default: plate "
+    "where that has one]",
+)
 @click.option("--background", help="Of ratios: auto, field, plate, grey levels, or CHANNEL=LEVEL,…  [default: auto]")
 @click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
 @click.option(
@@ -64,13 +68,16 @@ def run(
     cluster: str | None,
     labels: str | None,
     labels_name: str | None,
+    folder: tuple[tuple[str, str], ...],
     illumination: str | None,
     background: str | None,
     exclude_flagged: bool,
     labels_from: str | None,
     overwrite_labels: bool,
 ) -> int:
-    """Process PLATE (an OME-Zarr plate): nuclei, measurements, readouts and report, into --out.
+    """Process PLATE (an OME-Zarr plate, or a microscope's folder): nuclei, measurements, readouts, report, into --out.
+
+    Images of a microscope's folder (`hcs convert --list-layouts`) are read where they are; labels then go to --out.
 
     Can be stopped and started again at any moment; finished fields are kept. Several plates, or a pattern in quotes
     such as 'plates/*.zarr', go into a folder each below --out, the controls of all first. PLATE and --out may be
@@ -96,6 +103,7 @@ def run(
         images=images,
         interval_min=interval_min,
         labels_name=labels_name,
+        folder=folder,
         labels_from=labels_from,
         illumination=illumination,
         background=background,

@@ -62,7 +62,7 @@ def segment_folder(
         )
     if labels.resolve() == images.resolve():
         raise ConfigError(f"{labels} is the image folder itself; give another folder for the labels")
-    if config.illumination != "none":
+    if config.illumination not in ("auto", "none"):
         raise ConfigError(
             f"illumination: {config.illumination} is for plates; single images are taken as they are, say none"
         )

@@ -26,6 +26,7 @@ from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
 from hcs.readout.readouts import make_readouts
 from hcs.readout.settings import ReadoutSettings
+from hcs.run.in_place import IN_PLACE
 from hcs.run.live import empty_extend
 from hcs.store.atomic import is_litter
 from hcs.store.location import Location, location, within_reach
@@ -201,7 +202,11 @@ def check_resumable(out: Location, wanted: dict[str, Any]) -> RunRecord | None:
     another, ResultsError where the record is damaged."""
     with within_reach(out):
         there = (out / RUN_RECORD).is_file()
-        strange = not there and out.is_dir() and any(not is_litter(path.name) for path in out.iterdir())
+        strange = (
+            not there
+            and out.is_dir()
+            and any(not is_litter(path.name) and path.name != IN_PLACE for path in out.iterdir())
+        )
     if not there:
         if strange:
             raise ConfigError(f"--out {out} is not empty and holds no hcs run; give a new folder")

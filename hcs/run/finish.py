@@ -128,7 +128,7 @@ def _finish(
         nuclear=nuclear,
         plate_map=None if plate_map is None else plate_map.frame,
         sensor=channels.sensor,
-        corrected=results.record.config.illumination != "none",
+        corrected=results.record.config.illumination not in ("auto", "none"),
         further=twin_flags(ledger, twins),
     )
     flagged = leave_out(every, ledger, flags, chosen)

@@ -29,6 +29,7 @@ from hcs.store.illumination import (
     write_illumination,
 )
 from hcs.store.location import Location, location
+from hcs.store.plate.companions import FLATFIELD, companion
 from hcs.store.plate.reader import read_field
 
 _MOST_FIELDS = 128
@@ -40,7 +41,7 @@ class Illumination:
     """What a run's fields are corrected with."""
 
     source: str
-    """``estimate``, or the path it was given by."""
+    """``estimate``, ``plate`` (the microscope's), or the path it was given by."""
     lights: Lights
     sha256: str
 
@@ -69,15 +70,34 @@ class Illumination:
         )
 
 
-def given_illumination(config: Config, channels: Channels) -> Illumination | None:
-    """The illumination that the configuration gives a path of; None for ``none`` and ``estimate``.
+def given_illumination(config: Config, channels: Channels, plate: str) -> Illumination | None:
+    """The illumination that the configuration gives a path of, or that ``plate`` has; None for ``none`` and
+    ``estimate``.
 
     ConfigError where the file cannot be read or lacks a channel.
     """
-    if config.illumination in ("none", "estimate"):
+    if config.illumination in ("auto", "none", "estimate"):
         return None
-    lights = read_illumination(location(config.illumination), channels.names)
+    path = companion(plate, FLATFIELD) if config.illumination == "plate" else location(config.illumination)
+    if path is None:
+        raise ConfigError(
+            f"illumination: plate: {plate} has no flat-field of a microscope; say none, estimate or a file"
+        )
+    lights = read_illumination(path, channels.names)
     return Illumination(config.illumination, lights, illumination_hash(lights))
+
+
+def chosen_illumination(config: Config, plate: str) -> tuple[Config, tuple[str, ...]]:
+    """The configuration with ``auto`` made ``plate``, where the plate has its microscope's flat-field, or ``none``; and
+    a sentence where that is a choice that the user did not make."""
+    if config.illumination != "auto":
+        return config, ()
+    if companion(plate, FLATFIELD) is None:
+        return config.override(illumination="none"), ()
+    return config.override(illumination="plate"), (
+        "Illumination is corrected by the microscope's own flat-field, which came with the plate; --illumination none "
+        "or estimate says otherwise.",
+    )
 
 
 def settle_illumination(
@@ -89,7 +109,7 @@ def settle_illumination(
     same for the same plate; ConfigError where too few fields can be read, or the folder's own illumination was changed
     since its fields were processed.
     """
-    if given is not None or job.config.illumination == "none":
+    if given is not None or job.config.illumination in ("auto", "none"):
         return given
     path = illumination_path(location(job.out))
     kept = known is not None and path.exists()

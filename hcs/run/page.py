@@ -159,6 +159,10 @@ def _write_figures(folder: Path, tables: PlateTables, histograms: Histograms | N
     own.drop(set(own.known) - set(names))
 
 
+def _in_place(images_from: Mapping[str, Any]) -> str:
+    return f"{images_from['folder']} ({images_from['layout']}), read in place"
+
+
 def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
     """Where the numbers come from, and how to make them again."""
     channels, model = record.channels, record.model
@@ -166,7 +170,7 @@ def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
     texts: dict[str, object] = {
         "Command": record.command,
         "This page again": shlex.join(["hcs", "report", str(folder)]),
-        "Plate": record.plate_path,
+        "Plate": record.plate_path if record.images_from is None else _in_place(record.images_from),
         "Model": f"{model['name']}, sha256 {model['sha256']}",
         "Channels": f"{', '.join(channels.names)} ({roles})",
         "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),

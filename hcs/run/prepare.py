@@ -32,13 +32,21 @@ from hcs.run.checks import (
 )
 from hcs.run.choices import Choices, infos_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter, unasked_diameter
-from hcs.run.illumination import Illumination, given_illumination, keep_illumination, settle_illumination
+from hcs.run.illumination import (
+    Illumination,
+    chosen_illumination,
+    given_illumination,
+    keep_illumination,
+    settle_illumination,
+)
+from hcs.run.in_place import Opened, opened
 from hcs.run.selection import select_images
 from hcs.run.times import settle_time, surveyed, time_lines
 from hcs.segment.diameter import Diameter
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
 from hcs.store.paths import check_results
+from hcs.store.plate.companions import PLATE_MAP, companion
 from hcs.store.plate.frame_labels import FrameLabels
 from hcs.store.plate.given_labels import GivenLabels, find_given_labels
 from hcs.store.plate.reader import FieldEntry, Plate, open_plate
@@ -66,7 +74,9 @@ class Prepared:
     choices: Choices
     notes: tuple[str, ...]
     given: Illumination | None = None
-    """The illumination that the configuration gives a path of."""
+    """The illumination that the configuration gives a path of, or that the plate has of its microscope."""
+    understood: tuple[str, ...] = ()
+    """Of a folder that is read in place: what it was taken for."""
 
     @property
     def out(self) -> Location:
@@ -83,6 +93,7 @@ class Prepared:
         default = f" (the default {why})" if job.config.model == "auto" else ""
         labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
         return (
+            *self.understood,
             first,
             *self.choices.lines(),
             *time_lines(self.record.time),
@@ -108,9 +119,34 @@ def prepare(
 
     Everything that can be known to be wrong raises here: ConfigError, PlateError, ResultsError.
     """
-    plate = open_plate(str(location(plate_path).absolute()))
+    with opened(location(plate_path), out.absolute(), config) as found:
+        return _prepare(
+            found,
+            out.absolute(),
+            plate_map_path=plate_map_path,
+            wells=wells,
+            device=device,
+            overwrite_labels=overwrite_labels,
+        )
+
+
+def _prepare(
+    found: Opened,
+    out: Location,
+    *,
+    plate_map_path: Location | None,
+    wells: str | None,
+    device: str,
+    overwrite_labels: bool,
+) -> Prepared:
+    """`prepare` of a plate that is there, or that a folder was made."""
+    plate = open_plate(str(found.path))
+    config, notes = chosen_illumination(found.config, plate.path)
+    notes = (*found.notes, *notes)
+    if plate_map_path is None and (plate_map_path := companion(plate.path, PLATE_MAP)) is not None:
+        notes = (*notes, "The plate map is the microscope's own layout; --plate-map FILE gives another.")
     plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
-    notes = check_plate_map(plate_map, declared_wells(plate), plate.path)
+    notes += check_plate_map(plate_map, declared_wells(plate), plate.path)
     listed = expected_fields(plate, wells)
     infos = infos_by_field(plate, tuple(entry.key for entry in listed))
     by_field = {key: info.channels for key, info in infos.items()}
@@ -122,8 +158,7 @@ def prepare(
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
     model = find_model(config.model, device, by_sensor=channels.by_sensor)
-    out = out.absolute()
-    given = given_illumination(config, channels)
+    given = given_illumination(config, channels, plate.path)
     wanted = identity(plate, keys, config, model)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
@@ -153,6 +188,7 @@ def prepare(
         channels=choices.recorded(),
         model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
         plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
+        images_from=found.images_from,
         keys=keys,
         time=times,
         nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
@@ -187,6 +223,7 @@ def prepare(
         choices=choices,
         notes=(*plate.notes, *selection.notes, *choices.notes, *notes),
         given=given,
+        understood=found.lines,
     )
 
 

@@ -25,11 +25,12 @@ import zarr
 from numpy.typing import NDArray
 
 from hcs import __version__
+from hcs.config import FolderSettings
 from hcs.errors import FieldError, HcsError, PlateError, ResultsError
 from hcs.machine import cores
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.atomic import cannot_write, write_text
-from hcs.store.files.understood import FolderChoices, Seen, Understood, understand
+from hcs.store.files.understood import Seen, Understood, understand
 from hcs.store.plate.movie_writer import MovieSpec, write_movie
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.ome import ome_writer
@@ -115,10 +116,10 @@ def convert_plate(
     if target.exists():
         raise ResultsError(f"{target} exists already; remove it or give another name")
     name = target.name.removesuffix(".zarr").removesuffix(".ome")
-    choices = FolderChoices(
+    choices = FolderSettings(
         layout=layout,
         pattern=pattern,
-        channels=channels,
+        channels=channels or (),
         z=z,
         t=t,
         plate_format=plate_format,
@@ -376,6 +377,7 @@ def _complete(folder: Path, plan: Understood, lost: dict[FieldKey, str]) -> None
     for key in plan.found.fields:
         if key not in lost:
             numbers[key.well] = (*numbers.get(key.well, ()), key.field)
+    plan.write_companions(folder)
     write_groups(
         folder,
         replace(plan.spec, wells=tuple(sorted(numbers))),

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.config import FolderSettings
 from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.arrange import Arranged, arrange, arrange_times
 from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
 from hcs.store.files.images import read_plane, remarks_of
-from hcs.store.microscopes.folder import open_folder
+from hcs.store.microscopes.folder import Folder, open_folder
 from hcs.store.microscopes.layouts import read_table
 from hcs.store.microscopes.table import PlaneTable, Source
+from hcs.store.plate.companions import write_companions
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.writer import PlateSpec
 
@@ -31,29 +33,6 @@ _FULL_BITS = {2**bits - 1: bits for bits in (10, 11, 12, 13, 14, 15)}
 """Largest values of cameras of fewer than 16 bits."""
 _FEWEST_FULL = 2
 """Pixels that must have such a value, lest the brightest pixel of a plate happens to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderChoices:
-    """How a folder of images is to be understood, where it does not say so itself or the user wants it otherwise."""
-
-    layout: str | None = None
-    """Name of the kind of folder (`layouts.LAYOUTS`)."""
-    pattern: str | None = None
-    """Regular expression, searched in each file's path, with groups ``well`` (or ``row``, ``column``), ``field``,
-    ``channel``, ``z``, ``t``."""
-    channels: tuple[str, ...] | None = None
-    """New names of the channels in their order, or, written ``DAPI=DNA``, one by one."""
-    z: str | None = None
-    """``max``, ``keep``, ``projection`` (the microscope's), or the plane to take."""
-    t: str | None = None
-    """The time point to take, or ``all``."""
-    plate_format: int | None = None
-    """Number of wells, where wells are running numbers."""
-    pixel_size_um: float | None = None
-    """Instead of the folder's."""
-    interval_min: float | None = None
-    """Minutes between time points, instead of the folder's."""
 
 
 @dataclass(slots=True)
@@ -147,6 +126,11 @@ class Understood:
             if name in self.found.field_names
         }
 
+    def write_companions(self, folder: Path) -> None:
+        """Write what the microscope knows beside the images into the plate."""
+        lights = {name: self.table.lights.get(channel) for channel, name in self.names().items()}
+        write_companions(folder, lights, self.table.plate_map)
+
     def record(self, lost: dict[FieldKey, str]) -> dict[str, Any]:
         """Where the plate is from, for its metadata."""
         return {
@@ -162,16 +146,24 @@ class Understood:
 
 
 def understand(
-    source: Path, name: str, choices: FolderChoices, *, ngff: Ngff = "0.5", say: Callable[[str], None] = lambda _: None
+    source: Path,
+    name: str,
+    choices: FolderSettings,
+    *,
+    ngff: Ngff = "0.5",
+    folder: Folder | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Understood:
     """Recognise a folder, read the headers of all its images, and find what plate, called ``name``, they make. ``say``
-    is told of what kind the folder is before its images are looked at, then what they were taken for.
+    is told of what kind the folder is before its images are looked at, then what they were taken for. ``folder`` is the
+    source, if it is listed already.
 
     Raises ConfigError for a bad choice, PlateError, naming the folder, for files that do not make a plate.
     """
     by_default = "max" if choices.pattern is None else None
-    folder = open_folder(source)
-    table = read_table(folder, layout=choices.layout, pattern=choices.pattern, plate_format=choices.plate_format)
+    table = read_table(
+        folder or open_folder(source), layout=choices.layout, pattern=choices.pattern, plate_format=choices.plate_format
+    )
     for line in _first_lines(table, source):
         say(line)
     times: tuple[Arranged, ...] = ()
@@ -187,7 +179,7 @@ def understand(
         name=name,
         wells=tuple(sorted({key.well for key in found.fields})),
         fields_per_well=max(key.field for key in found.fields) + 1,
-        channels=name_channels(_shown_names(found), _by_shown_name(found, choices.channels or ())),
+        channels=name_channels(_shown_names(found), _by_shown_name(found, choices.channels)),
         ngff=ngff,
         pixel_size_um=choices.pixel_size_um or table.pixel_size_um,
         z_step_um=table.z_step_um,

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping
 from xml.etree.ElementTree import Element
 
 from hcs.errors import PlateError
+from hcs.measure.illumination import ChannelLight
 from hcs.plate.keys import WellId
+from hcs.store.microscopes.assaylayout import layouts, read_layout
+from hcs.store.microscopes.flatfield import read_flatfield
 from hcs.store.microscopes.folder import Folder
 from hcs.store.microscopes.table import Channel, FieldName, Place, Planes, PlaneTable, Source, only_one, step
 from hcs.store.microscopes.xml import child_um, children, number, parse_xml, text
@@ -45,6 +48,11 @@ def read_harmony(folder: Folder, index: str) -> PlaneTable:
     if size is not None and any(height is not None and abs(height - size) > 1e-3 * size for height in heights):
         size, notes = None, (*notes, "Pixels are not square; no pixel size is written.")
     version = _VERSION.search(data[:_HEAD_BYTES])
+    lights = _lights(entries)
+    plate_map, told = _plate_map(folder, index)
+    notes = (*notes, *told)
+    if lights:
+        notes = (*notes, f"Harmony's flat-field of channel {', '.join(lights)} comes along, for `hcs run`.")
     return PlaneTable(
         title=_title(root, version.group(1).decode() if version else None),
         planes=planes.found,
@@ -53,6 +61,8 @@ def read_harmony(folder: Folder, index: str) -> PlaneTable:
         pixel_size_um=size,
         z_step_um=_z_step(entries),
         interval_s=_interval(entries),
+        lights=lights,
+        plate_map=plate_map,
         ignored=_strangers(folder, index, planes),
         notes=notes,
     )
@@ -109,6 +119,28 @@ def _channels(entries: list[_Entry]) -> dict[str, Channel]:
         )
         for channel, name in zip(order, names, strict=True)
     }
+
+
+def _lights(entries: list[_Entry]) -> dict[str, ChannelLight]:
+    """The flat-field of every channel that has one."""
+    texts = {entry.channel: entry.text("FlatfieldProfile") for entry in reversed(entries)}
+    found = {channel: read_flatfield(profile) for channel, profile in sorted(texts.items()) if profile}
+    return {channel: light for channel, light in found.items() if light is not None}
+
+
+def _plate_map(folder: Folder, index: str) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """What the assay layout says of the wells, and a sentence on it."""
+    files = layouts(folder, index)
+    if len(files) > 1:
+        return (), (f"There are {len(files)} assay layouts ({', '.join(files)}); none is taken for a plate map.",)
+    for name in files:
+        cells, fault = read_layout(folder, name)
+        if fault:
+            return (), (fault,)
+        if cells:
+            what = ", ".join(cells[0][1:])
+            return cells, (f"{name} has {what} of {len(cells) - 1} wells, which come along as plate map.",)
+    return (), ()
 
 
 def _centres(entries: Iterable[_Entry]) -> dict[FieldName, tuple[float, float]]:

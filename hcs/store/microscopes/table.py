@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hcs.errors import PlateError
+from hcs.measure.illumination import ChannelLight
 from hcs.plate.keys import WellId
 
 PROJECTION = "projection"
@@ -79,6 +80,10 @@ class PlaneTable:
     z_step_um: float | None = None
     interval_s: float | None = None
     """Time between time points."""
+    lights: Mapping[str, ChannelLight] = field(default_factory=dict)
+    """The microscope's own flat-field of channels, by ``Place.channel``."""
+    plate_map: tuple[tuple[str, ...], ...] = ()
+    """What is in the wells, as rows of texts with a header."""
     missing: tuple[str, ...] = ()
     """What the metadata promise and no file shows, each a sentence."""
     ignored: tuple[str, ...] = ()

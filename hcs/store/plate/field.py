@@ -26,6 +26,7 @@ from hcs.store.location import Location, Url, as_os_errors, map_at, zarr_store
 from hcs.store.meter import Meter
 from hcs.store.paths import shown
 from hcs.store.plate.demand import check_demand
+from hcs.store.plate.in_files import InFiles, read_in_files
 from hcs.store.plate.metadata import ImageMetadata, explain
 from hcs.store.plate.nodes import chunk_files, read_node
 
@@ -45,10 +46,15 @@ class WholeChunks(WrapperStore[Any]):
     folder, for a missing chunk, and waits for ever for what may come out of a pipe.
     """
 
-    def __init__(self, store: Any, folder: Path | None = None) -> None:
-        """``folder`` is where a store on disk is."""
+    def __init__(
+        self, store: Any, folder: Path | None = None, files: InFiles | None = None, meter: Meter | None = None
+    ) -> None:
+        """``folder`` is where a store on disk is; ``files`` are those that its chunks are made of, where they are not
+        stored, and ``meter`` then counts what is read of them."""
         super().__init__(LocalStore(store, read_only=True) if isinstance(store, Path) else store)
         self._folder = folder
+        self._files = files
+        self._meter = meter
         self._looks = False
         self._most_bytes = _LARGEST_METADATA_BYTES
 
@@ -61,6 +67,8 @@ class WholeChunks(WrapperStore[Any]):
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         """The bytes of ``key``; see the class."""
+        if self._files is not None and key in self._files.pieces:
+            return prototype.buffer.from_bytes(self._decoded(self._files, key))
         if self._folder is not None and not self._is_there(self._folder / key, key):
             return None
         found = await super().get(key, prototype, byte_range)
@@ -69,6 +77,18 @@ class WholeChunks(WrapperStore[Any]):
             if len(found) < max(expected, _LENGTH_AT.stop):
                 raise ValueError(f"chunk {key} has {len(found)} bytes of {expected}")
         return found
+
+    def _decoded(self, files: InFiles, key: str) -> bytes:
+        if self._meter is None:
+            return files.chunk(key)
+        nbytes = 0
+        self._meter.start()
+        try:
+            data = files.chunk(key)
+            nbytes = files.nbytes(key)
+        finally:
+            self._meter.stop(nbytes)
+        return data
 
     def _is_there(self, path: Path, key: str) -> bool:
         """Whether there is a file at ``path``; ValueError where there is something else."""
@@ -184,7 +204,7 @@ def read_pixels(
         raise FieldError(key, f"channels {channels} were asked for; it has channels 0 to {info.shape[0] - 1}")
     try:
         stored = _read_channels(array, info, channels, window or (slice(None), slice(None)), max(frame, 0))
-    except MemoryError:
+    except (MemoryError, FieldError):
         raise
     except Exception as error:  # codecs raise whatever their library does
         raise FieldError(
@@ -208,7 +228,10 @@ def missing_chunks(
     """
     folder = root / info.level_path
     expected = tuple(_chunk_keys(_open_array(folder, None) if array is None else array, info, frame=frame))
-    if frame == NO_FRAME:
+    files = read_in_files(folder)
+    if files is not None:
+        there = {*files.pieces}
+    elif frame == NO_FRAME:
         there = set(chunk_files(folder, expected))
     else:  # a listing would hold the files of all frames
         asked = map_at(folder, lambda name: (folder / name).is_file(), expected)
@@ -229,6 +252,9 @@ def _check_recorded(
 ) -> None:
     """FieldError where not one chunk of a channel, which reads as the fill value, is there."""
     folder, expected = root / info.level_path, tuple(_chunk_keys(array, info, channel=channel, frame=frame))
+    files = read_in_files(folder)
+    if files is not None and not files.pieces.keys().isdisjoint(expected):
+        return
     if isinstance(folder, Url):
         if not set(expected).isdisjoint(chunk_files(folder, expected)):
             return
@@ -251,8 +277,9 @@ def _check_recorded(
 
 def _open_array(folder: Location, zarr_format: Literal[2, 3] | None, meter: Meter | None = None) -> zarr.Array[Any]:
     """The array, read-only; whatever a client of a store raises comes as OSError."""
+    files = read_in_files(folder)
     store = WholeChunks(
-        zarr_store(folder, read_only=True, meter=meter), folder if not isinstance(folder, Url) else None
+        zarr_store(folder, read_only=True, meter=meter), None if isinstance(folder, Url) else folder, files, meter
     )
     with as_os_errors(str(folder)) if isinstance(folder, Url) else nullcontext():
         array = zarr.open_array(store=store, mode="r", zarr_format=zarr_format)

@@ -522,4 +522,10 @@ def open_results(folder: str | Location, *, plate: str | Location | None = None)
     if not found:
         raise ResultsError(f"{path} holds no {RUN_RECORD}; give the --out folder of an `hcs run`")
     record = RunRecord.read(path)
-    return Results(path, record, str(plate or record.plate_path))
+    return Results(path, record, str(plate or _plate_of(path, record)))
+
+
+def _plate_of(folder: Location, record: RunRecord) -> str:
+    """Where the plate is; of images that were read in place, its metadata are in the results, wherever these are."""
+    inside = folder / location(record.plate_path).name
+    return str(inside if record.images_from is not None and inside.is_dir() else record.plate_path)

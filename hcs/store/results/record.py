@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 RUN_RECORD = "run.json"
 
-_SETTLED_LATER = ("plate_map", "nucleus_diameter", "illumination", "background", "ring", "times", "account")
+_SETTLED_LATER = (
+    *("images_from", "plate_map"),
+    *("nucleus_diameter", "illumination", "background", "ring", "times", "account"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class RunRecord:
     plate_map: Mapping[str, Any] | None = None
     """The plate map that results are made with: ``source``, where it was read, ``sha256`` of its copy in the folder,
     and those ``before`` it. Not part of the identity: `hcs readout --plate-map` puts another in its place."""
+    images_from: Mapping[str, Any] | None = None
+    """Of a run that read a microscope's folder in place: ``folder``, and the ``layout`` it was taken for."""
     nucleus_diameter: Mapping[str, Any] | None = None
     """The size of the plate's nuclei, once it is settled."""
     illumination: Mapping[str, Any] | None = None
