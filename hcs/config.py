@@ -114,7 +114,8 @@ class ChannelSettings(BaseModel):
     """DNA stain. Without it: the one channel whose name is a DNA stain's (DAPI, Hoechst, DNA …), or the only
     channel."""
     sensor: str | int | None = None
-    """Translocating sensor. Without it: the one channel whose name is a sensor's (CDK2, DHB, KTR, sensor), or none."""
+    """Translocating sensor. Without it: the one channel whose name is a sensor's (CDK2, DHB, KTR, LEXY, sensor), or
+    none."""
     nuclei: str | int | None = None
     """Channel in which nuclei are found; without it, the DNA channel. Where it is named, the plate needs no DNA
     channel: what is read out of DNA is then absent, with that reason."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     help="Sensor of a movie: follows the cell cycle, a stimulus, or light.",
 )
 @click.option("--stimulus-min", default=120.0, show_default=True, help="When stimulus or light come.")
+@click.option("--light-ratio", default=1.7, show_default=True, help="Ratio under light; at 1 nuclei cannot be seen.")
 @click.option("--bleaching", default=0.0, show_default=True, help="Share of the light lost from frame to frame.")
 @click.option("--drift", "drift_px", default=0.0, show_default=True, help="Step of the stage from frame to frame, px.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
@@ -54,6 +55,7 @@ def simulate(
     cycle_h: float,
     sensor: Literal["CDK2", "KTR", "LEXY"],
     stimulus_min: float,
+    light_ratio: float,
     bleaching: float,
     drift_px: float,
     ngff: Ngff,
@@ -79,6 +81,7 @@ def simulate(
         cycle_h=cycle_h,
         sensor=sensor,
         stimulus_min=stimulus_min,
+        light_ratio=light_ratio,
         bleaching=bleaching,
         drift_px=drift_px,
     )

@@ -27,7 +27,13 @@ _MOST_FRAMES = 240
 _MOST_CONDITIONS = 80
 _MISSING = 65_535
 _SCALE = 1000.0
-_RESPONSES = ("Median_Nuclei_Sensor_Ratio", "Mean_Nuclei_Sensor_Ratio", "Fraction_SensorHigh", "Count_Nuclei")
+_RESPONSES = (
+    "Median_Nuclei_Sensor_Ratio",
+    "Mean_Nuclei_Sensor_Ratio",
+    "Mean_NucleusCytoplasm",
+    "Fraction_SensorHigh",
+    "Count_Nuclei",
+)
 _NAMES = ("divided", "start", "entered", "appeared", "split")
 _ENDS = ("end", "divided", "left", "died", "lost", "merged")
 

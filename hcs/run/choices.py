@@ -23,7 +23,7 @@ _STAINS = re.compile(
 """Names of stains of DNA."""
 _NUCLEI = re.compile(r"^\W*(nuclei|nuclear|nucleus)(\W*(stain|dye|marker|channel|counterstain))?\W*$", re.IGNORECASE)
 """Names that say nuclei and nothing else: ``Nuclear lamin 488`` is a protein, and not taken."""
-_SENSORS = re.compile(r"cdk2|dhb|ktr|sensor", re.IGNORECASE)
+_SENSORS = re.compile(r"cdk2|dhb|ktr|lexy|sensor", re.IGNORECASE)
 _MOST_LOOKED_AT = 2000
 """Fields whose metadata are read to know a plate's channels; of larger plates so many, evenly spread."""
 
@@ -151,7 +151,7 @@ def _sensor(names: tuple[str, ...], wanted: str | int | None) -> tuple[int | Non
     hits = [i for i, name in enumerate(names) if _SENSORS.search(name)]
     if len(hits) == 1:
         return hits[0], "guessed: its name is that of a sensor, and no other's; --sensor NAME says otherwise"
-    why = f"{len(hits)} names could be a sensor's" if hits else "no name is a sensor's (CDK2, DHB, KTR, sensor)"
+    why = f"{len(hits)} names could be a sensor's" if hits else "no name is a sensor's (CDK2, DHB, KTR, LEXY, sensor)"
     return None, f"{why}; --sensor NAME says which"
 
 

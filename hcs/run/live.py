@@ -9,7 +9,7 @@ import pandas as pd
 
 from hcs.columns import Column
 from hcs.readout.cycle.cycles import PlateCycle
-from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LIVE_WELL_COLUMNS
+from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LEADING_LIGHT, LIVE_WELL_COLUMNS
 from hcs.readout.live.over_time import WINDOW_COLUMNS, ZPRIME_TIME_COLUMNS, best_window, zprime_over_time
 from hcs.readout.live.wells import LiveReadouts, live_readouts
 from hcs.readout.settings import ReadoutSettings
@@ -40,7 +40,8 @@ def with_leading(settings: ReadoutSettings) -> ReadoutSettings:
     beside them."""
     if settings.readouts != ReadoutSettings().readouts:
         return settings
-    return replace(settings, readouts=(*settings.readouts, *LEADING))
+    light = LEADING_LIGHT if settings.live.light_off_min is not None else ()
+    return replace(settings, readouts=(*settings.readouts, *LEADING, *light))
 
 
 class LiveWells:

@@ -6,8 +6,9 @@ The canvas is wider than the field and closes on itself, so that cells leave the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -237,7 +238,12 @@ class Culture:
 def sensor_ratios(culture: Culture, cells: list[Cell], now_min: float) -> Floats:
     """Sensor ratio of each cell (n,): its level in the cytoplasm over that in the nucleus."""
     settings, compound = culture.settings, culture.treatment.compound or VEHICLE
-    of_cell = {"CDK2": _cdk2, "KTR": _ktr, "LEXY": _lexy}[settings.sensor]
+    sensors: dict[str, Callable[[Cell, float, float, float], float]] = {
+        "CDK2": _cdk2,
+        "KTR": _ktr,
+        "LEXY": partial(_lexy, lit=settings.light_ratio),
+    }
+    of_cell = sensors[settings.sensor]
     inhibited = compound.effect(culture.treatment.dose_um) * compound.inhibition
     found = []
     for cell in cells:
@@ -270,10 +276,10 @@ def _ktr(cell: Cell, now_min: float, stimulus_min: float, inhibited: float) -> f
     return base + amplitude * (1 - math.exp(-since / 12.0)) * (0.3 + 0.7 * math.exp(-since / 180.0))
 
 
-def _lexy(_: Cell, now_min: float, stimulus_min: float, inhibited: float) -> float:
+def _lexy(_: Cell, now_min: float, stimulus_min: float, inhibited: float, *, lit: float) -> float:
     """Leaves the nucleus while the light is on, for an hour, and returns when it is off."""
     on, off = now_min - stimulus_min, now_min - stimulus_min - 60.0
     if on < 0:
         return 0.5
     full = 1.0 - math.exp(-min(on, 60.0) / 10.0)
-    return 0.5 + 1.2 * (1 - inhibited) * full * (math.exp(-off / 20.0) if off > 0 else 1.0)
+    return 0.5 + (lit - 0.5) * (1 - inhibited) * full * (math.exp(-off / 20.0) if off > 0 else 1.0)

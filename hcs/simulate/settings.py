@@ -67,6 +67,8 @@ class SimulationSettings:
     """What the sensor of a movie follows: the phase of the cell cycle (CDK2), a stimulus (KTR), or light (LEXY)."""
     stimulus_min: float = 120.0
     """When the stimulus, or the light, comes."""
+    light_ratio: float = 1.7
+    """Sensor ratio that light drives LEXY towards; at 1 nuclei are as bright as their cytoplasm, and cannot be seen."""
     bleaching: float = 0.0
     """Share of the light that fluorophores lose from frame to frame."""
     drift_px: float = 0.0
@@ -111,6 +113,7 @@ class SimulationSettings:
             ("speed_um_h", 0 <= self.speed_um_h <= 500, "lie between 0 and 500"),
             ("sensor", self.sensor in ("CDK2", "KTR", "LEXY"), "be CDK2, KTR or LEXY"),
             ("stimulus_min", self.stimulus_min >= 0, "be 0 or more"),
+            ("light_ratio", 0.5 < self.light_ratio <= 5, "be above 0.5, the ratio in the dark, and at most 5"),
             ("bleaching", 0 <= self.bleaching < 0.5, "be 0 or more and below 0.5"),
             ("drift_px", 0 <= self.drift_px <= 10, "lie between 0 and 10"),
             ("dead_brightness", self.frames == 1 or self.dead_brightness is None, "be None in movies"),

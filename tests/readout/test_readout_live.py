@@ -11,6 +11,7 @@ from hcs.errors import ConfigError
 from hcs.readout.groups import numeric_readouts
 from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LIVE_WELL_COLUMNS
 from hcs.readout.live.growth import area_growth, find_growth
+from hcs.readout.live.light import find_light, nucleus_over_cytoplasm
 from hcs.readout.live.over_time import WINDOW_COLUMNS, ZPRIME_TIME_COLUMNS, best_window, zprime_over_time
 from hcs.readout.live.rise import find_rise
 from hcs.readout.live.settings import LiveSettings
@@ -345,3 +346,49 @@ def test_settings_that_cannot_be_are_refused() -> None:
     for name, value in (("smooth_frames", 2), ("low_min", 100.0), ("min_quality", 1.0), ("stimulus_min", 0.0)):
         with pytest.raises(ConfigError, match=rf"readout\.live\.{name}"):
             LiveSettings(**{name: value})
+
+
+def lit(time: Floats, *, tau_out: float, tau_back: float, on: float = 30.0, off: float = 90.0) -> Floats:
+    """Nucleus over cytoplasm: 2.0, towards 0.8 while the light is on, and back."""
+    gone = 1 - np.exp(-np.clip(time - on, 0, off - on) / tau_out)
+    gone = np.where(time > off, gone * np.exp(-(time - off) / tau_back), gone)
+    return np.asarray(2.0 - 1.2 * gone)
+
+
+@pytest.mark.parametrize("off", [90.0, None])
+def test_half_times_of_export_and_recovery(off: float | None) -> None:
+    """Half of 1 - exp(-t / 8) is reached at 8 log 2 min, half of exp(-t / 20) at 20 log 2; a fifth of noise in single
+    cells does not move the median of 40."""
+    time = np.arange(0, 180, 5.0)
+    rng = np.random.default_rng(2)
+    truth = lit(time, tau_out=8, tau_back=20)
+    cells = [Trace(0, k, time, truth * np.exp(0.2 * rng.standard_normal(len(time)))) for k in range(40)]
+    found = find_light(cells, LiveSettings(stimulus_min=30, light_off_min=off))
+    assert found.before == pytest.approx(2.0, rel=0.06)
+    assert found.loss == pytest.approx(0.6, abs=0.05)
+    assert found.export_half == pytest.approx(8 * np.log(2), abs=1.2)
+    if off is None:  # the lowest of a noisy plateau may be any of its frames
+        assert found.recovery_half == pytest.approx(20 * np.log(2), abs=50)
+    else:
+        assert found.recovery_half == pytest.approx(20 * np.log(2), abs=2)
+    assert found.reason == ""
+
+
+def test_half_times_that_nobody_saw_have_a_reason() -> None:
+    time = np.arange(0, 180, 5.0)
+    settings = LiveSettings(stimulus_min=30, light_off_min=90)
+    fast = find_light([Trace(0, k, time, lit(time, tau_out=1, tau_back=20)) for k in range(12)], settings)
+    assert np.isnan(fast.export_half)
+    assert "film more often" in fast.reason
+    slow = find_light([Trace(0, k, time, lit(time, tau_out=8, tau_back=900)) for k in range(12)], settings)
+    assert np.isnan(slow.recovery_half)
+    assert slow.reason == "recovery: half is not reached in 85 min"
+    none = find_light([Trace(0, k, time, np.full(len(time), 2.0)) for k in range(12)], settings)
+    assert np.isnan(none.export_half)
+    assert "falls by 0 %" in none.reason
+    few = find_light([Trace(0, 0, time, lit(time, tau_out=8, tau_back=20))], settings)
+    assert few.reason == "1 tracks are watched from before the light on, 10 needed"
+    upside = nucleus_over_cytoplasm([Trace(0, 0, time[:3], np.array([0.5, -1.0, 2.0]))])
+    assert upside[0].value.tolist() == [2.0, 0.5]
+    with pytest.raises(ConfigError, match="light_off_min is 20"):
+        LiveSettings(stimulus_min=30, light_off_min=20)

@@ -115,6 +115,13 @@ def test_bleaching_and_drift_are_options() -> None:
         assert least <= np.hypot(*steps.median()) < most
 
 
+def test_light_can_make_nuclei_as_bright_as_their_cytoplasm() -> None:
+    settings = replace(SETTINGS, frames=5, interval_min=20.0, stimulus_min=40.0, sensor="LEXY", light_ratio=1.0)
+    frames, _ = movie_of(settings)
+    cells = frames[4].cells
+    assert cells.loc[~cells["dead"], "ratio"].median() == pytest.approx(0.98, abs=0.08)
+
+
 @pytest.mark.parametrize(
     ("sensor", "before", "after"), [("KTR", (0.4, 0.7), (0.9, 2.0)), ("LEXY", (0.4, 0.6), (1.2, 2.2))]
 )

@@ -12,6 +12,9 @@ _CROWLEY = "Brookmeyer & Crowley, Biometrics 38, 29 (1982)"
 _BORN = "of the cells born in a division, tracks of quality from live.min_quality on"
 _AFTER = "after the stimulus at live.stimulus_min, median over cells, smoothed over live.smooth_frames"
 
+LEXY = "Niopek et al., Nat. Commun. 7, 10624 (2016)"
+_CURVE = "of the median curve of the tracks watched from before the light on"
+
 
 def _answers(suffix: str, ratio: str) -> tuple[Column, ...]:
     return (
@@ -72,6 +75,28 @@ LIVE_WELL_COLUMNS: tuple[Column, ...] = (
     number_column("Live_SpeedPxPerHour", "median path of tracks over their time, drift taken out", unit="px/h"),
     *_answers("", "Nuclei_Sensor_Ratio"),
     *_answers("_Mixture", "Nuclei_Sensor_RatioMixture"),
+    number_column(
+        "Live_NucleusCytoplasm",
+        f"nucleus over cytoplasm (1 / Nuclei_Sensor_Ratio) before the light at live.stimulus_min, {_CURVE}",
+    ),
+    number_column(
+        "Live_NuclearLoss",
+        "share of Live_NucleusCytoplasm that is lost in the last quarter of the light, or, where live.light_off_min "
+        "is not stated, at the lowest",
+        LEXY,
+    ),
+    number_column(
+        "Live_ExportHalfMin",
+        f"time from the light's beginning until half of that is lost, {_CURVE}",
+        LEXY,
+        "min",
+    ),
+    number_column(
+        "Live_RecoveryHalfMin",
+        f"time from the light's end, live.light_off_min or else the lowest, until half of the loss is back, {_CURVE}",
+        LEXY,
+        "min",
+    ),
     text_column("Live_Reason", "why readouts of tracks are NaN; empty where none is"),
 )
 """What tracks add to the well table."""
@@ -102,6 +127,9 @@ FRAME_COLUMNS: tuple[Column, ...] = (
     count_column("Count_Nuclei", "nuclei", "nuclei of the frame"),
     number_column("Count_PerField", "Count_Nuclei / Count_Fields", unit="nuclei"),
     number_column("Fraction_SensorHigh", "share of the nuclei with a sensor ratio above the threshold"),
+    number_column(
+        "Mean_NucleusCytoplasm", "mean over the frame's nuclei of 1 / Nuclei_Sensor_Ratio, where that is above 0"
+    ),
     *(
         number_column(f"{kind}_{name}", f"{kind.lower()} over the frame's nuclei of {name}", unit=unit)
         for name, unit in (
@@ -116,3 +144,5 @@ FRAME_COLUMNS: tuple[Column, ...] = (
 """One row a well and frame."""
 LEADING = ("Live_CycleMin", "Fraction_LiveReentered", "Live_GrowthPerDay")
 """Columns of the well table that get dose curves, hits and Z' where the user names none."""
+LEADING_LIGHT = ("Live_NuclearLoss", "Live_ExportHalfMin", "Live_RecoveryHalfMin")
+"""Those beside them where a light is stated, by the time that it ends."""

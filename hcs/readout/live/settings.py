@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from hcs.errors import ConfigError
 
@@ -29,6 +30,9 @@ class LiveSettings:
     """A cell whose CDK2 has not risen for so many minutes after birth is CDK2-low."""
     stimulus_min: float | None = None
     """Time of a stimulus, in minutes from the first frame; without one there is no answer to read."""
+    light_off_min: float | None = None
+    """Where the stimulus is light, when it ends, in minutes from the first frame; null: the reporter's recovery is read
+    from where the nuclei have least of it."""
     response_min: float | None = None
     """Minutes after the stimulus up to which answers are read; null: to the end of the movie."""
     window_frames: tuple[int, ...] = (1, 3, 9)
@@ -50,6 +54,11 @@ class LiveSettings:
             ("early_min", self.early_min > 0, "be above 0 minutes"),
             ("low_min", self.low_min > self.early_min, "be above early_min"),
             ("stimulus_min", self.stimulus_min is None or self.stimulus_min > 0, "be above 0 minutes, or null"),
+            (
+                "light_off_min",
+                self.light_off_min is None or self.light_off_min > (self.stimulus_min or inf),
+                "come after stimulus_min, or be null",
+            ),
             ("response_min", self.response_min is None or self.response_min > 0, "be above 0 minutes, or null"),
             ("window_frames", bool(self.window_frames) and min(self.window_frames) >= 1, "be widths of 1 or more"),
         )

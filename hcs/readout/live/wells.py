@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from hcs.readout.columns import as_table
 from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LIVE_WELL_COLUMNS
 from hcs.readout.live.growth import area_growth, find_growth
+from hcs.readout.live.light import find_light, nucleus_over_cytoplasm
 from hcs.readout.live.rise import UNDECIDED, find_rise
 from hcs.readout.live.settings import LiveSettings
 from hcs.readout.live.stimulus import find_answer
@@ -100,6 +101,8 @@ def _frames(well: str, nuclei: pd.DataFrame, interval_min: float | None, thresho
                 row[f"Mean_{name}"], row[f"Median_{name}"] = values.mean(), np.median(values)
                 if name == _SENSOR:
                     row["Fraction_SensorHigh"] = float((values > threshold).mean())
+                    if (values > 0).any():
+                        row["Mean_NucleusCytoplasm"] = float((1.0 / values[values > 0]).mean())
         rows.append(row)
     return as_table(rows, FRAME_COLUMNS)
 
@@ -183,6 +186,7 @@ def _row(
         _movement(nuclei, tracks, live, interval_min),
     ]
     parts += [_answer_numbers(nuclei, column, suffix, live, interval_min) for column, suffix in _RATIOS]
+    parts.append(_light_numbers(nuclei, live, interval_min))
     numbers = {name: value for values, _ in parts for name, value in values.items()}
     reasons = dict.fromkeys(reason for _, reason in parts if reason)
     return {**counts, **numbers, "Live_Reason": "; ".join(reasons)}
@@ -275,6 +279,20 @@ def _answer_numbers(
         f"Live_DurationMin{suffix}": answer.duration,
         f"Live_AnswerArea{suffix}": answer.area,
     }, f"answer: {answer.reason}" if answer.reason else ""
+
+
+def _light_numbers(nuclei: pd.DataFrame, settings: LiveSettings, interval_min: float | None) -> tuple[Numbers, str]:
+    if settings.stimulus_min is None or _SENSOR not in nuclei:
+        return {}, ""
+    # A running median would move the crossing of a fast curve; the median over cells is smooth enough.
+    cells = _traces(nuclei, _SENSOR, replace(settings, smooth_frames=1), interval_min)
+    light = find_light(nucleus_over_cytoplasm(cells), settings)
+    return {
+        "Live_NucleusCytoplasm": light.before,
+        "Live_NuclearLoss": light.loss,
+        "Live_ExportHalfMin": light.export_half,
+        "Live_RecoveryHalfMin": light.recovery_half,
+    }, f"light: {light.reason}" if light.reason else ""
 
 
 def _notes(wells: pd.DataFrame, cycles: pd.DataFrame, settings: LiveSettings) -> tuple[str, ...]:
