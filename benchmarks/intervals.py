@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from hcs.readout.screen.logistic import fit_curve, replicate_weights, response
+from hcs.readout.screen.logistic import Curve, fit_curve, replicate_weights, response
 from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "readout"))
-from null_plates import called
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / folder) for folder in ("readout", "")]
+from null_plates import called  # noqa: E402
 
 _SIDES = ((3, 3), (4, 4), (4, 8), (3, 16), (8, 8), (16, 16))
 _SDS = ((1.0, 1.0), (3.0, 1.0), (1.0, 3.0))
@@ -64,23 +64,33 @@ def separation(plates: int) -> Iterator[str]:
 
 
 def curves(plates: int) -> Iterator[str]:
-    """Coverage of EC50, and how often one is given, by where it lies."""
-    yield "| true EC50 (doses 1 to 256) | replicates | intervals that hold it | closed: an EC50 is given |"
-    yield "|---|---|---|---|"
+    """Coverage of EC50 on all plates, and of all parameters on those where a curve is given: its EC50 is closed."""
+    yield "| true EC50 (doses 1 to 256) | Hill | wells a dose | EC50 | closed | then: EC50 | Hill | start | end |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     doses = np.log10(np.geomspace(1, 256, 9))
-    for ec50 in (4.0, 16.0, 128.0, 512.0, 2560.0):
+    for ec50, hill in ((4.0, 1.2), (16.0, 0.7), (16.0, 1.2), (16.0, 2.5), (128.0, 1.2), (512.0, 1.2), (2560.0, 1.2)):
         for k in (1, 3):
-            rng = np.random.default_rng((int(ec50), k))
+            rng = np.random.default_rng((int(ec50), k, int(10 * hill)))
             x = np.concatenate([np.full(8, -np.inf), np.repeat(doses, k)])
             # the effect at the highest dose is 10 SD wherever the curve would end
-            end = 10 / float(response(doses[-1:], math.log10(ec50), 1.2, 0, 1)[0])
-            inside = closed = 0
+            end = 10 / float(response(doses[-1:], math.log10(ec50), hill, 0, 1)[0])
+            truth = np.array([math.log10(ec50), hill, 0.0, end])
+            inside, closed, covered = 0, 0, np.zeros(4)
             for _ in range(plates):
-                y = response(x, math.log10(ec50), 1.2, 0, end) + rng.standard_normal(x.size)
+                y = response(x, math.log10(ec50), hill, 0, end) + rng.standard_normal(x.size)
                 curve = fit_curve(x, y, replicate_weights(x, y), confidence=0.95)
-                inside += curve.low <= math.log10(ec50) <= curve.high
-                closed += bool(np.isfinite(curve.low) and np.isfinite(curve.high))
-            yield f"| {ec50:g} | {k} | {inside / plates:.3f} | {closed / plates:.3f} |"
+                inside += curve.low <= truth[0] <= curve.high
+                if np.isfinite(curve.low) and curve.high <= doses[-1]:
+                    closed += 1
+                    covered += [low <= t <= high for (low, high), t in zip(intervals(curve), truth, strict=True)]
+            shares = " | ".join(f"{share:.3f}" for share in covered / closed) if closed > plates // 20 else " | | | "
+            yield f"| {ec50:g} | {hill:g} | {k} | {inside / plates:.3f} | {closed / plates:.3f} | {shares} |"
+
+
+def intervals(curve: Curve) -> Iterator[tuple[float, float]]:
+    """Of log EC50, slope and the two ends, as they are printed."""
+    yield curve.low, curve.high
+    yield from (curve.hill_ends, curve.start_ends, curve.end_ends)
 
 
 def screens(plates: int) -> Iterator[str]:
@@ -108,13 +118,16 @@ def main() -> None:
     parser.add_argument("--plates", type=int, default=2000)
     parser.add_argument("--screens", type=int, default=200)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--only", choices=("separation", "curves", "screens"))
     asked = parser.parse_args()
     lines = []
-    for title, rows in (
-        ("Z′ and SSMD", separation(asked.plates)),
-        ("EC50", curves(max(asked.plates // 4, 1))),
-        ("Hits", screens(asked.screens)),
+    for name, title, rows in (
+        ("separation", "Z′ and SSMD", separation(asked.plates)),
+        ("curves", "Curves", curves(max(asked.plates // 4, 1))),
+        ("screens", "Hits", screens(asked.screens)),
     ):
+        if asked.only not in (None, name):
+            continue
         for line in chain((f"## {title}", ""), rows, ("",)):
             print(line, flush=True)
             lines.append(line)

@@ -14,6 +14,7 @@ from hcs.clock import Stopwatch
 from hcs.config import Config
 from hcs.pipeline import FoundNuclei, measure_found
 from hcs.plate.channels import Channels
+from hcs.segment.despeckle import despeckled
 from hcs.segment.normalise import normalise
 from hcs.segment.ours.unet import UNet, UNetSpec, folded
 from hcs.segment.predict import predict, tune_cpu
@@ -30,6 +31,9 @@ def call_kernels(side_px: int = 64) -> None:
     config, inside = Config(), np.zeros((side_px, side_px), np.float32)
     inside[8:24, 8:24] = inside[32:56, 32:56] = 0.9
     predict(folded(UNet(UNetSpec(widths=(4, 8)))), normalise(inside), config.tiles)
+    specked = inside.copy()
+    specked[4, 40] = 2.0
+    despeckled(specked)
     probabilities = np.stack([1 - inside, inside, np.zeros_like(inside)])
     labels = Recipe().labels(probabilities, config.instances.for_field(None, Fraction(1)))
     for dtype in _RECORDED:

@@ -81,7 +81,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         block_px=config.tiles.block_px,
         nucleus_px=config.tiles.max_nucleus_px,
         stride_px=math.lcm(*(spec.stride_px for spec in specs)),
-        radius_px=radius,
+        radius_px=radius + segmenter.recipe.preprocess.reach_px,
         scale=job.scale,
         filter_px=segmenter.recipe.preprocess.median_px,
         around_px=_WINDOWS_PER_REACH * config.measure.for_pixels(info.pixel_size_um).reach_px,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
+from hcs.segment.despeckle import REACH_PX
 from hcs.segment.normalise import (
     Normalisation,
     normalisation_of,
@@ -61,6 +62,17 @@ class Preprocess:
     def blockwise(self) -> bool:
         """Whether `in_block` can be used: whether a few statistics of a field are all that its pixels need to know."""
         return self.normalise == "tiles" and not self.histogram
+
+    @property
+    def despeckles(self) -> bool:
+        """Whether specks are taken out at the network's scale, see `hcs.segment.despeckle`: of our own input only,
+        whose scale says what is brighter than nuclei."""
+        return self.normalise == "tiles" and not self.histogram
+
+    @property
+    def reach_px(self) -> int:
+        """How far a pixel at the network's scale changes others before the network sees them."""
+        return REACH_PX if self.despeckles else 0
 
     def in_block(self, image: NDArray[Any], normalisation: Normalisation) -> NDArray[np.float32]:
         """Part (y, x) of a field → the network's input (y, x) float32, that of the whole field but for a filter's width

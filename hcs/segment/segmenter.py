@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError
+from hcs.segment.despeckle import despeckled
 from hcs.segment.normalise import normalisation_of, with_background
 from hcs.segment.recipe import Recipe, read_recipe
 from hcs.segment.scale import MIRRORS, enlarged, restored
@@ -70,6 +71,8 @@ class Segmenter:
         The networks see the field at ``scale``, see `hcs.segment.scale`; ``clock`` books ``infer`` and ``stitch``.
         """
         field = enlarged(image, scale)
+        if self.recipe.preprocess.despeckles:
+            field = despeckled(field)
         views = list(self._views(field, tiles, clock))
         mean = views[0] if len(views) == 1 else np.asarray(np.mean(views, axis=0), dtype=np.float32)
         return restored(mean, scale, (image.shape[0], image.shape[1]))
@@ -120,7 +123,7 @@ class Segmenter:
         if fill is not None:
             image = with_background(image, fill, known)
         clock.lap("normalise")
-        seen_by = OnDevice(self.networks, self.pace, tiles, scale, self.flips)
+        seen_by = OnDevice(self.networks, self.pace, tiles, scale, self.flips, self.recipe.preprocess.despeckles)
         labels, confidence = segment_on_device(image, known, seen_by, settings, clock)
         down = labels.to(torch.int32).cpu().numpy().view(np.uint32), confidence.cpu().numpy()
         clock.lap("download", down[0].nbytes + down[1].nbytes)

@@ -11,7 +11,7 @@ from helpers.screen_plates import READOUT, Floats, bbbc013, well_names, well_tab
 
 from hcs.readout.screen.doses import dose_curves
 from hcs.readout.screen.hit_columns import DOSE_COLUMNS
-from hcs.readout.screen.logistic import Curve, fit_curve, margin, replicate_weights, response
+from hcs.readout.screen.logistic import Curve, fit_curve, replicate_weights, response
 from hcs.readout.settings import DoseSettings, ReadoutSettings
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
@@ -80,8 +80,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     curves = [fitted(seed) for seed in range(60)]
     inside = [curve.low <= math.log10(16) <= curve.high for curve in curves]
     assert 50 <= sum(inside) <= 60  # nominal 57 of 60; weights that are estimated, too, cost one: 93 % of 460 were seen
-    half = [margin(curve.errors[1], curve.freedom, 0.95) for curve in curves]
-    assert 50 <= sum(abs(curve.hill - 1.3) <= h for curve, h in zip(curves, half, strict=True)) <= 60
+    for ends, truth in (("hill_ends", 1.3), ("start_ends", 0.0), ("end_ends", 10.0)):
+        inside = [getattr(curve, ends)[0] <= truth <= getattr(curve, ends)[1] for curve in curves]
+        assert 51 <= sum(inside) <= 60, ends
     assert np.median([curve.high - curve.low for curve in curves]) < 0.25  # decades
     assert sum(curve.lacks_fit for curve in curves) <= 4
 

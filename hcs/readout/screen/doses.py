@@ -10,7 +10,7 @@ import pandas as pd
 from hcs.readout.columns import as_table
 from hcs.readout.groups import TESTED, Floats, absence, references, values_of, with_group
 from hcs.readout.screen.hit_columns import DOSE_COLUMNS
-from hcs.readout.screen.logistic import PARAMETERS, Curve, fit_curve, margin, replicate_weights
+from hcs.readout.screen.logistic import PARAMETERS, Curve, fit_curve, replicate_weights
 from hcs.readout.settings import ReadoutSettings
 
 
@@ -127,20 +127,20 @@ def _outside(curve: Curve, doses: Floats, unit: str) -> str:
 
 def _fitted(curve: Curve, window: float, settings: ReadoutSettings) -> dict[str, object]:
     sign = 1.0 if curve.effect > 0 else -1.0
-    _, hill, start, end = (margin(error, curve.freedom, settings.confidence) for error in curve.errors)
-    low, high = sorted([(curve.start, start), (curve.end, end)])
+    hills = sorted(sign * end for end in curve.hill_ends)
+    low, high = sorted([(curve.start, *curve.start_ends), (curve.end, *curve.end_ends)])
     return {
         "EC50": 10.0**curve.log_ec50,
         "Direction": _direction(curve),
         "Hill": sign * curve.hill,
-        "Hill_Low": sign * curve.hill - hill,
-        "Hill_High": sign * curve.hill + hill,
+        "Hill_Low": hills[0],
+        "Hill_High": hills[1],
         "Bottom": low[0],
-        "Bottom_Low": low[0] - low[1],
-        "Bottom_High": low[0] + low[1],
+        "Bottom_Low": low[1],
+        "Bottom_High": low[2],
         "Top": high[0],
-        "Top_Low": high[0] - high[1],
-        "Top_High": high[0] + high[1],
+        "Top_Low": high[1],
+        "Top_High": high[2],
         "Efficacy": curve.effect,
         "Efficacy_Percent": 100 * curve.effect / window if window else float("nan"),
         "Reason": "",

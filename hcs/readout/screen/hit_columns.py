@@ -8,18 +8,18 @@ from hcs.readout.columns import MAP, SSMD, count_column, number_column, text_col
 _PLATE = text_column("Metadata_Plate", "name of the plate")
 _READOUT = text_column("Readout", "column of the well table that the row is about")
 _PROFILE = (
-    "profile likelihood over log EC50, F limit, coverage `confidence` for independent wells; Bates & Watts, Nonlinear "
+    "profile likelihood, F limit, coverage `confidence` for independent wells; Bates & Watts, Nonlinear "
     "Regression (1988)"
 )
-_DELTA = "delta method, Student's t"
+_ENDS = f"{_PROFILE}; infinite where it is open, a slope's lower end 0"
 _UNIT = "as the readout"
 
 
 def _estimate(name: str, definition: str, unit: str = "") -> tuple[Column, ...]:
     return (
         number_column(name, definition, "4-parameter logistic", unit),
-        number_column(f"{name}_Low", f"lower end of the interval of {name}", _DELTA, unit),
-        number_column(f"{name}_High", f"upper end of the interval of {name}", _DELTA, unit),
+        number_column(f"{name}_Low", f"lower end of the interval of {name}", _ENDS, unit),
+        number_column(f"{name}_High", f"upper end of the interval of {name}", _ENDS, unit),
     )
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, fdtrc, fdtri, stdtrit
+from scipy.special import expit, fdtrc, fdtri
 
 from hcs.readout.groups import Floats
 
 PARAMETERS = 4
+Ends = tuple[float, float]  # lower and upper end of an interval
 _NAN = float("nan")
 _HILLS = np.geomspace(0.3, 8.0, 16)  # slopes tried; steeper ones jump between two doses, flatter ones are lines
 _BEYOND = 2.0  # decades below the lowest and above the highest dose in which an EC50 is looked for
@@ -20,6 +21,7 @@ _PARTS = 24  # of a step, and of such a part, looked through for an interval's e
 _LACK = 0.01  # p-value of the lack of fit from which on the doses' scatter about the curve makes the intervals
 _LN10 = float(np.log(10))
 _GOLDEN = (np.sqrt(5) - 1) / 2
+_BOX = 48  # EC50s and slopes of the box in which the other parameters' intervals are looked for
 _PRIOR_FREEDOM = 8.0  # degrees of freedom that the pooled variance of replicates counts for at each dose
 
 
@@ -28,9 +30,10 @@ class Curve:
     """y = start + effect / (1 + (EC50 / dose)^hill), hill > 0: ``start`` at dose 0, ``end`` at infinite dose.
 
     ``log_ec50`` is in log10 dose, ``low`` and ``high`` are the ends of its interval, infinite where that is open.
-    ``errors`` are the standard errors of log_ec50, hill, start and end, of ``freedom`` degrees of freedom; ``p`` is
-    that of the F test against a constant, ``r2`` the share of the weighted variance explained, ``p_lack`` that of the
-    test for lack of fit, NaN without replicates.
+    ``hill_ends``, ``start_ends`` and ``end_ends`` are the ends of the other parameters' intervals, infinite where open
+    (a slope's lower end 0); ``freedom`` are the degrees of freedom of the variance they all stand on; ``p`` is that of
+    the F test against a constant, ``r2`` the share of the weighted variance explained, ``p_lack`` that of the test for
+    lack of fit, NaN without replicates.
     """
 
     log_ec50: float
@@ -39,7 +42,9 @@ class Curve:
     hill: float
     start: float
     effect: float
-    errors: tuple[float, float, float, float]
+    hill_ends: Ends
+    start_ends: Ends
+    end_ends: Ends
     freedom: int
     r2: float
     p: float
@@ -120,28 +125,33 @@ def fit_curve(log_dose: Floats, y: Floats, weights: Floats, *, confidence: float
     likelihood: EC50s whose best weighted sum of squares exceeds the least by at most F(1, f) s^2 (Bates & Watts 1988),
     s^2 being the variance of the wells about the curve, of f = n - 4 degrees of freedom. It holds ``confidence`` of the
     EC50s if wells vary independently. Where they plainly do not (see ``_variance``), s^2 is that of the doses' means
-    about the curve, and f the number of doses less 4.
+    about the curve, and f the number of doses less 4. The intervals of slope, start and end are made the same way.
     """
     doses = _Doses.of(log_dose, y, weights)
     finite = doses.x[np.isfinite(doses.x)]
     trials = np.arange(finite[0] - _BEYOND, finite[-1] + _BEYOND + _STEP, _STEP)
     squares, slopes = _profile(doses, trials)
     best = int(np.argmin(squares))
-    (log_ec50, hill, start, end), cost, jacobian = _polished(doses, float(trials[best]), float(slopes[best]), trials)
+    (log_ec50, hill, start, end), cost = _polished(doses, float(trials[best]), float(slopes[best]), trials)
     scatter = min(cost, float(squares[best]))
     variance, freedom, p_lack = _variance(doses, scatter)
     limit = scatter + variance * float(fdtri(1, freedom, confidence))
     below = trials < log_ec50
+    low = _bound(doses, log_ec50, trials[below][::-1], squares[below][::-1], limit, never=-np.inf)
+    high = _bound(doses, log_ec50, trials[~below], squares[~below], limit, never=np.inf)
+    hill_ends, start_ends, end_ends = _others(doses, (log_ec50, hill), (low, high), trials, limit)
     least, total = doses.pure + scatter, doses.pure + float(doses.weights @ _centred(doses) ** 2)
     f = (total - least) / 3 / max(least / (doses.n - PARAMETERS), np.finfo(np.float64).tiny)
     return Curve(
         log_ec50,
-        _bound(doses, log_ec50, trials[below][::-1], squares[below][::-1], limit, never=-np.inf),
-        _bound(doses, log_ec50, trials[~below], squares[~below], limit, never=np.inf),
+        low,
+        high,
         hill,
         start,
         end - start,
-        _errors(jacobian, variance),
+        hill_ends,
+        start_ends,
+        end_ends,
         freedom,
         1 - least / total if total > 0 else _NAN,
         float(fdtrc(3, doses.n - PARAMETERS, max(f, 0.0))),
@@ -155,8 +165,8 @@ def _centred(doses: _Doses) -> Floats:
     return centred
 
 
-def _polished(doses: _Doses, log_ec50: float, hill: float, trials: Floats) -> tuple[list[float], float, Floats]:
-    """The four parameters of least squares next to an EC50 and a slope, these squares, and the Jacobian (m, 4)."""
+def _polished(doses: _Doses, log_ec50: float, hill: float, trials: Floats) -> tuple[list[float], float]:
+    """The four parameters of least squares next to an EC50 and a slope, and these squares."""
     root = np.sqrt(doses.weights)
     rise = _rise(doses.x, log_ec50, hill)
     start, end = np.linalg.lstsq(np.column_stack([1 - rise, rise]) * root[:, None], doses.y * root, rcond=None)[0]
@@ -174,7 +184,7 @@ def _polished(doses: _Doses, log_ec50: float, hill: float, trials: Floats) -> tu
         x_scale=[0.1, 0.5, doses.scale, doses.scale],
         max_nfev=60,  # it starts at the best of a fine grid; a flat valley is not worth more
     )
-    return [float(q) for q in found.x], 2 * float(found.cost), np.asarray(found.jac)
+    return [float(q) for q in found.x], 2 * float(found.cost)
 
 
 def _variance(doses: _Doses, scatter: float) -> tuple[float, int, float]:
@@ -242,17 +252,51 @@ def _bound(doses: _Doses, best: float, trials: Floats, squares: Floats, limit: f
     return (inner + outer) / 2
 
 
-def _errors(jacobian: Floats, variance: float) -> tuple[float, float, float, float]:
-    """Standard errors of the four parameters by the delta method; NaN where the wells do not determine them."""
-    information = jacobian.T @ jacobian
-    scale = np.sqrt(np.diag(information))
-    if not (scale > 0).all() or np.linalg.cond(information / np.outer(scale, scale)) > 1e12:
-        return _NAN, _NAN, _NAN, _NAN
-    inverse = np.linalg.inv(information / np.outer(scale, scale))
-    a, b, c, d = (float(e) for e in np.sqrt(np.diag(inverse) * variance) / scale)
-    return a, b, c, d
+def _others(doses: _Doses, best: Ends, ec50s: Ends, trials: Floats, limit: float) -> tuple[Ends, Ends, Ends]:
+    """Intervals of the slope, the start and the end: as far as each goes among the curves within ``limit``.
+
+    The curves lie in a box of EC50s (``ec50s``, the interval of the EC50, or to the last of ``trials`` where that is
+    open) and slopes. Given these two, the squares are a parabola in the start and in the end, so how far each goes is
+    said in closed form. An interval is open where its farthest curve is the last that is tried.
+    """
+    middles = np.linspace(max(ec50s[0], trials[0]), min(ec50s[1], trials[-1]), _BOX)
+    middles = np.sort(np.append(middles, best[0]))
+    hills = np.sort(np.append(np.geomspace(_HILLS[0], _HILLS[-1], _BOX), best[1]))
+    within = (_squares(doses, middles[:, None], hills) <= limit).any(axis=0) | (hills == best[1])
+    first, last = int(np.argmax(within)), hills.size - 1 - int(np.argmax(within[::-1]))
+    inner = np.geomspace(hills[max(first - 1, 0)], hills[min(last + 1, hills.size - 1)], _BOX)
+    hills = np.sort(np.append(inner, best[1]))
+    squares, ends, spreads = _parabolas(doses, middles[:, None], hills)
+    room = limit - squares
+    room[middles == best[0], hills == best[1]] = np.maximum(room[middles == best[0], hills == best[1]], 0.0)
+    inside = room >= 0
+    slopes = hills[inside.any(axis=0)]
+    reach = np.sqrt(np.where(inside, room, 0.0) * spreads)
+    lows, highs = (np.where(inside, value, fill) for value, fill in ((ends - reach, np.inf), (ends + reach, -np.inf)))
+    hill_ends = (
+        0.0 if slopes[0] <= _HILLS[0] else float(slopes[0]),
+        np.inf if slopes[-1] >= _HILLS[-1] else float(slopes[-1]),
+    )
+    start_ends, end_ends = ((float(low.min()), float(high.max())) for low, high in zip(lows, highs, strict=True))
+    endless = (-np.inf, np.inf)  # the doses do not say where the curve starts, or ends
+    return (
+        hill_ends,
+        endless if np.isneginf(ec50s[0]) else start_ends,
+        endless if np.isposinf(ec50s[1]) else end_ends,
+    )
 
 
-def margin(error: float, freedom: int, confidence: float) -> float:
-    """Half the width of the interval of a parameter of standard error ``error`` (Student's t)."""
-    return error * float(stdtrit(freedom, (1 + confidence) / 2))
+def _parabolas(doses: _Doses, log_ec50: Floats, hill: Floats) -> tuple[Floats, Floats, Floats]:
+    """For EC50s and slopes of any one shape (...): the least squares (...), the start and the end there (2, ...), and
+    how far each goes, squared, for one more unit of squares (2, ...)."""
+    weights, total = doses.weights, doses.weights.sum()
+    rise = _rise(doses.x, log_ec50[..., None], hill[..., None])
+    mean = rise @ weights / total
+    steep = np.maximum((rise - mean[..., None]) ** 2 @ weights, 1e-14 * total)
+    centred = _centred(doses)
+    effect = (rise - mean[..., None]) @ (weights * centred) / steep
+    level = float(np.average(doses.y, weights=weights))
+    squares = np.maximum(float(weights @ centred**2) - effect**2 * steep, 0.0)
+    ends = np.stack([level - effect * mean, level + effect * (1 - mean)])
+    spreads = np.stack([1 / total + mean**2 / steep, 1 / total + (1 - mean) ** 2 / steep])
+    return squares, ends, spreads

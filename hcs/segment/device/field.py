@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hcs.clock import Stopwatch
 from hcs.segment.device.instances import instances_on_device
-from hcs.segment.device.scale import enlarged_on_device, restored_on_device
+from hcs.segment.device.scale import despeckled_on_device, enlarged_on_device, restored_on_device
 from hcs.segment.network import Network
 from hcs.segment.normalise import COMPRESSION, Normalisation
 from hcs.segment.pace import Pace
@@ -36,11 +36,14 @@ class OnDevice:
     cut: TileSettings
     scale: Fraction = Fraction(1)
     flips: bool = False
+    despeckles: bool = True
 
     def probabilities(self, prepared: Tensor) -> Tensor:
         """Prepared field (Y, X) → probabilities (classes, Y, X) at full resolution, averaged over networks and mirror
         images."""
         field = enlarged_on_device(prepared, self.scale)
+        if self.despeckles:
+            field = despeckled_on_device(field)
         total: Tensor | None = None
         mirrors = MIRRORS if self.flips else MIRRORS[:1]
         for network in self.networks:
