@@ -139,6 +139,9 @@ class Config(BaseModel):
     """Where nucleus labels go: into the plate, into the output folder (plate read-only), or nowhere."""
     labels_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "nuclei"
     """Name of the labels in each field's list; of letters, digits, ``_``, ``.`` and ``-``."""
+    viewer_tables: bool = True
+    """Beside the labels also write what viewers show: tables of regions and of the nuclei's features, as ngio reads
+    them, and colours and properties of the nuclei."""
     labels_from: str | None = None
     """Measure nuclei that another tool made: the name of their labels in the plate, or a folder of label images called
     after well and field. No network is used then."""
@@ -213,7 +216,7 @@ def parse_config(data: object, *, source: str) -> Config:
 USER_SETTINGS = frozenset(
     {
         *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
-        *("labels_from", "interval_min"),
+        *("labels_from", "interval_min", "viewer_tables"),
         *("channels.dna", "channels.sensor", "channels.nuclei"),
         *("folder.layout", "folder.pattern", "folder.channels", "folder.z", "folder.t", "folder.plate_format"),
         *("folder.pixel_size_um",),

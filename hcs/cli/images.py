@@ -137,7 +137,13 @@ def _numbers(text: str | None, option: str) -> Any:
 )
 @click.option("--input", "given", help="Channel of the plate in which nuclei are to be found, once learnt.")
 @click.option("--truth", help="Channel of the plate that shows nuclei, such as DNA.")
-@click.option("--truth-labels", help="Labels of the plate that are the truth.  [default: found in --truth]")
+@click.option(
+    "--truth-labels",
+    "--labels",
+    "truth_labels",
+    help="Labels that are the truth: their name in the plate, or a results folder, of which nuclei that were edited by "
+    "hand are learnt from.  [default: found in --truth]",
+)
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
 @click.option("--val-wells", help="Wells that choose the model.  [default: one in six]")
 @click.option("--test-wells", help="Wells that are held out and say how good it is.  [default: one in six]")
@@ -162,23 +168,28 @@ def train(
     With --from-plate, nuclei of the --truth channel are found, vetted, and learnt in the --input channel: a sensor, a
     cytoplasm, brightfield. Splits are by well; the model's card says how good it is on the wells held out.
 
+    With --labels RESULTS the fields are learnt from whose nuclei were edited by hand and measured by `hcs remeasure`;
+    the card says how good the model was on the wells held out before and after.
+
     A run that was stopped goes on from its last checkpoint, with the result of an uninterrupted one.
     """
-    if plates:
-        from hcs.commands.train_from_plate import FromPlates, train_from_plates
+    corrected = truth_labels is not None and (Path(truth_labels) / "run.json").is_file()
+    if plates or corrected:
+        from hcs.commands.train_from_plate import FromPlates, from_corrected, train_from_plates
 
-        if data is not None or given is None or (truth is None and truth_labels is None):
+        options: dict[str, Any] = {"given": given, "truth": truth, "wells": wells, "val_wells": val_wells}
+        options |= {"test_wells": test_wells, "diameter_px": diameter_px}
+        if corrected:
+            from hcs.store.results.folder import open_results
+
+            if data is not None or len(plates) > 1:
+                raise click.UsageError("--labels RESULTS takes no DATA, and one --from-plate at most")
+            wanted = from_corrected(open_results(str(truth_labels), plate=plates[0] if plates else None), **options)
+        elif data is not None or given is None or (truth is None and truth_labels is None):
             raise click.UsageError("--from-plate takes no DATA, and needs --input and --truth (or --truth-labels)")
-        wanted = FromPlates(
-            plates=plates,
-            given=given,
-            truth=given if truth is None else truth,
-            labels=truth_labels,
-            wells=wells,
-            val_wells=val_wells,
-            test_wells=test_wells,
-            diameter_px=diameter_px,
-        )
+        else:
+            options["truth"] = given if truth is None else truth
+            wanted = FromPlates(plates=plates, labels=truth_labels, **options)
         path = train_from_plates(wanted, config_path, out, name=name, device=device, say=click.echo)
     else:
         from hcs.commands.train import train_model

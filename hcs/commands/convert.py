@@ -45,7 +45,8 @@ def convert_and_check(
 
     A plate map that cannot be read is refused before anything is converted.
     """
-    plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
+    name = plate.name.removesuffix(".zarr").removesuffix(".ome")
+    plate_map = read_plate_map(plate_map_path, plate=name) if plate_map_path is not None else None
     summary = convert_plate(
         source,
         plate,

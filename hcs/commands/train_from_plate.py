@@ -32,10 +32,12 @@ from hcs.store.location import location
 from hcs.store.models import find_model, read_card, read_model, write_model
 from hcs.store.plate.labels import read_labels
 from hcs.store.plate.reader import Plate, find_channel, open_plate, read_field, read_info
+from hcs.store.plate.target import LabelTarget
+from hcs.store.results.folder import Results, open_results
 from hcs.train.calibrate import HEAD, calibrations, chosen, with_lowered
 from hcs.train.config import read_train_settings
 from hcs.train.data import INDEX
-from hcs.train.held_out import find_held_out
+from hcs.train.held_out import HeldOut, find_held_out
 from hcs.train.settings import TrainSettings
 from hcs.train.truth import LACKING, REASONS, TruthSettings
 from hcs.train.truth_folder import IGNORED, TRUTH, Field, Finder, ignore_lacking, write_truth
@@ -63,6 +65,18 @@ DEFAULTS = TrainSettings(
     threads=1,
 )
 """Settings of a training from a plate, where no YAML file gives others: the shipped sensor model trained on."""
+CORRECTED = replace(
+    DEFAULTS,
+    steps=600,
+    learning_rate=5e-4,
+    warmup_steps=50,
+    evaluate_every=100,
+    kept=0.3,
+)
+"""Settings of a training on nuclei that were edited by hand: the run's own model, trained on a little; `start_from` is
+put in."""
+TRUSTED = TruthSettings(min_confidence=0.0, max_saturated=1.0, min_sharpness=0.0, min_signal=0.0, min_signal_share=0.0)
+"""Nuclei that somebody edited are taken as they are."""
 FIRST_ROUND = 0.3
 """Of the steps."""
 _MOST_PX = 200e6
@@ -87,6 +101,8 @@ class FromPlates:
     diameter_px: float | None = None
     """Of nuclei in the truth channel; None: estimated."""
     vetting: TruthSettings = field(default_factory=TruthSettings)
+    corrected: str | None = None
+    """Results folder: only its fields whose nuclei were edited by hand, and measured again, are learnt from."""
 
 
 def train_from_plates(
@@ -99,6 +115,8 @@ def train_from_plates(
     another.
     """
     find_device(device)
+    if wanted.corrected is not None:
+        return _train_from_corrected(wanted, config_path, out, name=name, device=device, say=say)
     settings = DEFAULTS if config_path is None else read_train_settings(config_path)
     fields = list_fields(wanted, say)
     _claim(out, wanted, settings)
@@ -126,7 +144,74 @@ def train_from_plates(
     say(f"Second round, {settings.steps} steps")
     follows = replace(settings, start_from=str(path))
     path = train_with(follows, second, out / "second", name=name, device=device, say=say)
-    return _finish(path, out, wanted, device, say)
+    target = out / f"{path.stem}.safetensors"
+    write_calibrated(path, target, truth, device, say)
+    return _finish(target, second, wanted, settings.start_from, device=device, say=say)
+
+
+def from_corrected(results: Results, **options: Any) -> FromPlates:
+    """What to learn from where nuclei of a run were edited by hand: its plate, its channel of nuclei, its labels;
+    ``options`` are further ones of FromPlates. ConfigError where no edited nuclei were measured again."""
+    if not corrected_fields(results):
+        raise ConfigError(
+            f"no nuclei of {results.folder} were edited and measured again; edit some, in napari by `hcs view`, give "
+            f"`hcs remeasure {results.folder}`, then train"
+        )
+    channel = options.pop("given", None) or results.record.channels.nuclei
+    target = LabelTarget.recorded(results.record.labels, results.folder, results.plate_path)
+    assert target is not None  # else nothing could have been edited
+    return FromPlates(
+        plates=(str(location(results.plate_path).absolute()),),
+        given=channel,
+        truth=options.pop("truth", None) or channel,
+        labels=target.name,
+        corrected=str(results.folder.absolute()),
+        **options,
+    )
+
+
+def corrected_fields(results: Results) -> tuple[FieldKey, ...]:
+    """Fields of a run whose nuclei were edited by hand and measured again, in plate order."""
+    entries = zip(results.record.keys, results.entries(results.record.keys), strict=True)
+    return tuple(key for key, entry in entries if entry.done and entry.edited_crc32)
+
+
+def _train_from_corrected(
+    wanted: FromPlates, config_path: Path | None, out: Path, *, name: str, device: str, say: Say
+) -> Path:
+    """Train once, on the edited fields alone, beginning with the model that the run had: what somebody took away is
+    wrong and what somebody added is right, so that nothing is vetted and no first round looks for what is lacking."""
+    assert wanted.corrected is not None
+    results = open_results(wanted.corrected, plate=wanted.plates[0])
+    settings = _corrected_settings(results) if config_path is None else read_train_settings(config_path)
+    fields = list_fields(wanted, say)
+    _claim(out, wanted, settings)
+    tune_cpu(settings.threads)
+    truth = out / "truth"
+    if not (truth / INDEX).is_file():
+        write_truth(fields, truth, _finder(wanted, device), TRUSTED, say=say)
+    _say_truth(truth, say)
+    path = train_with(settings, truth, out / "first", name=name, device=device, say=say)
+    target = out / f"{path.stem}.safetensors"
+    card, weights = read_model(find_model(str(path)))
+    write_model(target, card, weights)
+    return _finish(target, truth, wanted, settings.start_from, device=device, say=say)
+
+
+def _corrected_settings(results: Results) -> TrainSettings:
+    """The settings for a run's model; those of the sensor keep what only a sensor's image shows."""
+    record = results.record
+    known = str(record.model.get("path") or record.model["name"])
+    try:
+        model = find_model(known if Path(known).is_file() else str(record.model["name"]))
+    except ConfigError:  # the run measured labels from elsewhere, or its model is gone
+        model = find_model("sensor" if record.channels.by_sensor else "fast")
+    network = model.networks[0]
+    widths = tuple(read_card(network)["network"].get("widths", DEFAULTS.widths))
+    settings = replace(CORRECTED, start_from=network.path, widths=widths)
+    if record.channels.by_sensor:
+        return settings
+    return replace(settings, translocated=0.0, gapped=0.0, faint_weight=1.0)
 
 
 def list_fields(wanted: FromPlates, say: Say = print) -> list[Field]:
@@ -137,8 +222,13 @@ def list_fields(wanted: FromPlates, say: Say = print) -> list[Field]:
     plates = [open_plate(str(location(path).absolute())) for path in wanted.plates]
     if len({plate.name for plate in plates}) < len(plates):
         raise ConfigError("two of the plates have one name, so their wells cannot be told apart; rename one")
+    corrected = None if wanted.corrected is None else _corrected_results(wanted)
     chosen = {plate.name: select_wells(declared_wells(plate), wanted.wells) for plate in plates}
     keys = [(plate, entry.key) for plate in plates for entry in plate.fields if entry.key.well in chosen[plate.name]]
+    if corrected is not None:
+        edited = frozenset(corrected_fields(corrected))
+        keys = [(plate, key) for plate, key in keys if key in edited]
+        say(f"{len(keys)} fields whose nuclei were edited by hand are learnt from")
     wells = list(dict.fromkeys(f"{plate.name}/{key.well}" for plate, key in keys))
     splits = split_wells(
         wells,
@@ -155,11 +245,24 @@ def list_fields(wanted: FromPlates, say: Say = print) -> list[Field]:
             well=f"{plate.name}/{key.well}",
             split=splits[f"{plate.name}/{key.well}"],
             read=partial(_read, plate, key, pairs[plate.name]),
-            labels=None if wanted.labels is None else partial(read_labels, plate.path, key, wanted.labels),
+            labels=_labels_of(wanted, corrected, plate, key),
             source=plate.name,
         )
         for plate, key in kept
     ]
+
+
+def _corrected_results(wanted: FromPlates) -> Results:
+    return open_results(str(wanted.corrected), plate=wanted.plates[0])
+
+
+def _labels_of(
+    wanted: FromPlates, corrected: Results | None, plate: Plate, key: FieldKey
+) -> Callable[[], NDArray[np.integer]] | None:
+    """What reads a field's labels: of edited ones those that were measured, which is checked; None without any."""
+    if corrected is not None:
+        return partial(corrected.labels, str(key.well), key.field)
+    return None if wanted.labels is None else partial(read_labels, plate.path, key, wanted.labels)
 
 
 def gallery(truth: Path, second: Path) -> Any:
@@ -240,7 +343,8 @@ def _finder(wanted: FromPlates, device: str) -> Finder:
 
 def _claim(out: Path, wanted: FromPlates, settings: TrainSettings) -> None:
     """Begin ``out``, or see that what is in it was begun with the same wishes; else ConfigError."""
-    plain = json.loads(json.dumps({"wanted": asdict(wanted), "settings": settings.plain()}))
+    asked = {name: value for name, value in asdict(wanted).items() if name != "corrected" or value is not None}
+    plain = json.loads(json.dumps({"wanted": asked, "settings": settings.plain()}))
     record = out / "from-plate.json"
     if record.is_file():
         if json.loads(record.read_text()) != plain:
@@ -260,26 +364,53 @@ def _say_truth(truth: Path, say: Say) -> None:
         say(f"  ignored: {count:,} {reason}")
 
 
-def _finish(path: Path, out: Path, wanted: FromPlates, device: str, say: Say) -> Path:
-    """The model and its card in ``out``, calibrated on the wells that choose; the card with what the wells that were
-    held out say."""
-    truth, target = out / "truth", out / f"{path.stem}.safetensors"
-    write_calibrated(path, target, truth, device, say)
+def _finish(target: Path, learnt: Path, wanted: FromPlates, start_from: str, *, device: str, say: Say) -> Path:
+    """Complete the card of the model ``target``, which learnt from the folder ``learnt``: with what the wells that were
+    held out say of it, and of the model that it began with."""
+    truth = target.with_name("truth")
     card = read_card(find_model(str(target)))
     splits = set(pd.read_csv(truth / INDEX)["split"])
     card["input_channel"], card["truth_channel"] = str(wanted.given), str(wanted.labels or wanted.truth)
-    reasons = pd.read_csv(out / "truth-second" / IGNORED)["reason"].value_counts()
+    reasons = pd.read_csv(learnt / IGNORED)["reason"].value_counts()
     card["ignored"] = {str(reason): int(count) for reason, count in reasons.items()}
+    if wanted.corrected is not None:
+        card["corrected"] = f"nuclei edited by hand in {len(pd.read_csv(truth / INDEX))} fields of {wanted.plates[0]}"
     if "test" in splits:
-        segmenter = load_segmenter(find_model(str(target)), device, flips=False)
-        tested = find_held_out(truth, "test", segmenter, Config().tiles)
+        tested = _tested(target, truth, device)
         card |= tested.card(f"{len(tested.wells)} held-out wells of {', '.join(map(str, wanted.plates))}")
-        say(f"Held-out wells: F1 at IoU 0.5 {tested.f1():.3f}")
+        before = None if not start_from else _tested(start_from, truth, device)
+        card["held_out"] |= _beside(before)
+        say(f"Held-out wells: F1 at IoU 0.5 {tested.f1():.3f}{_verdict(before, tested)}")
     else:
         card["held_out"] = "no test: two wells leave none"
         say("No well was left to test with: give three or more")
     write_json(target.with_suffix(".json"), card)
     return target
+
+
+def _tested(model: object, truth: Path, device: str) -> HeldOut:
+    segmenter = load_segmenter(find_model(str(model)), device, flips=False)
+    return find_held_out(truth, "test", segmenter, Config().tiles)
+
+
+def _beside(before: HeldOut | None) -> dict[str, Any]:
+    """What the model that training began with found in the same wells, for the card."""
+    if before is None:
+        return {}
+    scores = before.card("")["held_out"]
+    return {"before training": {name: scores[name] for name in ("F1 at IoU 0.5", "mean F1 over IoU 0.50-0.90")}}
+
+
+def _verdict(before: HeldOut | None, after: HeldOut) -> str:
+    """Whether training helped, by the wells that were held out."""
+    if before is None:
+        return ""
+    better = after.f1() - before.f1()
+    if not np.isfinite(better):
+        return "; whether training helped cannot be told, for there are no nuclei in them"
+    count = sum(len(field.true_hit) for field in after.fields)
+    word = "it helped" if better > 0 else "it did not help" if better < 0 else "no difference"
+    return f", before training {before.f1():.3f}: {word} on {count:,} nuclei of {len(after.wells)} well(s)"
 
 
 def write_calibrated(path: Path, target: Path, truth: Path, device: str, say: Say) -> None:

@@ -11,6 +11,7 @@ from hcs.config import Config
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.store.models import ModelFile
+from hcs.store.plate.edited_labels import EditedLabels
 from hcs.store.plate.given_labels import GivenLabels
 from hcs.store.plate.reader import Plate
 from hcs.store.plate.target import LabelTarget
@@ -29,7 +30,7 @@ class Job:
     model: ModelFile
     device: str
     """``cpu`` or ``cuda``."""
-    given: GivenLabels | None = None
+    given: GivenLabels | EditedLabels | None = None
     """Labels whose nuclei are measured; None: the model finds nuclei."""
     labels: LabelTarget | None
     """Where labels go; None: nowhere."""

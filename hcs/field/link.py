@@ -88,7 +88,7 @@ def _linked(job: Job, movie: Movie) -> LedgerEntry:
         input_crc32=movie.pixels_crc32,
         seconds={stage: round(s, 4) for stage, s in clock.seconds.items()},
         bytes=clock.bytes,
-        others={"tracks": (tracks.nbytes, tracks.crc32), "frames": movie.known_by},
+        others={"tracks": (tracks.nbytes, tracks.crc32), "frames": movie.known_by, **movie.edited},
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError, HcsError
+from hcs.field.edited import check_same_pixels, compare, measured_before
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
 from hcs.field.unrecorded import blank_remarks, find_unrecorded
@@ -26,6 +27,7 @@ from hcs.pipeline import FieldResult, FoundNuclei, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey
 from hcs.segment.segmenter import Segmenter
 from hcs.store.location import location
+from hcs.store.plate.edited_labels import EditedLabels
 from hcs.store.plate.field import missing_sentence
 from hcs.store.plate.frame_labels import FrameLabels
 from hcs.store.plate.reader import OpenField, open_field
@@ -130,7 +132,7 @@ def _read_on(
 
 def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool) -> Loaded | LedgerEntry | LargeField:
     """Read a field; where it is one of several and finished already, its entry comes back."""
-    if several:
+    if several and not isinstance(job.given, EditedLabels):
         entry = finished_entry(location(job.out), job.plate.name, key, job.run_id)
         if entry is not None:
             return entry
@@ -159,6 +161,8 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool
     if job.given is None:
         return Loaded(field, image, pixel_hash(image), clock, fill)
     labels, remark = job.given.read(job.plate.entry(key), key, image.shape[1:])
+    if isinstance(job.given, EditedLabels) and fill is not None and fill.mask is not None:
+        labels[fill.mask] = 0  # else they would be numbered anew
     clock.lap("decode", labels.nbytes)
     return Loaded(field, image, pixel_hash(image), clock, fill, labels, remark)
 
@@ -210,6 +214,8 @@ def _finish(job: Job, key: FieldKey, found: Seen | LedgerEntry | LargeField, beg
             found = _write(job, key, found, result)
         except Exception as error:  # whatever one field does, the plate goes on
             found = _failed(key, error)
+    if isinstance(job.given, EditedLabels) and not found.done:
+        return found  # what was measured before stays, and is told from the edited labels by their checksum
     entry = replace(found, run=job.run_id, worker=process_name(), began=round(began, 4), ended=round(time.time(), 4))
     write_entry(location(job.out), entry)
     return entry
@@ -227,6 +233,7 @@ def _write_labels(job: Job, key: FieldKey, target: LabelTarget, found: Seen, lab
 def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerEntry:
     """Labels and part of a field; its entry, not written yet."""
     clock = Stopwatch()
+    edits, others = _edits(job, key, found, result)
     if job.labels is not None:
         clock.lap("write labels", _write_labels(job, key, job.labels, found, result.labels))
     part = write_part(
@@ -235,12 +242,12 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
     clock.lap("write table", part.nbytes)
     for other in (result.clock, found.clock):
         clock.add(other)
-    n = int(result.labels.max(initial=0))
+    n = len(result.nuclei)
     gaps = missing_sentence(*found.field.missing_chunks())
     return LedgerEntry(
         field=str(key),
         status="ok" if n else "empty",
-        reason="; ".join(filter(None, (gaps, *found.remarks))),
+        reason="; ".join(filter(None, (gaps, *found.remarks, *edits))),
         nuclei=n,
         recorded=1.0 if found.fill is None else round(found.fill.recorded, 6),
         part_bytes=part.nbytes,
@@ -251,4 +258,17 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
         ground=result.nuclei.grounds,
         background={name: float(value) for name, value in result.nuclei.backgrounds.items()},
         quality={name: None if np.isnan(value) else value for name, value in quality_values(result.quality).items()},
+        others=others,
     )
+
+
+def _edits(
+    job: Job, key: FieldKey, found: Seen, result: FieldResult
+) -> tuple[tuple[str, ...], dict[str, tuple[int, str]]]:
+    """Of nuclei that somebody edited: what changed since they were measured, and by what their labels are known."""
+    if not isinstance(job.given, EditedLabels):
+        return (), {}
+    before, columns = measured_before(job, key)
+    check_same_pixels(before, key, found.crc32)
+    said = "nuclei edited by hand" if columns is None else compare(columns, result.nuclei.columns).sentence()
+    return (said,), {"edited": (len(result.nuclei), job.given.crc32(key))}

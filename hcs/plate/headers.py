@@ -13,21 +13,26 @@ NAMES: dict[str, tuple[str, ...]] = {
     "well": (
         *("well", "wells", "wellposition", "wellname", "wellid", "welllabel", "welllocation", "wellcoordinate"),
         *("destinationwell", "destwell", "assaywell", "assaywellposition", "assayplatewell", "coordinate", "position"),
+        *("vertiefung", "kavität", "kavitaet", "napf"),
     ),
-    "row": ("row", "wellrow", "rowname", "rowletter", "platerow"),
-    "column": ("column", "col", "wellcolumn", "wellcol", "columnname", "columnnumber", "platecolumn"),
-    "role": ("role", "wellrole", "welltype", "sampletype", "controltype", "contenttype", "type"),
+    "row": ("row", "wellrow", "rowname", "rowletter", "platerow", "zeile", "reihe"),
+    "column": ("column", "col", "wellcolumn", "wellcol", "columnname", "columnnumber", "platecolumn", "spalte"),
+    "role": (
+        *("role", "wellrole", "welltype", "sampletype", "controltype", "contenttype", "type", "rolle", "kontrolltyp"),
+    ),
     "compound": (
         *("compound", "compoundname", "drug", "drugname", "treatment", "treatmentname", "substance", "pertiname"),
         *("compoundid", "cpd", "cpdname", "cpdid", "cmpd", "perturbation", "pertname", "broadsample", "pertid"),
+        *("substanz", "wirkstoff", "verbindung"),
     ),
     "dose": (
         *("dose", "concentration", "conc", "dosevalue", "finalconcentration", "finalconc", "compoundconcentration"),
         *("compoundconc", "drugconcentration", "drugconc", "testconcentration", "pertdose"),
+        *("dosis", "konzentration", "konz", "endkonzentration"),
     ),
     "unit": (
         *("unit", "units", "doseunit", "doseunits", "concentrationunit", "concentrationunits", "concunit", "concunits"),
-        *("compoundconcentrationunits", "pertdoseunit"),
+        *("compoundconcentrationunits", "pertdoseunit", "einheit", "einheiten"),
     ),
 }
 """Names of a plate map's columns by meaning, the usual one first, in lower case without blanks and signs."""
@@ -75,7 +80,7 @@ def _dose_with_unit(name: str, plain: str) -> Meaning | None:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKC", name).casefold())
+    return re.sub(r"[^a-z0-9äöüß]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def places(header: Sequence[str]) -> dict[str, tuple[int, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hcs.errors import PlateError
+from hcs.plate.annotations import of_plate
 from hcs.plate.doses import named, one_unit, pooled, read_doses, spellings
 from hcs.plate.headers import NAMES, meaning, places
 from hcs.plate.keys import WellId, row_name
@@ -36,7 +37,7 @@ class PlateMap:
     """What was not plain: passed over, brought to one unit, taken as one."""
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, source: str) -> PlateMap:
+    def from_frame(cls, frame: pd.DataFrame, source: str, *, plate: str | None = None) -> PlateMap:
         """The plate map in a table with a row a well; see ``from_table``. Values are taken as the texts that they are
         written as, NaN as empty."""
         header = tuple(str(name).strip() for name in frame.columns)
@@ -44,25 +45,28 @@ class PlateMap:
             [str(value).strip() if pd.notna(value) else "" for value in frame.iloc[:, k]] for k in range(len(header))
         ]
         rows = [(i, tuple(column[i - 1] for column in columns)) for i in range(1, len(frame) + 1)]
-        return cls.from_table(Table(header=header, rows=tuple(rows)), source)
+        return cls.from_table(Table(header=header, rows=tuple(rows)), source, plate=plate)
 
     @classmethod
-    def from_cells(cls, cells: Sequence[Sequence[str]], source: str, *, semicolons: bool = False) -> PlateMap:
+    def from_cells(
+        cls, cells: Sequence[Sequence[str]], source: str, *, semicolons: bool = False, plate: str | None = None
+    ) -> PlateMap:
         """The plate map in a sheet of text cells: a list of wells below a header, or blocks of the plate's shape; see
         `hcs.plate.sheet.to_table`. ``semicolons`` says that these separate the cells."""
-        return cls.from_table(to_table(cells, source), source, semicolons=semicolons)
+        return cls.from_table(to_table(cells, source), source, semicolons=semicolons, plate=plate)
 
     @classmethod
-    def from_table(cls, table: Table, source: str, *, semicolons: bool = False) -> PlateMap:
+    def from_table(cls, table: Table, source: str, *, semicolons: bool = False, plate: str | None = None) -> PlateMap:
         """Check and normalise texts with a well (or row and column), and optionally role, compound, dose and unit.
 
         Columns may have other usual names (`hcs.plate.headers.NAMES`), roles other words, wells any spelling; units are
         brought to one spelling, doses of one compound to one unit, and those that differ by less than 1 % to one. Each
-        of that is said in ``understood`` and ``notes``. Without a role column every well is a sample. Raises
-        PlateError, naming ``source``, for no wells, a well that is none or given twice, an unknown role, a dose that is
-        no number.
+        of that is said in ``understood`` and ``notes``. Of a table of several plates the rows of ``plate`` are read.
+        Without a role column every well is a sample. Raises PlateError, naming ``source``, for no wells, a well that is
+        none or given twice, an unknown role, a dose that is no number.
         """
         columns = _columns(table, source)
+        table = of_plate(table, plate, source)
         if not table.rows:
             raise PlateError(f"plate map {source} lists no wells; write one row a well, with well and role")
         wells = _wells(table, columns, source)

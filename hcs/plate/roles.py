@@ -18,6 +18,11 @@ _WORDS = {
         "negativectrl",
         "nc",
         "ncontrol",
+        "negativ",
+        "negativkontrolle",
+        "negativekontrolle",
+        "negkontrolle",
+        "nk",
     ),
     "positive": (
         "positive",
@@ -29,9 +34,20 @@ _WORDS = {
         "positivectrl",
         "pc",
         "pcontrol",
+        "positiv",
+        "positivkontrolle",
+        "positivekontrolle",
+        "poskontrolle",
+        "pk",
+        "posconcp",  # of the JUMP consortium: of compounds, diverse ones, and of ORFs
+        "poscondiverse",
+        "posconorf",
     ),
-    "sample": ("sample", "samples", "compound", "treated", "treatment", "trt", "test", "testcompound", "testsample"),
-    "empty": ("empty", "unused", "notused", "none", "emptywell"),
+    "sample": (
+        *("sample", "samples", "compound", "treated", "treatment", "trt", "test", "testcompound", "testsample"),
+        *("probe", "proben", "substanz", "testsubstanz", "behandelt"),
+    ),
+    "empty": ("empty", "unused", "notused", "none", "emptywell", "leer", "unbenutzt", "nichtbenutzt"),
 }
 _ROLE_OF = {word: role for role, words in _WORDS.items() for word in words}
 

@@ -39,6 +39,7 @@ from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.time_tables import time_columns, time_tables, timepoint_notes, with_timepoint
+from hcs.run.viewers import write_for_viewers
 from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
@@ -83,20 +84,21 @@ def finish(
     exclude_flagged: bool = False,
     submit: Submit | None = None,
     new_map: NewMap | None = None,
+    plate: str | None = None,
 ) -> Readouts:
     """Make the readout tables, columns.csv, readout.json, report.html and figures/ of a results folder; for one in a
     store this happens in a copy on disk.
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
-    of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map. Pictures of the page
-    are made beside the tables: by idle workers, if ``submit`` gives them work, else by a thread. Works on a run that is
-    still going on or was stopped: fields that are not done count as pending.
+    of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map; ``plate`` says where
+    the plate is now. Pictures of the page are made beside the tables: by idle workers, if ``submit`` gives them work,
+    else by a thread. Works on a run that is still going on or was stopped: fields that are not done count as pending.
     """
     with local_copy(out) as folder, one_thread() as aside:
         illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)
         if new_map is not None:
             put_map(folder, new_map)
-        return _finish(folder, illustrate, settings, exclude_flagged)
+        return _finish(folder, illustrate, settings, exclude_flagged, plate)
 
 
 def _finish(
@@ -104,8 +106,9 @@ def _finish(
     illustrate: Callable[[Results, pd.DataFrame], PicturesAhead],
     settings: ReadoutSettings | None,
     exclude_flagged: bool,
+    plate_path: str | None,
 ) -> Readouts:
-    every_frame = open_results(out)
+    every_frame = open_results(out, plate=plate_path)
     chosen = settings or every_frame.record.config.readout
     results = every_frame.at_timepoint(chosen.timepoint).as_of_now()
     every_frame = every_frame.as_of_now() if results.record.time is not None else results
@@ -187,7 +190,7 @@ def _finish(
         files=files,
     ).write(out)
     write_report(out, ahead=pictures, nuclei=every)
-    return readouts
+    return replace(readouts, notes=(*readouts.notes, *write_for_viewers(open_results(out, plate=plate_path))))
 
 
 def _by_sensor(

@@ -31,8 +31,9 @@ class NewMap:
 
 def read_new_map(results: Location, path: Location) -> NewMap:
     """The plate map ``path`` for the results of a run; PlateError where it is none, or of another plate."""
-    plate_map = read_plate_map(path)
-    wells = tuple(WellId.parse(well) for well in open_results(results).well_names())
+    opened = open_results(results)
+    plate_map = read_plate_map(path, plate=opened.record.plate)
+    wells = tuple(WellId.parse(well) for well in opened.well_names())
     record = plain_plate_map(plate_map, path)
     assert record is not None
     return NewMap(plate_map=plate_map, record=record, notes=check_plate_map(plate_map, wells, str(results)))

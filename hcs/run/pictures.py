@@ -104,7 +104,7 @@ class PictureSource:
                 entry = read_entry(self.kept.folder, key, run)
                 if self.kept.record.frames(key) and not entry.done:
                     return "its frames are not all done yet, and its labels are shown when they are"
-                return target.complaint(self.plate.entry(key), entry.input_crc32)
+                return target.complaint(self.plate.entry(key), entry.input_crc32, entry.edited_crc32)
             except (HcsError, OSError):  # out of reach: there is no picture either
                 return None
 

@@ -145,7 +145,7 @@ def _prepare(
     notes = (*found.notes, *notes)
     if plate_map_path is None and (plate_map_path := companion(plate.path, PLATE_MAP)) is not None:
         notes = (*notes, "The plate map is the microscope's own layout; --plate-map FILE gives another.")
-    plate_map = read_plate_map(plate_map_path) if plate_map_path is not None else None
+    plate_map = read_plate_map(plate_map_path, plate=plate.name) if plate_map_path is not None else None
     notes += check_plate_map(plate_map, declared_wells(plate), plate.path)
     listed = expected_fields(plate, wells)
     infos = infos_by_field(plate, tuple(entry.key for entry in listed))

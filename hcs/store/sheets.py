@@ -28,15 +28,16 @@ class Sheet:
     semicolons: bool = False
 
 
-def read_sheet(content: bytes, source: str, sheet: str | None = None) -> Sheet:
-    """The cells of a CSV file or of a workbook, of which the first sheet or the one called ``sheet``.
+def read_sheet(content: bytes, source: str, sheet: str | None = None, *, plate: str | None = None) -> Sheet:
+    """The cells of a CSV file or of a workbook, of which the first sheet or the one called ``sheet``; without that, the
+    one that is called as the ``plate`` is, if there is one.
 
     Which of them a file is, its first bytes say, not its name. PlateError where it is neither, or is damaged.
     """
     if content.startswith(_OLD_EXCEL):
         raise PlateError(f"plate map {source} is an Excel file of before 2007; save it as .xlsx or CSV")
     if content.startswith(_ZIP):
-        return _workbook(content, source, sheet)
+        return _workbook(content, source, sheet, plate)
     if sheet is not None:
         raise PlateError(f"plate map {source} is no Excel workbook, so it has no sheet {sheet!r}; leave #{sheet} out")
     return _csv(content, source)
@@ -126,7 +127,7 @@ def _separator(lines: Sequence[str], source: str) -> str:
     return best
 
 
-def _workbook(content: bytes, source: str, sheet: str | None) -> Sheet:
+def _workbook(content: bytes, source: str, sheet: str | None, plate: str | None) -> Sheet:
     import openpyxl  # noqa: PLC0415, a third of a second that other maps need not wait
 
     try:
@@ -144,7 +145,8 @@ def _workbook(content: bytes, source: str, sheet: str | None) -> Sheet:
         raise PlateError(f"plate map {source} has no sheet {sheet!r}; it has {', '.join(names)}")
     if not names:
         raise PlateError(f"plate map {source} has no sheet; write one row a well into one")
-    name = sheet or names[0]
+    called = [name for name in names if plate is not None and name.strip().casefold() == plate.strip().casefold()]
+    name = sheet or (called or names)[0]
     page = values[name]
     rows = [[_cell_text(cell, source) for cell in row] for row in page.iter_rows()]
     notes = _spread_merged(page, rows)

@@ -34,7 +34,7 @@ REASONS = (UNSURE, SATURATED, BLURRED, UNSEEN, LACKING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthSettings:
-    """What a nucleus of the truth channel must have, to be taught."""
+    """What a nucleus of the truth channel must have, to be taught; a least of 0 asks nothing."""
 
     min_confidence: float = 0.7
     """Least mean probability of its pixels by the network that found it; labels from elsewhere have none, and pass."""
@@ -176,8 +176,9 @@ def vet(labels: NDArray[np.integer], found: Evidence, settings: TruthSettings, *
     checks = {
         UNSURE: found.confidence < settings.min_confidence,
         SATURATED: found.saturated > settings.max_saturated,
-        BLURRED: ~(found.sharpness >= settings.min_sharpness * usual_sharpness),
-        UNSEEN: (found.signal < settings.min_signal) | (found.signal_share < settings.min_signal_share),
+        BLURRED: (settings.min_sharpness > 0) & ~(found.sharpness >= settings.min_sharpness * usual_sharpness),
+        UNSEEN: (settings.min_signal > 0) & (found.signal < settings.min_signal)
+        | (settings.min_signal_share > 0) & (found.signal_share < settings.min_signal_share),
     }
     for reason, fails in checks.items():
         for value in found.values[fails]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from hcs.errors import PlateError
+from hcs.plate.annotations import lacks_roles, with_compounds
 from hcs.plate.keys import WellId
 from hcs.plate.platemap import PlateMap
 
@@ -74,3 +75,55 @@ def test_unmatched_wells_are_told_apart() -> None:
     only_map, only_plate = plate_map.unmatched([WellId(0, 1), WellId(0, 2), WellId(0, 0)])
     assert only_map == (WellId(7, 11),)
     assert only_plate == (WellId(0, 2),)
+
+
+def test_of_several_plates_the_rows_of_one_are_read() -> None:
+    cells = [
+        ("Assay Plate Barcode", "well", "role"),
+        ("P-1", "A01", "neg"),
+        ("P-2", "A01", "pos"),
+        ("P-2", "b2", "neg"),
+    ]
+    found = PlateMap.from_cells(cells, "map.csv", plate="p2.zarr")
+    assert list(found.frame["well"]) == ["A01", "B02"]
+    assert list(found.frame["role"]) == ["positive", "negative"]
+    assert "of 2 plates, the rows of 'P-2'" in found.notes[0]
+    with pytest.raises(PlateError, match=r"names 2 plates \(P-1, P-2\), and none is called 'p3'"):
+        PlateMap.from_cells(cells, "map.csv", plate="p3")
+    with pytest.raises(PlateError, match="keep one file a plate"):
+        PlateMap.from_cells(cells, "map.csv")
+    assert len(PlateMap.from_cells(cells[:2], "map.csv", plate="other").frame) == 1  # one plate: called as it may be
+
+
+def test_german_words_are_understood() -> None:
+    cells = [
+        ("Vertiefung", "Rolle", "Substanz", "Konzentration", "Einheit"),
+        ("A1", "Negativkontrolle", "DMSO", "", ""),
+        ("A2", "Positivkontrolle", "W", "1,5", "µM"),
+        ("A3", "Probe", "X", "0,25", "nM"),
+        ("A4", "leer", "", "", ""),
+    ]
+    frame = PlateMap.from_cells(cells, "map.csv", semicolons=True).frame
+    assert list(frame["role"]) == ["negative", "positive", "sample", "empty"]
+    assert frame["dose"].tolist()[1:3] == [1.5, 0.25]
+
+
+def test_jump_plate_maps_have_names_and_roles_from_their_metadata() -> None:
+    rows = [
+        ("well_position", "broad_sample", "solvent"),
+        ("A01", "BRD-1", "DMSO"),
+        ("A02", "", "DMSO"),
+        ("A03", "BRD-2"),
+    ]
+    metadata = [
+        ("broad_sample", "pert_iname", "pert_type", "control_type"),
+        ("BRD-1", "quinine", "trt", "NA"),
+        ("BRD-2", "CYT-997", "control", "poscon_diverse"),
+        ("NA", "DMSO", "control", "negcon"),
+    ]
+    assert lacks_roles(rows)
+    frame = PlateMap.from_cells(with_compounds(rows, metadata), "JUMP_platemap.tsv").frame
+    assert list(frame["compound"]) == ["BRD-1", "", "BRD-2"]
+    assert list(frame["name"]) == ["quinine", "DMSO", "CYT-997"]
+    assert list(frame["role"]) == ["sample", "negative", "positive"]
+    assert not lacks_roles([("well", "role"), ("A01", "neg")])

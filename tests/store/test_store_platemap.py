@@ -136,23 +136,24 @@ def test_no_copy_of_a_map_holds_a_formula_and_the_copy_reads_back(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("path", "wells", "compounds"),
+    ("path", "wells", "compounds", "negative"),
     [
-        ("jump-target/JUMP-Target-1_compound_platemap.tsv", 384, 306),
-        ("jump-target/JUMP-Target-1_crispr_platemap.tsv", 384, 335),
-        ("jump-target/JUMP-Target-1_orf_platemap.tsv", 384, 175),
-        ("operetta-compose/fixtures/drug_layout.csv", 1, 1),
-        ("operetta-compose/fixtures/drug_layout_utf8-dom.csv", 1, 1),
+        ("jump-target/JUMP-Target-1_compound_platemap.tsv", 384, 306, 64),
+        ("jump-target/JUMP-Target-1_crispr_platemap.tsv", 384, 335, 60),
+        ("jump-target/JUMP-Target-1_orf_platemap.tsv", 384, 175, 0),
+        ("operetta-compose/fixtures/drug_layout.csv", 1, 1, 0),
+        ("operetta-compose/fixtures/drug_layout_utf8-dom.csv", 1, 1, 0),
     ],
 )
-def test_plate_maps_of_others(shared_data: Path, path: str, wells: int, compounds: int) -> None:
+def test_plate_maps_of_others(shared_data: Path, path: str, wells: int, compounds: int, negative: int) -> None:
     file = shared_data / "microscopes" / path
     if not file.exists():
         pytest.skip(f"{file} is not there")
     found = read_plate_map(file)
     assert len(found.frame) == wells
     assert len(set(found.frame["compound"]) - {""}) == compounds
-    assert any("no column role" in note for note in found.notes)
+    assert (found.frame["role"] == "negative").sum() == negative  # of JUMP's by the metadata file beside
+    assert any("no column role" in note for note in found.notes) != bool(negative)
 
 
 def test_a_missing_file_gets_a_sentence(tmp_path: Path) -> None:
@@ -165,3 +166,23 @@ def test_the_map_of_bbbc013(shared_data: Path) -> None:
     assert frame["role"].value_counts().to_dict() == {"sample": 72, "negative": 16, "positive": 8}
     assert list(frame.columns[5:]) == ["group", "dose_index"]
     assert frame.loc[frame["well"] == "A03", "dose"].item() == pytest.approx(0.9766)
+
+
+def test_an_assay_layout_of_harmony_is_a_plate_map(tmp_path: Path) -> None:
+    well = "<Well><Row>{}</Row><Col>{}</Col><Value>{}</Value></Well>"
+    layers = {"Compound": [(1, 1, "DMSO"), (2, 12, "W")], "Type": [(1, 1, "neg"), (2, 12, "Positivkontrolle")]}
+    text = "".join(
+        f"<Layer><Name>{name}</Name>{''.join(well.format(*each) for each in wells)}</Layer>"
+        for name, wells in layers.items()
+    )
+    path = tmp_path / "layout.xml"
+    path.write_text(f'\ufeff<?xml version="1.0"?><AssayLayout xmlns="http://x/HarmonyV5">{text}</AssayLayout>')
+    found = read_plate_map(path)
+    assert found.frame[["well", "role", "compound"]].to_numpy().tolist() == [
+        ["A01", "negative", "DMSO"],
+        ["B12", "positive", "W"],
+    ]
+    assert "assay layout of Harmony" in found.understood[0]
+    path.write_text("<AssayLayout><Layer><Name>Compound</Name></Layer></AssayLayout>")
+    with pytest.raises(PlateError, match="says nothing of any well"):
+        read_plate_map(path)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.run import Hcs
+import zarr
+from helpers.run import Finished, Hcs
 
+from hcs.commands.remeasure import remeasure
 from hcs.commands.simulate import SimulationFiles
-from hcs.commands.train_from_plate import FromPlates, list_fields, train_from_plates
+from hcs.commands.train_from_plate import FromPlates, from_corrected, list_fields, train_from_plates
+from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError
 from hcs.store.models import find_model, read_model
+from hcs.store.results.folder import open_results
 from hcs.train.calibrate import SHIFTS
 
 TINY = """
@@ -103,3 +108,34 @@ def test_labels_that_a_plate_has_can_be_the_truth(simulated: SimulationFiles) ->
     assert sum(int(field.labels().max()) for field in fields if field.labels) == len(truth)
     with pytest.raises(ConfigError, match="name two channels"):
         list_fields(FromPlates(plates=wanted.plates, given="CDK2", truth="CDK2"))
+
+
+def test_nuclei_edited_by_hand_are_learnt_from(finished: Finished, tmp_path: Path) -> None:
+    """Three wells are edited as a viewer does it, measured again, and learnt from; others are not."""
+    shutil.copytree(finished.files.plate, tmp_path / "tiny.zarr")
+    shutil.copytree(finished.out, tmp_path / "results")
+    results = open_results(tmp_path / "results", plate=tmp_path / "tiny.zarr")
+    with pytest.raises(ConfigError, match=r"no nuclei of .* were edited and measured again"):
+        from_corrected(results)
+    wells = [str(key.well) for key in results.record.keys if results.entries([key])[0].nuclei > 4][:3]
+    for well in wells:
+        field = tmp_path / "tiny.zarr" / well[0] / well[1:] / "0"
+        zarr.open_array(field / "labels" / "nuclei" / "0", mode="r+")[:8, :8] = 900
+    remeasure(results, workers=Workers(), say=lambda _: None)
+    wanted = from_corrected(results)
+    assert (wanted.given, wanted.truth, wanted.labels) == ("DNA", "DNA", "nuclei")
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("[4, 8]", "[16, 24, 48, 96, 192]") + "start_from: fast\n")
+    said: list[str] = []
+    path = train_from_plates(
+        wanted, tmp_path / "tiny.yaml", tmp_path / "out", name="ours", device="cpu", say=said.append
+    )
+    assert said[0] == "3 fields whose nuclei were edited by hand are learnt from"
+    index = pd.read_csv(tmp_path / "out" / "truth" / "index.csv")
+    assert sorted(index["well"]) == sorted(f"tiny/{well}" for well in wells)
+    assert index["ignored"].sum() == 0  # what somebody edited is taken as it is
+    keys = [key for key in results.record.keys if str(key.well) in wells]
+    assert index["nuclei"].sum() == sum(entry.nuclei for entry in results.entries(keys))
+    card, _ = read_model(find_model(str(path)))
+    assert card["corrected"].startswith("nuclei edited by hand in 3 fields")
+    assert 0.0 <= card["held_out"]["before training"]["F1 at IoU 0.5"] <= 1.0
+    assert "before training" in said[-1]

@@ -26,6 +26,7 @@ _FIELD_COLUMNS: tuple[Column, ...] = (
     text_column("Status", "ok; empty (no nucleus); failed; pending"),
     text_column("Reason", "why the field failed, or what is odd about it"),
     count_column("Count_Nuclei", "nuclei", "nuclei found in the field"),
+    Column("Labels_Edited", "bool", "", "whether its nuclei are labels that somebody edited: see hcs remeasure", "hcs"),
     number_column(
         "Fraction_Recorded",
         "share of the pixels that a camera recorded; the rest is fill of one exact value (a mosaic's gap, a missing "

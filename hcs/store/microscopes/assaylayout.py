@@ -28,18 +28,23 @@ def read_layout(folder: Folder, name: str) -> tuple[Cells, str]:
     """The wells that a layout says something of, a column a layer; empty where it says nothing. And what is wrong with
     the file, if anything is."""
     try:
-        root = parse_xml(folder.read(name), name)
-        values: dict[WellId, dict[str, str]] = {}
-        names: list[str] = []
-        for number, layer in enumerate(children(root, "Layer"), start=1):
-            label, unit = text(layer, "Name") or f"Layer {number}", text(layer, "Unit") or text(layer, "ValueUnit")
-            header = f"{label} [{unit}]" if unit else label
-            header = header if header not in names else f"{header} ({number})"
-            for well in children(layer, "Well"):
-                if value := text(well, "Value"):
-                    values.setdefault(WellId.of(text(well, "Row"), text(well, "Col")), {})[header] = value
-                    names += [header] if header not in names else []
+        return layout_cells(folder.read(name), name), ""
     except PlateError as error:
         return (), f"The assay layout is not read: {error}."
+
+
+def layout_cells(content: bytes, name: str) -> Cells:
+    """The wells of a layout as a sheet; empty where it says nothing. PlateError, naming the file, for broken XML."""
+    root = parse_xml(content, name)
+    values: dict[WellId, dict[str, str]] = {}
+    names: list[str] = []
+    for number, layer in enumerate(children(root, "Layer"), start=1):
+        label, unit = text(layer, "Name") or f"Layer {number}", text(layer, "Unit") or text(layer, "ValueUnit")
+        header = f"{label} [{unit}]" if unit else label
+        header = header if header not in names else f"{header} ({number})"
+        for well in children(layer, "Well"):
+            if value := text(well, "Value"):
+                values.setdefault(WellId.of(text(well, "Row"), text(well, "Col")), {})[header] = value
+                names += [header] if header not in names else []
     rows = ((str(well), *(found.get(each, "") for each in names)) for well, found in sorted(values.items()))
-    return ((("well", *names), *rows) if values else ()), ""
+    return (("well", *names), *rows) if values else ()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.images import SUFFIXES, read_label_image
-from hcs.store.location import location
+from hcs.store.location import Location, location
 from hcs.store.plate.field import missing_chunks, open_image, read_pixels
 from hcs.store.plate.nodes import chunk_files, read_node
 from hcs.store.plate.reader import FieldEntry, Plate
@@ -77,18 +77,7 @@ class GivenLabels:
         root, path = location(self.plate), f"{entry.path}/labels/{self.name}"
         if read_node(root / path) is None:
             raise FieldError(key, f"it has no labels/{self.name}, which --labels-from names; add them")
-        info, array = open_image(root, path, key)
-        if info.z_size > 1 or info.shape[0] > 1 or (info.t_size > 1 and not key.is_frame):
-            raise FieldError(key, f"labels/{self.name} have several planes, channels or time points; give 2-D labels")
-        if key.is_frame and key.frame >= info.t_size:
-            raise FieldError(key, f"labels/{self.name} have {info.t_size} time points; give labels of every frame")
-        if info.dtype.kind not in "uib":
-            raise FieldError(key, f"labels/{self.name} are of type {info.dtype}; labels are whole numbers")
-        lost, of = missing_chunks(root, info, array, frame=key.frame)
-        if lost == of:  # what most tools write where no nucleus is
-            empty: NDArray[np.generic] = np.zeros(info.shape[1:], np.uint32)
-            return empty, f"labels/{self.name} have no chunk at all, which was taken for no nucleus"
-        return read_pixels(array, info, root, key, channels=(0,), frame=key.frame)[0], ""
+        return labels_at(root, path, key)
 
     def digest(self, entries: Iterable[FieldEntry]) -> str:
         """SHA-256 over the files of the labels, so that labels edited between two runs are noticed."""
@@ -103,6 +92,24 @@ class GivenLabels:
             for name in sorted(chunk_files(folder)) if read_node(folder) is not None else ():
                 told.update(f"{entry.key} {name}\n".encode() + (folder / name).read_bytes())
         return told.hexdigest()
+
+
+def labels_at(root: Location, path: str, key: FieldKey) -> tuple[NDArray[np.generic], str]:
+    """The label image (Y, X), of a field or the frame that ``key`` names, at ``path`` below ``root``, and what is to be
+    said of it; FieldError where it is none, or damaged."""
+    name = path.rpartition("/")[2]
+    info, array = open_image(root, path, key)
+    if info.z_size > 1 or info.shape[0] > 1 or (info.t_size > 1 and not key.is_frame):
+        raise FieldError(key, f"labels/{name} have several planes, channels or time points; give 2-D labels")
+    if key.is_frame and key.frame >= info.t_size:
+        raise FieldError(key, f"labels/{name} have {info.t_size} time points; give labels of every frame")
+    if info.dtype.kind not in "uib":
+        raise FieldError(key, f"labels/{name} are of type {info.dtype}; labels are whole numbers")
+    lost, of = missing_chunks(root, info, array, frame=key.frame)
+    if lost == of:  # what most tools write where no nucleus is
+        empty: NDArray[np.generic] = np.zeros(info.shape[1:], np.uint32)
+        return empty, f"labels/{name} have no chunk at all, which was taken for no nucleus"
+    return read_pixels(array, info, root, key, channels=(0,), frame=key.frame)[0], ""
 
 
 def find_given_labels(

@@ -134,14 +134,14 @@ class LabelImage:
         """Write the metadata of the label image in ``folder``, with the mark of its origin."""
         source = {"source": {"image": "../../"}, "version": self.ngff}
         ome = {**self._multiscales(n_levels), "image-label": source}
-        _put(folder, group_documents(ome, self.ngff, {ATTRIBUTE: mark.plain()} if mark else None))
+        put_documents(folder, group_documents(ome, self.ngff, {ATTRIBUTE: mark.plain()} if mark else None))
 
     def enlist(self, field: Location, n_levels: int) -> None:
         """Name the label image in the list of its field; a field without an image of its own shows it as one."""
         _enlist(field / "labels", self.name, self.ngff)
         node, prefix = read_node(field), f"labels/{self.name}/"
         if node is None:
-            _put(field, group_documents(self._multiscales(n_levels, prefix=prefix), self.ngff))
+            put_documents(field, group_documents(self._multiscales(n_levels, prefix=prefix), self.ngff))
         elif "multiscales" not in node.ome:
             write_image_metadata(
                 field,
@@ -188,7 +188,7 @@ def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
     """Add ``name`` to the labels that a ``labels`` group lists; others stay, and so does all else in its metadata."""
     node = read_node(folder)
     if node is None:
-        _put(folder, group_documents({"labels": [name]}, ngff))
+        put_documents(folder, group_documents({"labels": [name]}, ngff))
         return
     listed = node.ome.get("labels", [])
     if not isinstance(listed, list):
@@ -200,10 +200,10 @@ def _enlist(folder: Location, name: str, ngff: Ngff) -> None:
         attributes = document.setdefault("attributes", {}) if v3 else document
         ome = attributes.setdefault("ome", {"version": node.ngff}) if v3 else attributes
         ome["labels"] = [*listed, name]
-        _put(folder, {file.name: _json(document)})
+        put_documents(folder, {file.name: _json(document)})
 
 
-def _put(folder: Location, documents: dict[str, bytes]) -> None:
+def put_documents(folder: Location, documents: dict[str, bytes]) -> None:
     """Write metadata, each file in one step: others' labels are named in them too."""
     for file, text in documents.items():
         with replacing(folder / file) as temporary:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,6 +15,8 @@ from hcs.store.plate.nodes import Node, chunk_files, read_node
 ATTRIBUTE = "hcs"
 _WRITTEN = frozenset({ATTRIBUTE, "version", "multiscales", "image-label"})
 _WRITTEN_OF_LABELS = frozenset({"version", "source"})
+DESCRIBED = frozenset({"colors", "properties"})
+"""What a label image's metadata say of single nuclei."""
 
 Origin = Literal["none", "this run", "another run", "changed", "foreign"]
 """Whose labels are in a folder: nobody's, this run's, another run's of hcs, hcs's but changed since, somebody's."""
@@ -28,6 +32,8 @@ class Mark:
     """Checksum of the pixels that the labels were made from, as the field's ledger entry has it."""
     files_crc32: str = ""
     """Checksum of the chunk files of all levels; empty where it was not taken."""
+    described_crc32: str = ""
+    """Checksum of the colours and properties of the nuclei, see `hcs.store.plate.describe`; empty without any."""
     version: str = __version__
 
     def plain(self) -> dict[str, Any]:
@@ -60,7 +66,7 @@ def origin_of(folder: Location, run: str) -> tuple[Origin, Mark | None]:
     mark = read_mark(node)
     if mark is None:
         return "foreign", None
-    if _has_more(node) or (mark.files_crc32 and mark.files_crc32 != files_crc32(folder)):
+    if _has_more(node, mark) or (mark.files_crc32 and mark.files_crc32 != files_crc32(folder)):
         return "changed", mark
     return ("this run" if mark.run == run else "another run"), mark
 
@@ -74,11 +80,18 @@ def files_crc32(folder: Location) -> str:
     return f"{crc:08x}"
 
 
-def _has_more(node: Node) -> bool:
+def _has_more(node: Node, mark: Mark) -> bool:
     """Whether a label image has attributes that hcs did not write."""
     described = node.ome.get("image-label")
-    of_labels = set(described) if isinstance(described, dict) else set()
-    return bool((set(node.ome) | set(node.others)) - _WRITTEN or of_labels - _WRITTEN_OF_LABELS)
+    about = described if isinstance(described, dict) else {}
+    own = _WRITTEN_OF_LABELS | (DESCRIBED if described_crc32(about) == mark.described_crc32 else set())
+    return bool((set(node.ome) | set(node.others)) - _WRITTEN or set(about) - own)
+
+
+def described_crc32(image_label: Mapping[str, Any]) -> str:
+    """Checksum of the colours and properties that a label image's metadata have; empty without any."""
+    about = {name: image_label[name] for name in sorted(DESCRIBED) if name in image_label}
+    return f"{zlib.crc32(json.dumps(about, sort_keys=True).encode()):08x}" if about else ""
 
 
 def _holds_anything(folder: Location) -> bool:

@@ -57,7 +57,7 @@ class Pictures:
         wanted = range(len(names)) if channels is None else channels
         numbers = tuple(find_channel(names, channel, option="channel") for channel in wanted)
         root = location(self.plate)
-        info, array = open_image(root, self._entry(key).path, key)
+        info, array = open_image(root, self.entry(key).path, key)
         pixels = read_pixels(array, info, root, key, channels=numbers, z=self.record.config.z, frame=key.frame)
         return FieldImages(tuple(names[number] for number in numbers), pixels, info.pixel_size_um)
 
@@ -75,15 +75,19 @@ class Pictures:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
         whole = read_entry(self.folder, key.of_field, self.record.run_id) if key.is_frame else entry
-        wrong = target.complaint(self._entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32)
+        wrong = target.complaint(
+            self.entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32, whole.edited_crc32
+        )
         if wrong is not None:
             raise ResultsError(
-                f"field {key} of {self.folder}: {wrong}, and they do not show the nuclei of the table; run the plate "
-                "again into a new folder, or read images without labels by image() and crops()"
+                f"field {key} of {self.folder}: {wrong}, and they do not show the nuclei of the table; "
+                f"`hcs remeasure {self.folder}` measures nuclei that were edited; else run the plate again into a new "
+                "folder, or read images without labels by image() and crops()"
             )
         return read_labels(target.path, key, target.name)
 
-    def _entry(self, key: FieldKey) -> FieldEntry:
+    def entry(self, key: FieldKey) -> FieldEntry:
+        """The field in the plate; ResultsError where the plate is out of reach."""
         try:
             return locate(self.plate, key)
         except PlateError as error:

@@ -21,7 +21,7 @@ from hcs.plate.keys import FieldKey
 from hcs.store.location import Location, location, map_at
 from hcs.store.paths import behind_link
 from hcs.store.plate.labels import prepare_label_plate, write_labels
-from hcs.store.plate.mark import Mark, Origin, origin_of
+from hcs.store.plate.mark import Mark, Origin, files_crc32, origin_of
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.reader import FieldEntry, Plate
 from hcs.store.plate.writer import field_path
@@ -110,16 +110,34 @@ class LabelTarget:
             mark=mark,
         )
 
-    def complaint(self, entry: FieldEntry, pixels_crc32: str) -> str | None:
-        """Why a field's labels are not those that the run wrote for these pixels; None where they are."""
+    def complaint(self, entry: FieldEntry, pixels_crc32: str, edited_crc32: str = "") -> str | None:
+        """Why a field's labels are not those that the run wrote for these pixels; None where they are, or where they
+        were edited and measured since: then ``edited_crc32`` is the checksum of their files."""
         origin, mark = origin_of(self.folder(entry), self.run)
         if origin == "none":
             return f"there are no labels/{self.name} in {self.path} any more"
+        if edited_crc32:
+            if origin == "another run" or files_crc32(self.folder(entry)) != edited_crc32:
+                return f"labels/{self.name} in {self.path} are no longer those that were edited and measured"
+            return None
         if origin != "this run":
             return f"labels/{self.name} in {self.path} {_WHOSE[origin]}"
         if mark is not None and pixels_crc32 and mark.pixels_crc32 and mark.pixels_crc32 != pixels_crc32:
             return f"labels/{self.name} in {self.path} were made from other pixels since"
         return None
+
+    def edited(self, entry: FieldEntry, edited_crc32: str = "") -> str | None:
+        """Checksum of the files of a field's labels where somebody edited them since they were measured; None where
+        nobody did, there are none any more, or they are another run's of hcs. ``edited_crc32`` is that of edited labels
+        that were measured already."""
+        origin, mark = origin_of(self.folder(entry), self.run)
+        if origin in ("none", "another run"):
+            return None
+        measured = edited_crc32 or (mark.files_crc32 if mark is not None else "")
+        if origin == "this run" and not edited_crc32:
+            return None
+        now = files_crc32(self.folder(entry))
+        return None if now == measured else now
 
     def survey(self, entries: Iterable[FieldEntry]) -> tuple[str, ...]:
         """Look at what the fields have: notes on what will be replaced by ``overwrite``; ResultsError, naming what is
@@ -157,7 +175,8 @@ _WHOSE: dict[Origin, str] = {
 }
 _WAY_OUT = (
     "they are left as they are: write labels beside the results with --labels out, under another name with "
-    "--labels-name NAME, or over them with --overwrite-labels, by which they are lost"
+    "--labels-name NAME, or over them with --overwrite-labels, by which they are lost; nuclei that you corrected are "
+    "measured by `hcs remeasure RESULTS`"
 )
 
 

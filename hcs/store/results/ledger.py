@@ -54,7 +54,8 @@ class LedgerEntry:
     quality: dict[str, float | None] = dataclasses.field(default_factory=dict)
     """Quality_ columns of the field table; None where a number has no meaning."""
     others: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
-    """What else a field with time was written as, or made of: ``tracks``, and its ``frames`` together."""
+    """What else a field was written as, or made of: of one with time ``tracks``, and its ``frames`` together; of one
+    whose nuclei were edited ``edited``, the number of its nuclei and the checksum of the files of its labels."""
 
     @property
     def done(self) -> bool:
@@ -70,6 +71,11 @@ class LedgerEntry:
     def part(self) -> Written:
         """What the field's part was written as."""
         return Written(self.part_bytes, self.part_crc32)
+
+    @property
+    def edited_crc32(self) -> str:
+        """Checksum of the files of edited labels whose nuclei were measured; empty where nobody edited any."""
+        return self.others["edited"][1] if "edited" in self.others else ""
 
     @property
     def tracks(self) -> Written | None:
@@ -157,8 +163,9 @@ def finished_entry(out: Location, plate: str, key: FieldKey, run: str) -> Ledger
 
 
 def ledger_frame(entries: Iterable[LedgerEntry], *, timepoints: bool = False) -> pd.DataFrame:
-    """One row a field or frame: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Fraction_Recorded,
-    Background_<channel>, Seconds, Quality_<measure>_<channel>; with ``timepoints`` also Metadata_Timepoint."""
+    """One row a field or frame: Metadata_Well, Metadata_Site, Status, Reason, Count_Nuclei, Labels_Edited,
+    Fraction_Recorded, Background_<channel>, Seconds, Quality_<measure>_<channel>; with ``timepoints`` also
+    Metadata_Timepoint."""
     rows = []
     for entry in entries:
         key = FieldKey.parse(entry.field)
@@ -170,6 +177,7 @@ def ledger_frame(entries: Iterable[LedgerEntry], *, timepoints: bool = False) ->
                 "Status": entry.status,
                 "Reason": entry.reason,
                 "Count_Nuclei": entry.nuclei,
+                "Labels_Edited": bool(entry.edited_crc32),
                 "Fraction_Recorded": float("nan") if entry.recorded is None else entry.recorded,
                 **{f"Background_{name}": value for name, value in entry.background.items()},
                 **{f"Background_Source_{name}": source for name, source in entry.ground.items()},

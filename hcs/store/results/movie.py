@@ -64,6 +64,12 @@ class Movie:
         return sum(e.part_bytes for e in self.done), _joint((e.field, e.status, e.part_crc32) for e in self.entries)
 
     @property
+    def edited(self) -> dict[str, tuple[int, str]]:
+        """``others`` of the field's entry where its labels were edited and measured: nuclei, checksum of the labels."""
+        found = {e.edited_crc32 for e in self.done if e.edited_crc32}
+        return {"edited": (sum(e.nuclei for e in self.done), found.pop())} if len(found) == 1 else {}
+
+    @property
     def pixels_crc32(self) -> str:
         """One checksum of the pixels of all frames."""
         return _joint((e.field, e.input_crc32) for e in self.done)

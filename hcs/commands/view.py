@@ -1,0 +1,210 @@
+"""`hcs view`: a field of a results folder in napari, its labels with the table of their nuclei, to look at and edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hcs.errors import ConfigError, HcsError
+from hcs.plate.keys import FieldKey
+from hcs.run.viewers import description
+from hcs.store.plate.edit import shown_as, write_edited
+from hcs.store.plate.labels import read_labels
+from hcs.store.plate.pictures import Pictures
+from hcs.store.results.folder import Results
+
+INSTALL = "pip install 'napari[pyqt6]'"
+_MOST_BYTES = 4e9
+"""Of a movie, which is in memory as a whole."""
+_DEFAULT_COLOURS = ("0000FF", "00FF00", "FF0000", "00FFFF", "FF00FF", "FFFF00")
+
+_FIRST = ("Phase", "Gate", "Nuclei_AreaShape_Area", "Nuclei_DNA_ContentN", "Nuclei_Sensor_Ratio")
+"""Columns that come first in the table of the nuclei."""
+_PANEL_PX = 130
+
+Layer = tuple[Any, dict[str, Any], str]
+"""Data, options and kind of a layer, as napari's readers give it."""
+
+
+def find_napari() -> Any:
+    """The module napari; ConfigError, saying how to install it, where it is not there."""
+    try:
+        return import_module("napari")
+    except ImportError as error:
+        raise ConfigError(
+            f"napari is not installed ({error}); {INSTALL} installs it, then give the command again"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One field of a run in a viewer."""
+
+    results: Results
+    key: FieldKey
+    """The field; of a plate with time all its frames are shown."""
+
+    @property
+    def _units(self) -> list[FieldKey]:
+        frames = self.results.record.frames(self.key)
+        return [self.key.at(t) for t in range(frames)] if frames else [self.key]
+
+    @property
+    def _pictures(self) -> Pictures:
+        return Pictures(self.results.folder, self.results.record, self.results.plate_path)
+
+    def layers(self) -> list[Layer]:
+        """Every channel, then the labels with what is known of their nuclei; no labels where the run kept none, or the
+        field has none."""
+        pictures, units = self._pictures, self._units
+        first = pictures.images(units[0])
+        nbytes = first.pixels.nbytes * len(units)
+        if nbytes > _MOST_BYTES:
+            raise ConfigError(
+                f"field {self.key} has {nbytes / 1e9:.0f} GB of pixels in {len(units)} frames, more "
+                "than are shown at once; open the plate itself in napari with napari-ome-zarr"
+            )
+        stack = [first.pixels, *(pictures.images(unit).pixels for unit in units[1:])]
+        pixels = first.pixels if len(units) == 1 else np.stack(stack, axis=1)
+        size = first.pixel_size_um or 1.0
+        place = {"scale": (1.0,) * (pixels.ndim - 3) + (size, size)}
+        about = shown_as(self.results.plate_path, pictures.entry(self.key))
+        found: list[Layer] = [
+            (plane, {"name": name, **_look(plane, i, about), **place}, "image")
+            for i, (name, plane) in enumerate(zip(first.channels, pixels, strict=True))
+        ]
+        target = pictures.target
+        if target is None:
+            return found
+        try:
+            labels = [read_labels(target.path, unit, target.name) for unit in units]
+        except HcsError:
+            return found
+        options = {"name": target.name, "opacity": 0.5, **place}
+        if len(units) == 1:
+            options |= self._features()
+        return [*found, (labels[0] if len(units) == 1 else np.stack(labels), options, "labels")]
+
+    def _features(self) -> dict[str, Any]:
+        """The nuclei's rows by number, and their colours."""
+        here = [("Metadata_Site", "==", self.key.field)]
+        well = [str(self.key.well)]
+        nuclei = self.results.nuclei(wells=well, where=here)
+        if self.results.phase_columns():
+            keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
+            nuclei = nuclei.merge(self.results.phases(wells=well, where=here), on=keys, how="left")
+        table = nuclei.rename(columns={"Metadata_ObjectNumber": "label"})
+        texts = table.select_dtypes("category").columns
+        features = table.astype(dict.fromkeys(texts, "object"))
+        colours, _ = description(pa.Table.from_pandas(features, preserve_index=False))
+        names = list(map(str, features.columns))
+        ahead = [name for name in _FIRST if name in names] + [name for name in names if name.endswith("_State")]
+        rest = [name for name in names if name not in ahead and not name.startswith("Metadata_")]
+        table = features[["label", *ahead, *(name for name in rest if name != "label")]]
+        shown: dict[str, Any] = {"features": table.rename(columns={"label": "index"})}
+        if colours:
+            by_value = {value: [c / 255 for c in rgba] for value, rgba in colours.items()}
+            shown["colormap"] = {None: [1.0, 1.0, 1.0, 1.0], 0: [0.0, 0.0, 0.0, 0.0], **by_value}
+        return shown
+
+    def save(self, labels: NDArray[np.integer]) -> None:
+        """Write labels (Y, X), or (t, Y, X), that were edited in the viewer over those that are there."""
+        target, units = self._pictures.target, self._units
+        if target is None:
+            raise ConfigError(f"{self.results.folder} was made with `labels: none`: there are no labels to write to")
+        for unit, plane in zip(units, labels if len(units) > 1 else [labels], strict=True):
+            write_edited(target, self._pictures.entry(self.key), unit, np.asarray(plane))
+
+
+def _look(plane: NDArray[Any], number: int, about: list[dict[str, Any]]) -> dict[str, Any]:
+    """Colour and contrast of a channel, by the plate's metadata or, without any, by its pixels."""
+    channel = about[number] if number < len(about) else {}
+    colour = str(channel.get("color") or _DEFAULT_COLOURS[number % len(_DEFAULT_COLOURS)])
+    window = channel.get("window")
+    try:
+        rgb = [int(colour.lstrip("#")[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        limits = (float(window["start"]), float(window["end"])) if isinstance(window, dict) else (0.0, 0.0)
+    except (ValueError, KeyError, TypeError):
+        rgb, limits = [1.0, 1.0, 1.0], (0.0, 0.0)
+    if not limits[1] > limits[0]:
+        low, high = (float(v) for v in np.percentile(plane[..., ::4, ::4], (1, 99.9)))
+        limits = low, max(high, low + 1)
+    colormap = np.array([[0.0, 0.0, 0.0, 1.0], [*rgb, 1.0]])
+    return {"contrast_limits": limits, "colormap": colormap, "blending": "additive"}
+
+
+def open_viewer(results: Results, well: str | None, field: int, *, say: Callable[[str], None]) -> Any:
+    """A napari viewer of a field, by default the first: its layers, the table of the nuclei, and panels to go to
+    another field and to save edited nuclei."""
+    napari = find_napari()
+    start = results.well_names()[0] if well is None else well
+    shown = [_field(results, start, field)]
+    layers = shown[0].layers()  # what is wrong is said before a window opens
+    viewer = napari.Viewer(title=f"{results.record.plate} — hcs")
+
+    def show(now: Shown, its: list[Layer]) -> None:
+        shown[0] = now
+        viewer.layers.clear()
+        for data, options, kind in its:
+            viewer.add_layer(napari.layers.Layer.create(data, options, kind))
+        viewer.title = f"{results.record.plate} {now.key} — hcs"
+        viewer.reset_view()
+
+    def go(well: str, field: int) -> None:
+        try:
+            now = _field(results, well, field)
+            show(now, now.layers())
+        except HcsError as error:
+            viewer.status = str(error)
+            say(str(error))
+
+    def save() -> None:
+        name = results.record.labels["name"] if results.record.labels else ""
+        if name not in viewer.layers:
+            return
+        shown[0].save(viewer.layers[name].data)
+        said = f"Saved the labels of {shown[0].key}; `hcs remeasure {results.folder}` measures edited nuclei again"
+        viewer.status = said
+        say(said)
+
+    show(shown[0], layers)
+    _add_panels(viewer, results, go, save, start=str(shown[0].key.well), field=field)
+    return viewer
+
+
+def _field(results: Results, well: str, field: int) -> Shown:
+    return Shown(results, results.known_field(well, field, 0 if results.record.time is not None else None).of_field)
+
+
+def _add_panels(
+    viewer: Any, results: Results, go: Callable[[str, int], None], save: Callable[[], None], *, start: str, field: int
+) -> None:
+    """Panels beside the image: where to go, what to save, and the table of the nuclei."""
+    widgets = import_module("magicgui.widgets")
+    most = max(key.field for key in results.record.keys)
+    wells = widgets.ComboBox(label="well", choices=results.well_names(), value=start)
+    fields = widgets.SpinBox(label="field", min=0, max=most, value=field)
+    for widget in (wells, fields):
+        widget.changed.connect(lambda _: go(wells.value, fields.value))
+    button = widgets.PushButton(text="Save edited nuclei")
+    button.changed.connect(lambda _: save())
+    panel = widgets.Container(widgets=[wells, fields, button], labels=True)
+    panel.max_height = _PANEL_PX  # the rest of the side is the table's
+    viewer.window.add_dock_widget(panel, name="hcs", area="right")
+    try:
+        viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+    except Exception as error:  # napari before 0.6.2 has none, and says so in more than one way
+        viewer.status = f"no table of nuclei ({error})"
+
+
+def view(results: Results, well: str | None, field: int, *, say: Callable[[str], None]) -> None:
+    """Open a field in napari, and return when its window is closed."""
+    napari = find_napari()
+    open_viewer(results, well, field, say=say)
+    napari.run()
