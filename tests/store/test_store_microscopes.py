@@ -512,3 +512,53 @@ def test_real_positions_and_light(shared_data: Path) -> None:
     assert {c.excitation_nm for c in listed.channels.values()} == {c.excitation_nm for c in index.channels.values()}
     assert listed.pixel_size_um == pytest.approx(index.pixel_size_um)
     assert [re.sub("-0.0", "0.0", str(c)) for c in listed.centres_um.values()] == ["(0.0, 0.0)"]
+
+
+HCS_AI_LIST = """\ufeffRow,Column,Well,Field,Wavelength,Timepoint,ZIndex,ImageSubFolderPath,ImageFileName,\
+PositionXUm,PositionYUm
+2,3,B - 3,0,0,0,0,timepoint0,P_t0_B03_s0_w0_z0.tif,9000,-2000
+2,3,B - 3,0,1,0,0,timepoint0,P_t0_B03_s0_w1_z0.tif,9000,-2000
+3,4,C - 4,0,0,0,0,timepoint0\\zstep0,P_t0_C04_s0_w0_z0.tif,18000,-11000
+,,notawell,1,0,0,0,timepoint0,bad.tif,0,0
+,,B - 3,,0,0,0,timepoint0,bad.tif,0,0
+"""
+HCS_AI_JDCE = {
+    "Version": "1",
+    "ImageStack": {
+        "AutoLeadAcquisitionProtocol": {
+            "ObjectiveCalibration": {"Unit": "um", "PixelWidth": 0.5817, "PixelHeight": 0.5817},
+            "Wavelengths": [
+                {
+                    "Index": i,
+                    "EmissionFilter": {"Name": name, "Wavelength": emission, "Unit": "nm"},
+                    "ExcitationFilter": {"Name": "x", "Wavelength": excitation, "Unit": "nm"},
+                }
+                for i, name, excitation, emission in [(0, "DAPI", 390, 447), (1, "FITC", 475, 520)]
+            ],
+            "PlateMap": {"ZDimensionParameters": {"Step": 3.0}, "TimeSchedule": {"Times": [{"Ms": 0}, {"Ms": 60000}]}},
+        }
+    },
+}
+
+
+def test_imagexpress_hcs_ai_takes_the_raw_images_of_a_run() -> None:
+    unit = "P_20260804/experiment"
+    images = [f"{unit}/timepoint0/P_t0_B03_s0_w{w}_z0.tif" for w in (0, 1)]
+    images += [f"{unit}/timepoint0/zstep0/P_t0_C04_s0_w0_z0.tif", "P_20260804/experiment_montage/timepoint0/M.tif"]
+    files = {
+        f"{unit}/image_metadata_1.csv": HCS_AI_LIST,
+        f"{unit}/P.jdce": json.dumps(HCS_AI_JDCE),
+        "P_20260804/experiment_montage/image_metadata_1.csv": HCS_AI_LIST,
+    }
+    table = read_table(folder(*images, files=files))
+    assert (wells(table), values(table, "field"), names(table)) == (["B03", "C04"], ["0"], ["DAPI", "FITC"])
+    assert sorted(source.name for source in table.planes.values()) == images[:3]
+    assert (table.pixel_size_um, table.z_step_um, table.interval_s) == (0.5817, 3.0, 60.0)
+    assert table.channels["1"].light == "475 → 520 nm"
+    assert {str(well): centre for (well, _), centre in table.centres_um.items()} == {
+        "B03": (2000, 9000),  # the stage runs against the rows
+        "C04": (11000, 18000),
+    }
+    assert "experiment_montage is left out" in " ".join(table.notes)
+    bare = read_table(folder(*images[:3], "P_20260804/experiment/timepoint1/P_t1_B03_s0_w0_z0.tif"))
+    assert (wells(bare), values(bare, "t"), values(bare, "channel")) == (["B03", "C04"], ["0", "1"], ["0", "1"])

@@ -10,6 +10,7 @@ from hcs.store.microscopes import (
     cytation,
     dashes,
     harmony,
+    imagexpress_ai,
     incell,
     incucyte,
     loaddata,
@@ -78,6 +79,19 @@ LAYOUTS = (
         "Micro-Manager: NDTiff.index beside its TIFF files",
         ndtiff.indexes,
         _single(ndtiff.read_ndtiff),
+    ),
+    Layout(
+        "imagexpress-ai",
+        "ImageXpress HCS.ai: image_metadata_1.csv, with the .jdce file if there",
+        imagexpress_ai.lists,
+        _single(imagexpress_ai.read_imagexpress_ai),
+    ),
+    Layout(
+        "imagexpress-ai-names",
+        "ImageXpress HCS.ai without its list: names such as PROJECT_t0_B02_s0_w0_z0.tif",
+        imagexpress_ai.images_named_so,
+        _names(imagexpress_ai.read_names),
+        by_names=True,
     ),
     Layout(
         "metaxpress",

@@ -24,6 +24,7 @@ from hcs.store.microscopes.table import (
     Source,
     natural,
     only_one,
+    with_the_wells,
 )
 from hcs.store.microscopes.xml import length_um, number
 
@@ -210,14 +211,4 @@ def _centres(tags: Mapping[FieldName, Mapping[str, str]]) -> dict[FieldName, tup
         if (x := number(each.get("stage-position-x"))) is not None
         and (y := number(each.get("stage-position-y"))) is not None
     }
-    down = _direction([(key[0].row, y) for key, (y, _) in found.items()])
-    right = _direction([(key[0].column, x) for key, (_, x) in found.items()])
-    return {key: (down * y, right * x) for key, (y, x) in found.items()}
-
-
-def _direction(places: list[tuple[int, float]]) -> int:
-    """−1 where the stage runs against the wells' numbers; 1 else, and where all wells are in one row or column."""
-    if len({index for index, _ in places}) < 2:
-        return 1
-    (_, first), (_, last) = min(places), max(places)
-    return 1 if last >= first else -1
+    return with_the_wells(found)

@@ -129,3 +129,18 @@ def only_one(values: list[float | None], what: str) -> tuple[float | None, tuple
     if max(given) - min(given) > 1e-3 * max(given):
         return None, (f"The metadata give {what}s from {min(given):g} to {max(given):g} µm; none is written.",)
     return given[0], ()
+
+
+def with_the_wells(places: Mapping[FieldName, tuple[float, float]]) -> dict[FieldName, tuple[float, float]]:
+    """Stage positions (y, x), turned so that x grows with columns and y with rows of wells, as in the image."""
+    down = _direction([(key[0].row, y) for key, (y, _) in places.items()])
+    right = _direction([(key[0].column, x) for key, (_, x) in places.items()])
+    return {key: (down * y, right * x) for key, (y, x) in places.items()}
+
+
+def _direction(places: list[tuple[int, float]]) -> int:
+    """−1 where the stage runs against the wells' numbers; 1 else, and where all wells are in one row or column."""
+    if len({index for index, _ in places}) < 2:
+        return 1
+    (_, first), (_, last) = min(places), max(places)
+    return 1 if last >= first else -1
