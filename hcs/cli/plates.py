@@ -101,7 +101,7 @@ def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 @click.command(short_help="Turn a microscope's folder into a plate.")
-@click.argument("source", type=FOLDER)
+@click.argument("source", type=click.Path(path_type=Path))
 @click.argument("plate", type=click.Path(path_type=Path))
 @click.option("--layout", help="The kind of folder, where it is not recognised.")
 @click.option(
@@ -144,8 +144,9 @@ def convert(
 ) -> int:
     """Turn SOURCE, a folder as a microscope wrote it, into the OME-Zarr plate PLATE.
 
-    Opera Phenix, Operetta, ImageXpress, CellVoyager, ScanR, Cellomics, IN Cell, Cytation, Incucyte, OME-XML, NDTiff and
-    load_data.csv are recognised. Any other names: --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)\\.tif$'
+    Opera Phenix, Operetta, ImageXpress, CellVoyager, ScanR, Cellomics, IN Cell, Cytation, Incucyte, OME-XML, NDTiff,
+    load_data.csv, .nd2, .czi and .lif are recognised. Any other names:
+    --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)\\.tif$'
 
     What was understood is shown first: which files are which channel, field and plane. Every field is read back and
     compared with its files; stopped and begun again, the conversion goes on. Exit code 1 where a file is missing or

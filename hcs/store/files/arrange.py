@@ -10,6 +10,7 @@ from typing import Literal
 
 from hcs.errors import ConfigError, FieldError, PlateError
 from hcs.plate.keys import FieldKey, WellId
+from hcs.store.files.containers import container_of
 from hcs.store.files.images import ImageHeader, read_header, read_plane
 from hcs.store.microscopes.table import PROJECTION, Channel, Place, PlaneTable, Source, natural
 
@@ -39,16 +40,16 @@ def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_d
     written with those of its channels whose planes are all there and alike. Raises ConfigError where a choice is to be
     made or names nothing, PlateError where no field has all channels.
     """
-    table = replace(table, planes=_at_time(table, t))
+    table = replace(table, planes=_at_time(table, root, t))
     headers, faults = _headers(table, root)
-    if not headers and not any((root / name).exists() for name in faults):
+    if not headers and not any((root / name).exists() or container_of(root / name) for name in faults):
         raise PlateError(
             f"none of the {len(faults):,} images that the metadata list is in {root}, such as {next(iter(faults))}; "
             "give the folder that holds metadata and images"
         )
     table = _spread_pages(table, headers, faults, root, z)
     there = {channel: _names(table, channel) for channel in _channels(table)}
-    how = z if z is not None or max(map(len, there.values())) == 1 else _default(there, by_default)
+    how = z if z is not None or max(map(len, there.values())) == 1 else _default(there, root, by_default)
     planes = {channel: _chosen(names, how, there, asked=z) for channel, names in there.items()}
     names = tuple(sorted({place.field for place in table.planes}, key=natural))
     fields: dict[FieldKey, dict[str, tuple[Source, ...]]] = {}
@@ -62,7 +63,7 @@ def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_d
             fields[FieldKey(well, names.index(name))] = found
     if not any(len(found) == len(there) for found in fields.values()):
         more = f"; {len(incomplete) - 1:,} more are incomplete" if len(incomplete) > 1 else ""
-        raise PlateError(f"no field has all of its channels: {incomplete[0]}{more}")
+        raise PlateError(f"{root}: no field has all of its channels: {incomplete[0]}{more}")
     return Arranged(
         fields=fields,
         channels=_named(table, tuple(there)),
@@ -108,19 +109,19 @@ def _renumbered(arranged: Arranged, names: tuple[str, ...]) -> Arranged:
     return replace(arranged, fields=fields, field_names=names)
 
 
-def _at_time(table: PlaneTable, t: str | None) -> dict[Place, Source]:
+def _at_time(table: PlaneTable, root: Path, t: str | None) -> dict[Place, Source]:
     """The planes of one time point, which they no longer name; ConfigError where there are several and none is
     chosen."""
     times = sorted({place.t for place in table.planes}, key=natural)
     some = ", ".join(times[:_MOST_NAMED]) + (", …" if len(times) > _MOST_NAMED else "")
     if t is None and len(times) > 1:
         raise ConfigError(
-            f"the folder has {len(times)} time points ({some}); say --t {times[0]} to take one of "
+            f"{root} has {len(times)} time points ({some}); say --t {times[0]} to take one of "
             "them, or --t all to keep all, as a plate with time"
         )
     hits = [time for time in times if t is None or _same(time, t)]
     if not hits:
-        raise ConfigError(f"--t {t} is no time point of this folder; it has {some or 'one without a name'}")
+        raise ConfigError(f"--t {t} is no time point of {root}; it has {some or 'one without a name'}")
     return {replace(place, t=""): source for place, source in table.planes.items() if place.t == hits[0]}
 
 
@@ -213,13 +214,13 @@ def _names(table: PlaneTable, channel: str) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (name == PROJECTION, natural(name))))
 
 
-def _default(there: Mapping[str, tuple[str, ...]], by_default: str | None) -> str:
+def _default(there: Mapping[str, tuple[str, ...]], root: Path, by_default: str | None) -> str:
     """What is done with several planes where the user says nothing: the microscope's projection, if all channels have
     one, else ``by_default``; ConfigError without that."""
     if by_default is None:
         most = max(there.values(), key=len)
         raise ConfigError(
-            f"the files have {len(most)} z planes ({_some(most)}); say --z max to project them, --z keep to keep all, "
+            f"{root} has {len(most)} z planes ({_some(most)}); say --z max to project them, --z keep to keep all, "
             f"or one of them, such as --z {most[len(most) // 2]}"
         )
     return PROJECTION if all(PROJECTION in names for names in there.values()) else by_default

@@ -30,6 +30,7 @@ from hcs.errors import FieldError, HcsError, PlateError, ResultsError
 from hcs.machine import cores
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.atomic import cannot_write, write_text
+from hcs.store.files.containers import container_of
 from hcs.store.files.understood import Seen, Understood, understand
 from hcs.store.plate.movie_writer import MovieSpec, write_movie
 from hcs.store.plate.nodes import Ngff
@@ -287,7 +288,8 @@ def _stamps(plan: Understood, key: FieldKey) -> dict[str, list[int]]:
     found = {}
     for name in {source.name for each in planes for sources in each.values() for source in sources}:
         with contextlib.suppress(OSError):
-            stat = (plan.source / name).stat()
+            inside = container_of(plan.source / name)
+            stat = (plan.source / name if inside is None else inside[0]).stat()
             found[name] = [stat.st_size, stat.st_mtime_ns]
     return dict(sorted(found.items()))
 

@@ -7,6 +7,7 @@ An image file is one grey plane, or it is refused with what it is and what to do
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import FieldError
 from hcs.store.atomic import replacing
+from hcs.store.files.containers import container_of, read_scene, scenes
 from hcs.store.files.png import png_page, read_png
 from hcs.store.files.tiff import Page, Pages, Refused, read_tiff, tiff_pages
 from hcs.store.paths import is_ordinary
@@ -68,6 +70,9 @@ def read_header(path: Path) -> ImageHeader:
     Raises FieldError, naming file, cause and remedy, where the file is missing, cut short, in colour, or where its
     images differ in shape or type.
     """
+    inside = container_of(path)
+    if inside is not None:
+        return _naming(inside[0], lambda: _scene_header(*inside))
     return _naming(path, lambda: _header(path))
 
 
@@ -77,6 +82,9 @@ def read_plane(path: Path, page: int | None = None) -> Plane:
     Raises FieldError, naming file, cause and remedy, for all that `read_header` refuses, for a file of several images
     where ``page`` is None, for damaged pixels, and for pixels that are NaN or infinite.
     """
+    inside = container_of(path)
+    if inside is not None:
+        return _naming(inside[0], lambda: _scene_plane(*inside, page))
     return _naming(path, lambda: _plane(path, page))
 
 
@@ -136,6 +144,18 @@ def _pages(path: Path) -> Pages:
     if not start:
         raise Refused("is empty; copy it again")
     raise Refused(f"is {what or 'neither TIFF nor PNG'}, whatever its name says; save it as TIFF or PNG")
+
+
+def _scene_header(path: Path, number: int) -> ImageHeader:
+    scene = scenes(path)[number]
+    return ImageHeader(scene.shape, scene.dtype, math.prod(scene.sizes), "")
+
+
+def _scene_plane(path: Path, number: int, page: int | None) -> Plane:
+    pixels = read_scene(path, number, page or 0)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise Refused("holds NaN or infinite pixels; write it again from the raw images")
+    return Plane(pixels, ())
 
 
 def _header(path: Path) -> ImageHeader:

@@ -14,10 +14,11 @@ from hcs.config import FolderSettings
 from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.arrange import Arranged
+from hcs.store.files.containers import is_container
 from hcs.store.files.images import ImageHeader
 from hcs.store.files.understood import Seen, Understood, understand
 from hcs.store.folders import replacing_folder
-from hcs.store.microscopes.folder import Folder, open_folder
+from hcs.store.microscopes.folder import Folder, open_folder, root_of
 from hcs.store.plate.in_files import Piece, write_in_files
 from hcs.store.plate.nodes import read_node
 from hcs.store.plate.pyramid import write_image_metadata
@@ -29,14 +30,16 @@ _SAYS_NOTHING = frozenset({"images", "image", "data", "tif", "tiff", "tiffs", "t
 
 
 def folder_of_images(source: Path) -> Folder | None:
-    """The files of a folder that is no OME-Zarr and holds images; None of anything else."""
-    if not source.is_dir() or source.suffix == ".zarr" or read_node(source) is not None:
+    """The files of a folder that is no OME-Zarr and holds images, or the one file that holds many; None of anything
+    else."""
+    one = source.is_file() and is_container(source.name)
+    if not one and (not source.is_dir() or source.suffix == ".zarr" or read_node(source) is not None):
         return None
     try:
         folder = open_folder(source)
     except PlateError:
         return None
-    return folder if folder.images else None
+    return folder if folder.images or folder.containers else None
 
 
 def plate_name(source: Path) -> str:
@@ -44,7 +47,7 @@ def plate_name(source: Path) -> str:
     place = source.resolve()
     while place.name.lower() in _SAYS_NOTHING and place.parent.name:
         place = place.parent
-    return place.name
+    return place.stem if place.is_file() else place.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def _identity(folder: Folder, source: Path, settings: FolderSettings) -> str:
     """A hash of names, sizes and times of all files below a folder, and of how they are to be understood."""
     digest = hashlib.sha256(f"{__version__} {source} {settings}\n".encode("utf-8", "surrogatepass"))
     for name in folder.names:
-        stat = os.stat(source / name)
+        stat = os.stat(root_of(source) / name)
         digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

@@ -21,7 +21,7 @@ from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.arrange import Arranged, arrange, arrange_times
 from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
 from hcs.store.files.images import read_plane, remarks_of
-from hcs.store.microscopes.folder import Folder, open_folder
+from hcs.store.microscopes.folder import Folder, open_folder, root_of
 from hcs.store.microscopes.layouts import read_table
 from hcs.store.microscopes.table import PlaneTable, Source
 from hcs.store.plate.companions import write_companions
@@ -77,6 +77,9 @@ class Understood:
     """A folder and the plate that it becomes, before anything is written."""
 
     source: Path
+    """The folder that the files' names are relative to."""
+    called: Path
+    """The folder, or the one file, that the user gave."""
     spec: PlateSpec
     table: PlaneTable
     found: Arranged
@@ -134,7 +137,7 @@ class Understood:
     def record(self, lost: dict[FieldKey, str]) -> dict[str, Any]:
         """Where the plate is from, for its metadata."""
         return {
-            "source": self.source.resolve().name,
+            "source": self.called.resolve().name,
             "layout": self.table.title,
             "z": self.found.z_said,
             "missing": [*self.found.incomplete, *lost.values()],
@@ -167,6 +170,7 @@ def understand(
     for line in _first_lines(table, source):
         say(line)
     times: tuple[Arranged, ...] = ()
+    called, source = source, root_of(source)
     t, z = choices.t, choices.z
     if t == "all" or (t is None and choices.pattern is None):
         t = "all"  # what a microscope recorded over time is kept as such
@@ -185,7 +189,9 @@ def understand(
         z_step_um=table.z_step_um,
     )
     interval = told_min if choices.interval_min is None else choices.interval_min
-    understood = Understood(source=source, spec=spec, table=table, found=found, times=times, interval_min=interval)
+    understood = Understood(
+        source=source, called=called, spec=spec, table=table, found=found, times=times, interval_min=interval
+    )
     for line in understood.lines():
         say(line)
     return understood

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import tifffile
 
-from hcs.errors import PlateError
+from hcs.errors import HcsError, PlateError
+from hcs.store.files.containers import Scene, is_container, scenes
 from hcs.store.files.images import SUFFIXES
 from hcs.store.paths import is_ordinary
 from hcs.store.plate.nodes import METADATA_FILES
@@ -25,8 +26,9 @@ _VENDORS_TAGS = 60_000
 class Folder:
     """The files below a folder by their paths relative to it, with ``/``; hidden files are not among them.
 
-    ``read`` gives a file's bytes, ``head`` its first 20,000, by which a kind is told, ``texts`` the descriptions and
-    vendors' texts of the first pages of a TIFF file.
+    ``place`` is where the folder is, for sentences; ``describe`` gives the images in one of ``containers``, files of
+    many images. ``read`` gives a file's bytes, ``head`` its first 20,000, by which a kind is told, ``texts`` the
+    descriptions and vendors' texts of the first pages of a TIFF file.
     """
 
     def __init__(
@@ -36,8 +38,13 @@ class Folder:
         read: Callable[[str], bytes],
         texts: Callable[[str], tuple[str, ...]],
         head: Callable[[str], bytes] | None = None,
+        describe: Callable[[str], tuple[Scene, ...]] = lambda _: (),
+        place: str = "the folder",
     ) -> None:
         self.names = tuple(sorted(names))
+        self.place = place
+        self.containers = tuple(name for name in self.names if is_container(name))
+        self.describe = describe
         self.images = tuple(name for name in self.names if Path(name).suffix.lower() in SUFFIXES)
         self.read, self.texts = read, texts
         self.head = head or (lambda name: read(name)[:HEAD_BYTES])
@@ -68,14 +75,21 @@ class Folder:
 
 
 def open_folder(source: Path) -> Folder:
-    """The folder ``source``; PlateError where there is none, or where it holds no file at all.
+    """The folder ``source``, or that of the one file ``source`` that holds many images (.nd2, .czi, .lif); PlateError
+    where there is none, or where it holds no file at all.
 
     Plates that were converted into the folder itself (``*.zarr``) are passed over.
     """
-    if not source.is_dir():
+    called = source
+    if source.is_file() and is_container(source.name):
+        names, source = [source.name], source.parent
+    elif source.is_file():
+        raise PlateError(f"{source} is one file; give the folder that holds the images of the plate")
+    elif not source.is_dir():
         raise PlateError(f"no such folder of images: {source}; check the path")
-    files = [path for path in source.rglob("*") if not _passed_over(path.relative_to(source)) and path.is_file()]
-    names = [path.relative_to(source).as_posix() for path in files]
+    else:
+        files = [path for path in source.rglob("*") if not _passed_over(path.relative_to(source)) and path.is_file()]
+        names = [path.relative_to(source).as_posix() for path in files]
     if not names:
         raise PlateError(
             f"{source} holds no TIFF or PNG file{instead_of_images(source.iterdir())}; give the folder of images"
@@ -92,7 +106,29 @@ def open_folder(source: Path) -> Folder:
         with (source / name).open("rb") as file:
             return file.read(HEAD_BYTES)
 
-    return Folder(names, read=read, head=head, texts=lambda name: tiff_texts(source / name))
+    return Folder(
+        names,
+        read=read,
+        head=head,
+        texts=lambda name: tiff_texts(source / name),
+        describe=lambda name: _described(source / name),
+        place=str(called),
+    )
+
+
+def root_of(source: Path) -> Path:
+    """The folder that the names of `open_folder` are relative to."""
+    return source.parent if source.is_file() else source
+
+
+def _described(path: Path) -> tuple[Scene, ...]:
+    """The images in a file; PlateError where it is damaged."""
+    try:
+        return scenes(path)
+    except HcsError:
+        raise
+    except Exception as error:  # packages raise whatever they stumble over
+        raise PlateError(f"{path} cannot be read ({error}); copy it again") from error
 
 
 def tiff_texts(path: Path) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from hcs.store.microscopes import (
     named,
     ndtiff,
     ome,
+    scenes,
     yokogawa,
 )
 from hcs.store.microscopes.folder import Folder
@@ -50,7 +51,7 @@ def _single(read: Callable[[Folder, str], PlaneTable]) -> Read:
         if len(files) > 1:
             places = sorted({name.rpartition("/")[0] or "." for name in files})
             some = ", ".join(places[:_MOST_NAMED]) + (", …" if len(places) > _MOST_NAMED else "")
-            raise PlateError(f"the folder holds {len(files)} measurements ({some}); convert each by itself")
+            raise PlateError(f"{folder.place} holds {len(files)} measurements ({some}); convert each by itself")
         return read(folder, files[0])
 
     return read_one
@@ -169,6 +170,12 @@ LAYOUTS = (
         loaddata.lists,
         lambda folder, files, _: loaddata.read_load_data(folder, files[0]),
     ),
+    Layout(
+        "scenes",
+        "Nikon .nd2, Zeiss .czi, Leica .lif: their positions, scenes or tiles, by the packages of hcs-plates[vendors]",
+        scenes.files,
+        lambda folder, files, _: scenes.read_scenes(folder, files),
+    ),
 )
 
 
@@ -191,7 +198,7 @@ def read_table(
             raise ConfigError(f"--layout {layout!r} is not known; known are {known}; or give --pattern")
         files = chosen.shown(folder)
         if not files:
-            raise ConfigError(f"the folder shows nothing of layout {layout} ({chosen.what}); leave --layout away")
+            raise ConfigError(f"{folder.place} shows nothing of layout {layout} ({chosen.what}); leave --layout away")
         return chosen.read(folder, files, plate_format)
     chosen, files = recognise(folder)
     return chosen.read(folder, files, plate_format)
@@ -212,11 +219,11 @@ def recognise(folder: Folder) -> tuple[Layout, tuple[str, ...]]:
     if by_names:
         return max(by_names, key=lambda found: len(found[1]))
     if not folder.images:
-        raise PlateError(f"the folder holds no TIFF or PNG file{folder.instead()}; give the folder of the images")
+        raise PlateError(f"{folder.place} holds no TIFF or PNG file{folder.instead()}; give the folder of the images")
     example = f"; one file is {folder.images[0]!r}"
     raise ConfigError(
-        f"the folder is of no known microscope{example}; `hcs convert --list-layouts` shows those that are known, and "
-        "--pattern takes any names"
+        f"{folder.place} is of no known microscope{example}; `hcs convert --list-layouts` shows those that are known, "
+        "and --pattern takes any names"
     )
 
 

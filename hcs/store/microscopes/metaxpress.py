@@ -55,7 +55,7 @@ def read_metaxpress(folder: Folder, htds: tuple[str, ...]) -> PlaneTable:
     roots = sorted({_SUB.sub("", f"/{name}").rpartition("/")[0].strip("/") for name in names})
     called = {name.rpartition("/")[2][: _start(name)] for name in names}
     if len(roots) > 1 and (len(htds) > 1 or len(called) > 1):
-        raise PlateError(f"the folder holds {len(roots)} plates ({', '.join(roots[:6])}); convert each by itself")
+        raise PlateError(f"{folder.place} holds {len(roots)} plates ({', '.join(roots[:6])}); convert each by itself")
     planes = _planes(names)
     htd = _htd(folder, htds or folder.ending(".htd")[:1])
     tags = _tags_by_field(folder, planes)

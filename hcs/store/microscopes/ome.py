@@ -42,7 +42,9 @@ def _embedded(folder: Folder, name: str) -> str:
 def read_ome(folder: Folder, names: tuple[str, ...]) -> PlaneTable:
     """The planes that OME-XML lists; PlateError for several plates, and for a plate without images."""
     if len(names) > 1 and not any(name.lower().endswith(_TIFFS) for name in names):
-        raise PlateError(f"the folder holds {len(names)} data sets ({', '.join(names[:6])}); convert each by itself")
+        raise PlateError(
+            f"{folder.place} holds {len(names)} data sets ({', '.join(names[:6])}); convert each by itself"
+        )
     planes, described = Planes(), _Described()
     taken: set[str] = set()
     for name in names:

@@ -53,10 +53,10 @@ def read_pattern(
     found = [(name, match) for name in folder.images if (match := pattern.search(name)) is not None]
     if not found:
         raise PlateError(
-            f"none of the {len(folder.images)} images in the folder fits {pattern.pattern!r}; one is "
+            f"none of the {len(folder.images)} images in {folder.place} fits {pattern.pattern!r}; one is "
             f"{folder.images[0]!r}"
             if folder.images
-            else f"the folder holds no TIFF or PNG file{folder.instead()}; give the folder of the images"
+            else f"{folder.place} holds no TIFF or PNG file{folder.instead()}; give the folder of the images"
         )
     wells, note = _wells(found, plate_format)
     planes = Planes()
