@@ -467,7 +467,7 @@ def test_time_points_are_told_to_be_chosen(tmp_path: Path) -> None:
     pattern = r"(?P<well>A1)_t(?P<t>\d+)"
     with pytest.raises(ConfigError, match=r"2 time points \(01, 02\); say --t 01"):
         convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern)
-    with pytest.raises(ConfigError, match=r"--t 3 is no time point of this folder; it has 01, 02"):
+    with pytest.raises(ConfigError, match=r"--t 3 is no time point of .*; it has 01, 02"):
         convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, t="3")
     convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=pattern, t="2")
     stored = read_field(open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(0, 0), 0), channels=(0,))

@@ -439,8 +439,8 @@ def test_ndtiff_positions_called_after_wells_and_others() -> None:
 def test_a_folder_of_no_known_microscope() -> None:
     with pytest.raises(ConfigError, match=r"no known microscope; one file is 'a/x.tif'.*--list-layouts.*--pattern"):
         read_table(folder("a/x.tif"))
-    with pytest.raises(PlateError, match=r"no TIFF or PNG file, but .czi files, which are not read"):
-        read_table(folder("x.czi"))
+    with pytest.raises(PlateError, match=r"no TIFF or PNG file, but .vsi files, which are not read"):
+        read_table(folder("x.vsi"))
     assert [line.split()[0] for line in described()] == [layout.name for layout in LAYOUTS]
 
 
