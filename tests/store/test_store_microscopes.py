@@ -273,6 +273,10 @@ def test_scanr_wells_without_a_letter_need_the_size_of_the_plate() -> None:
     [
         ("cellomics", ["AS_09125_050116030001_D03f00d0.TIF"], ("D03", "00", "0", "", "")),
         ("harmony-names", ["r02c03f05p04-ch1sk2fk1fl1.tiff"], ("B03", "05", "1", "04", "2")),
+        ("harmony-names", ["r02c03f05-ch1sk2fk1fl1.tiff"], ("B03", "05", "1", "", "2")),
+        ("harmony-names", ["r02c03f05p04-ch02t01.tiff"], ("B03", "05", "02", "04", "01")),
+        ("operetta-names", ["Images/002003-5-004001002.tif"], ("B03", "5", "002", "004", "001")),
+        ("metaxpress", ["exp_Q25_s1_w2.tif"], ("Q25", "1", "2", "", "")),
         ("yokogawa-names", ["x_B03_T0001F002L01A01Z03C02.tif"], ("B03", "002", "02", "03", "0001")),
         ("incell-names", ["B - 03(fld 2 wv UV - DAPI z 3 time 2 - 2636ms).tif"], ("B03", "2", "UV - DAPI", "3", "2")),
         ("incell-names", ["x/A - 13(fld 2).tif"], ("A13", "2", "", "", "")),
@@ -562,3 +566,34 @@ def test_imagexpress_hcs_ai_takes_the_raw_images_of_a_run() -> None:
     assert "experiment_montage is left out" in " ".join(table.notes)
     bare = read_table(folder(*images[:3], "P_20260804/experiment/timepoint1/P_t1_B03_s0_w0_z0.tif"))
     assert (wells(bare), values(bare, "t"), values(bare, "channel")) == (["B03", "C04"], ["0", "1"], ["0", "1"])
+
+
+def test_a_damaged_index_leaves_the_names() -> None:
+    images = ["Images/r02c03f01p01-ch1sk1fk1fl1.tiff", "Images/r02c03f02p01-ch1sk1fk1fl1.tiff"]
+    given = folder(*images, files={"Images/Index.idx.xml": harmony_index()[:-40]})
+    table = read_table(given)
+    assert (wells(table), values(table, "field")) == (["B03"], ["01", "02"])
+    assert "Names alone are read, because the folder: Images/Index.idx.xml is no valid XML" in table.notes[0]
+    with pytest.raises(PlateError, match=r"^the folder: Images/Index\.idx\.xml is no valid XML"):
+        read_table(given, layout="harmony")
+
+
+def test_ome_tiffs_of_one_well_each_are_told_by_their_names() -> None:
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0" Name="x"><Pixels SizeX="4" '
+        'SizeY="4" SizeZ="1" SizeC="1" SizeT="1" DimensionOrder="XYCZT"><TiffData/></Pixels></Image></OME>'
+    )
+    images = ["exp_A01_1.ome.tif", "exp_A01_2.ome.tif", "exp_B02.ome.tif"]
+    table = read_table(folder(*images, texts=dict.fromkeys(images, xml)))
+    assert {(str(place.well), place.field): source.name for place, source in table.planes.items()} == {
+        ("A01", "0"): images[0],
+        ("A01", "1"): images[1],
+        ("B02", "0"): images[2],
+    }
+
+
+def test_folders_of_file_servers_and_thumbnails_are_passed_over(tmp_path: Path) -> None:
+    for name in ("exp_A01_s1_w1.tif", "@eaDir/exp_A01_s1_w1.tif", "Thumbnails/exp_A01_s1_w1.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert open_folder(tmp_path).names == ("exp_A01_s1_w1.tif",)

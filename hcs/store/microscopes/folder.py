@@ -154,4 +154,13 @@ def instead_of_images(files: Iterable[Path]) -> str:
 
 
 def _passed_over(path: Path) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" or part.endswith(".zarr") for part in path.parts)
+    """Whether it is hidden, of a file server or desktop, a thumbnail's folder, or in a plate."""
+    return any(part.startswith(".") or part.endswith(".zarr") or part.lower() in _NOT_OF_A_PLATE for part in path.parts)
+
+
+_NOT_OF_A_PLATE = frozenset(
+    {
+        *("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+        *("thumb", "thumbs", "thumbnail", "thumbnails"),
+    }
+)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hcs.errors import ConfigError, PlateError
+from hcs.errors import ConfigError, HcsError, PlateError
 from hcs.store.microscopes import (
     cytation,
     dashes,
@@ -24,6 +24,7 @@ from hcs.store.microscopes import (
 from hcs.store.microscopes.folder import Folder
 from hcs.store.microscopes.pattern import compile_pattern, read_pattern
 from hcs.store.microscopes.table import PlaneTable
+from hcs.store.microscopes.xml import DamagedXml
 
 _MOST_NAMED = 6
 
@@ -144,6 +145,13 @@ LAYOUTS = (
         by_names=True,
     ),
     Layout(
+        "operetta-names",
+        "Operetta, Columbus without index: names such as 002003-1-001001001.tif (row, column, field, plane, t, channel)",
+        named.OPERETTA.files,
+        _names(named.OPERETTA.read),
+        by_names=True,
+    ),
+    Layout(
         "yokogawa-names",
         "CellVoyager without .mlf: names such as PLATE_B03_T0001F001L01A01Z01C01.tif",
         named.YOKOGAWA.files,
@@ -190,7 +198,8 @@ def read_table(
     if pattern is not None:
         if layout is not None:
             raise ConfigError("say either --layout or --pattern, not both")
-        return read_pattern(folder, compile_pattern(pattern), plate_format=plate_format)
+        compiled = compile_pattern(pattern)
+        return _naming(folder, lambda: read_pattern(folder, compiled, plate_format=plate_format))
     if layout is not None:
         chosen = next((each for each in LAYOUTS if each.name == layout), None)
         if chosen is None:
@@ -199,9 +208,32 @@ def read_table(
         files = chosen.shown(folder)
         if not files:
             raise ConfigError(f"{folder.place} shows nothing of layout {layout} ({chosen.what}); leave --layout away")
-        return chosen.read(folder, files, plate_format)
-    chosen, files = recognise(folder)
-    return chosen.read(folder, files, plate_format)
+        return _naming(folder, lambda: chosen.read(folder, files, plate_format))
+    found, shown = recognise(folder)
+    try:
+        return _naming(folder, lambda: found.read(folder, shown, plate_format))
+    except DamagedXml as damage:
+        names = None if found.by_names else _by_names(folder)
+        if names is None:
+            raise
+        table = _naming(folder, lambda: names[0].read(folder, names[1], plate_format))
+        return replace(table, notes=(f"Names alone are read, because {damage}.", *table.notes))
+
+
+def _naming(folder: Folder, read: Callable[[], PlaneTable]) -> PlaneTable:
+    """What ``read`` gives; an error names the folder, whatever file in it it is about."""
+    try:
+        return read()
+    except HcsError as error:
+        if folder.place in str(error):
+            raise
+        raise type(error)(f"{folder.place}: {error}") from error
+
+
+def _by_names(folder: Folder) -> tuple[Layout, tuple[str, ...]] | None:
+    """The layout that most images are called by, if any is."""
+    found = [(each, files) for each in LAYOUTS if each.by_names and (files := each.shown(folder))]
+    return max(found, key=lambda one: len(one[1])) if found else None
 
 
 def recognise(folder: Folder) -> tuple[Layout, tuple[str, ...]]:

@@ -30,7 +30,7 @@ from hcs.store.microscopes.xml import length_um, number
 
 _GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _NAME = re.compile(
-    r"(?:^|[/_])(?P<well>[A-P][0-9]{2}|[A-P][0-9](?=_[sw]\d)|A[A-F][0-9]{2})(?:_s(?P<site>\d+?))?(?:_w(?P<wave>\d{1,2}?))?(?:_z(?P<z>\d+?))?"
+    r"(?:^|[/_])(?P<well>[A-P][0-9]{2}|[A-Z][0-9]{1,2}(?=_[sw]\d)|A[A-F][0-9]{2})(?:_s(?P<site>\d+?))?(?:_w(?P<wave>\d{1,2}?))?(?:_z(?P<z>\d+?))?"
     rf"(?:_t(?P<t>\d+?))?(?P<thumb>_thumb)?(?:{_GUID})?\.tiff?$",
     re.IGNORECASE,
 )

@@ -12,7 +12,7 @@ from hcs.store.microscopes.folder import Folder
 from hcs.store.microscopes.pattern import read_pattern
 from hcs.store.microscopes.table import Channel, PlaneTable
 
-_WELL = r"(?P<well>[A-P]\d{1,2}|A[A-F]\d{1,2})"
+_WELL = r"(?P<well>[A-Z]\d{1,2}|A[A-F]\d{1,2})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,15 @@ CELLOMICS = Names(
 HARMONY = Names(
     "Opera Phenix or Operetta, names without Harmony's index",
     re.compile(
-        r"(?:^|/)r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)sk(?P<t>\d+)fk\d+fl\d+\.tiff?$",
+        r"(?:^|/)r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d+)(?:p(?P<z>\d+))?-ch(?P<channel>\d+)"
+        r"(?:t(?P<time>\d+)|sk(?P<t>\d+)(?:fk\d+)?(?:fl\d+)?)?\.tiff?$",
+        re.IGNORECASE,
+    ),
+)
+OPERETTA = Names(
+    "Operetta or Columbus, names without index",
+    re.compile(
+        r"(?:^|/)0(?P<row>\d\d)0(?P<column>\d\d)-(?P<field>\d+)-(?P<z>\d{3})(?P<t>\d{3})(?P<channel>\d{3})\.tiff?$",
         re.IGNORECASE,
     ),
 )

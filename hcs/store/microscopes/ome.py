@@ -6,6 +6,7 @@ ome-types is not used: its models refuse what real writers leave out, for the tw
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -47,13 +48,14 @@ def read_ome(folder: Folder, names: tuple[str, ...]) -> PlaneTable:
         )
     planes, described = Planes(), _Described()
     taken: set[str] = set()
+    seen: Counter[WellId] = Counter()
     for name in names:
         if name in taken:  # an OME-TIFF of a set that another member has described
             continue
         embedded = name.lower().endswith(_TIFFS)
         root = parse_xml(_embedded(folder, name) if embedded else folder.read(name), name)
         images = {image.get("ID", str(i)): image for i, image in enumerate(children(root, "Image"))}
-        for spot in _spots(root, images, name):
+        for spot in _spots(root, images, name, seen):
             pixels = images[spot.image].find("Pixels")
             if pixels is not None:
                 _add_planes(planes, spot, pixels, folder, name)
@@ -102,14 +104,15 @@ class _Described:
         self.notes: dict[str, None] = {}
 
 
-def _spots(root: Element, images: dict[str, Element], name: str) -> Iterator[_Spot]:
-    """The fields of the one plate of a document; without a plate, wells by the images' names, or one well A01."""
+def _spots(root: Element, images: dict[str, Element], name: str, seen: Counter[WellId]) -> Iterator[_Spot]:
+    """The fields of the one plate of a document; without a plate, wells by the names of images, or of their file, or
+    one well A01, with the fields that were ``seen`` in each so far."""
     plates = list(children(root, "Plate")) or list(children(root, "Screen/Plate"))
     if len(plates) > 1:
         listed = ", ".join(plate.get("Name") or plate.get("ID") or "?" for plate in plates)
         raise PlateError(f"{name} holds {len(plates)} plates ({listed}); export each by itself")
     if not plates:
-        yield from _without_plate(images)
+        yield from _without_plate(images, name, seen)
         return
     acquisitions = _acquisitions(plates[0])
     for well in children(plates[0], "Well"):
@@ -124,10 +127,16 @@ def _spots(root: Element, images: dict[str, Element], name: str) -> Iterator[_Sp
                 yield _Spot(WellId(row, column), str(i), image, acquisitions.get(sample.get("ID", "")), centre)
 
 
-def _without_plate(images: dict[str, Element]) -> Iterator[_Spot]:
-    for i, image in enumerate(images):
-        called = re.search(r"(?:^|[\W_])([A-P]\d{1,2})(?:$|[\W_])", images[image].get("Name", ""))
-        yield _Spot(WellId.parse(called[1]) if called else WellId(0, 0), str(i), image)
+def _without_plate(images: dict[str, Element], name: str, seen: Counter[WellId]) -> Iterator[_Spot]:
+    for image, element in images.items():
+        texts = (element.get("Name", ""), name.rpartition("/")[2] if name.lower().endswith(_TIFFS) else "")
+        called = next((found for text in texts if (found := _WELL_NAME.search(text))), None)
+        well = WellId.parse(called[1]) if called else WellId(0, 0)
+        yield _Spot(well, str(seen[well]), image)
+        seen[well] += 1
+
+
+_WELL_NAME = re.compile(r"(?:^|[\W_])([A-P]\d{1,2})(?:$|[\W_])")
 
 
 def _acquisitions(plate: Element) -> dict[str, int]:

@@ -27,14 +27,18 @@ _UM = {
 }
 
 
+class DamagedXml(PlateError):
+    """XML that ends too early, or is none."""
+
+
 def parse_xml(data: bytes | str, name: str) -> Element:
-    """The root element, tags and attributes without namespaces; PlateError, naming the file, where it is damaged."""
+    """The root element, tags and attributes without namespaces; DamagedXml, naming the file, where it is damaged."""
     try:
         if isinstance(data, bytes) and data.startswith(b"\xef\xbb\xbf"):
             data = data[3:]
         root = ElementTree.fromstring(data.lstrip())
     except (ElementTree.ParseError, ValueError) as error:
-        raise PlateError(f"{name} is no valid XML ({error}); copy it from the microscope again") from error
+        raise DamagedXml(f"{name} is no valid XML ({error}); copy it from the microscope again") from error
     for element in root.iter():
         element.tag = plain(element.tag)
         if any(key.startswith("{") for key in element.attrib):
