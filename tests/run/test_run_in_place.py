@@ -196,6 +196,23 @@ def test_a_file_that_is_damaged_or_replaced_meanwhile_fails_its_field(harmony: P
     assert "the file was replaced" in entries["A02/0"].reason
 
 
+def test_sentences_name_the_options_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "cq1").mkdir()
+    tifffile.imwrite(tmp_path / "cq1" / "W0013F0001T0001Z000C1.tif", np.ones((32, 32), np.uint16))
+
+    def run(**folder: Any) -> Prepared:
+        config = settings(folder=folder)
+        return prepare(tmp_path / "cq1", tmp_path / "out", config, plate_map_path=None, wells=None, device="cpu")
+
+    with pytest.raises(HcsError, match="say --folder plate_format= with the number of its wells"):
+        run()
+    said = "\n".join(run(plate_format=96, channels=("DNA",)).lines())
+    assert "size unknown (--folder pixel_size_um= says it)" in said
+    assert "1 DNA" not in said
+    assert "→ DNA" in said
+    assert "0013 is B01" in said
+
+
 def test_the_map_of_the_user_goes_before_the_microscopes(harmony: Path, tmp_path: Path) -> None:
     (tmp_path / "map.csv").write_text("well,role,compound\nA01,negative,DMSO\nA02,positive,Nocodazole\n")
     here = prepare(

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hcs import __version__
 from hcs.config import FolderSettings
-from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
+from hcs.errors import ConfigError, FieldError, HcsError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.store.files.arrange import Arranged
 from hcs.store.files.containers import is_container
@@ -81,7 +82,11 @@ def plate_in_place(
             f"{before['settings']}); give the same, or a new --out folder"
         )
     lines: list[str] = []
-    plan = understand(source, plate_name(source), settings, folder=folder, say=lines.append)
+    try:
+        plan = understand(source, plate_name(source), settings, folder=folder, say=lines.append)
+    except HcsError as error:
+        raise type(error)(_as_of_a_run(str(error))) from error
+    lines = [_as_of_a_run(line) for line in lines]
     seen = Seen()
     example = _example(plan, seen)
     notes = (*(f"Missing: {what}." for what in plan.found.incomplete), *seen.notes())
@@ -106,6 +111,14 @@ def plate_in_place(
                 "away; give a new --out folder"
             )
     return InPlace(source, plan.table.title, tuple(lines), notes)
+
+
+_OPTIONS = re.compile(r"--(plate-format|pixel-size-um|pattern|layout|channels|z|t)\b(?: (?=[\w(]))?")
+
+
+def _as_of_a_run(text: str) -> str:
+    """A sentence that names options of `hcs convert`, with those of `hcs run`."""
+    return _OPTIONS.sub(lambda option: f"--folder {option[1].replace('-', '_')}=", text)
 
 
 def _before(target: Path) -> dict[str, Any] | None:

@@ -146,7 +146,7 @@ LAYOUTS = (
     ),
     Layout(
         "operetta-names",
-        "Operetta, Columbus without index: names such as 002003-1-001001001.tif (row, column, field, plane, t, channel)",
+        "Operetta, Columbus without index: names such as 002003-1-001001001.tif (row, column, field, z, t, channel)",
         named.OPERETTA.files,
         _names(named.OPERETTA.read),
         by_names=True,
