@@ -46,7 +46,7 @@ def main() -> None:
 def commands() -> None:
     """Distributed processor for high-content screens.
 
-    Finds and measures every nucleus of an OME-Zarr plate and reads out Z′ per compound and the cell cycle. Try
+    hcs finds and measures every nucleus of an OME-Zarr plate, and computes Z′ for each compound and the cell cycle. Try
     `hcs demo`.
     """
 

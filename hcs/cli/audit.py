@@ -12,16 +12,20 @@ if TYPE_CHECKING:
     from hcs.store.location import Location
 
 
-@click.command(name="audit-seams")
+@click.command(name="audit-seams", short_help="Test whether cutting fields changes nuclei.")
 @click.argument("results", type=PLACE)
-@click.option("--plate", help="Where the plate is now, if it was moved since the run.")
-@click.option("--sample", type=click.IntRange(min=1), default=4, show_default=True, help="Places to process again.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="For the network.")
+@click.option("--plate", help="Where the plate is now, if it was moved after the run.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), default=4, show_default=True, help="Number of places to process again."
+)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where the network runs."
+)
 def audit_seams(results: Location, plate: str | None, sample: int, device: str) -> int:
-    """Process a sample of RESULTS' plate again, cut at other places, and compare the nuclei.
+    """Process parts of the plate of RESULTS again, cut at other places, and compare the nuclei.
 
-    Says how many nuclei change, at seams and elsewhere: lost, gained, or with other pixels, and how much areas and DNA
-    contents differ. The table is written to RESULTS/seams.parquet.
+    The command says how many nuclei change at seams and elsewhere: nuclei lost, gained or with other pixels, and the
+    differences of area and DNA content. It writes the table to RESULTS/seams.parquet.
     """
     from hcs.commands.audit_seams import audit_seams as run_audit
     from hcs.report.text import seams_text

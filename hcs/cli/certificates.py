@@ -9,13 +9,13 @@ import click
 from hcs.cli.common import FOLDER
 
 
-@click.command(short_help="Make the key with which scheduler, workers and runs of a standing cluster talk.")
-@click.option("--out", "folder", type=FOLDER, required=True, help="New folder of cert.pem and key.pem.")
+@click.command(short_help="Make the key of a standing cluster.")
+@click.option("--out", "folder", type=FOLDER, required=True, help="New folder for cert.pem and key.pem.")
 def certificates(folder: Path) -> int:
-    """Make the key of a standing cluster: cert.pem and key.pem in a folder that only you can read.
+    """Make the key of a standing cluster: cert.pem and key.pem, in a folder that only you can read.
 
-    Whoever has them can run programs on the cluster. A scheduler and workers that are started with them, and `hcs run
-    --scheduler tls://… --certificates OUT`, talk to nobody else.
+    Everybody who has these files can run programs on the cluster. Start scheduler and workers with them, then use `hcs
+    run --scheduler tls://… --certificates OUT`. They answer to nobody else.
     """
     from hcs.engine.certificates import CERTIFICATE, KEY, YEARS, write_certificates
 

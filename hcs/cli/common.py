@@ -21,14 +21,22 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def PLACE(value: str) -> Location:
+class _Place(click.ParamType["Location"]):
     """A folder, or a URL such as s3://bucket/results."""
-    from hcs.store.location import location
 
-    place = location(value)
-    if isinstance(place, Path) and place.is_file():
-        raise click.BadParameter(f"{value!r} is a file; give a folder")
-    return place
+    name = "folder or URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
+        """The folder or URL, which need not exist."""
+        from hcs.store.location import location
+
+        place = location(value)
+        if isinstance(place, Path) and place.is_file():
+            return self.fail(f"{value!r} is a file; give a folder", param, ctx)
+        return place
+
+
+PLACE = _Place()
 
 
 class Acquisition(click.ParamType[int | str]):
@@ -69,10 +77,10 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--config", "config_path", type=FILE, help="YAML settings; see `hcs config schema`."),
         click.option(
             "--model",
-            help="fast, accurate, sensor, a .safetensors file, or several A,B,C averaged.  [default: fast; on a GPU "
-            "accurate; sensor where --nuclei is the sensor channel]",
+            help="fast, accurate, sensor, or a .safetensors file; A,B,C averages several.  [default: fast on a CPU, "
+            "accurate on a GPU, sensor where --nuclei is the sensor channel]",
         ),
-        click.option("--diameter-px", type=float, help="Typical diameter of the nuclei.  [default: estimated]"),
+        click.option("--diameter-px", type=float, help="Typical diameter of nuclei.  [default: estimated]"),
         click.option(
             "--device",
             type=click.Choice(["cpu", "cuda"]),
@@ -89,10 +97,10 @@ def scheduler_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--scheduler", help="Address of a running dask scheduler, such as tls://host:8786."),
         click.option(
-            "--certificates", type=FOLDER, help="Folder of `hcs certificates` that the --scheduler was started with."
+            "--certificates", type=FOLDER, help="Folder of `hcs certificates` that --scheduler was started with."
         ),
         click.option(
-            "--unencrypted", is_flag=True, help="Take a --scheduler at tcp://, where all on its network can be trusted."
+            "--unencrypted", is_flag=True, help="Allow --scheduler tcp://…; everybody on its network must be trusted."
         ),
     ]
     return _with(options, command)
@@ -103,28 +111,26 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--plate-map",
-            help="CSV, Excel (FILE.xlsx#SHEET) or Parquet: well, role, compound, dose, unit. For many plates also a "
-            "folder, or a name with {plate}.",
+            help="CSV, Excel (FILE.xlsx#SHEET) or Parquet: well, role, compound, dose, unit. For several plates: a "
+            "folder of plate maps, or a name with {plate}.",
         ),
-        click.option("--dna", help="DNA channel, name or 0-based index."),
-        click.option("--sensor", help="Sensor channel, name or 0-based index."),
+        click.option("--dna", help="DNA channel: its name or number, from 0."),
+        click.option("--sensor", help="Sensor channel: its name or number, from 0."),
         click.option(
-            "--nuclei", help="Channel to find nuclei in, such as the sensor's on a plate without DNA.  [default: DNA]"
+            "--nuclei", help="Channel to find nuclei in; the sensor's on a plate without DNA.  [default: --dna]"
         ),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
-        click.option("--acquisition", type=Acquisition(), help="Images of this acquisition alone, or all."),
-        click.option(
-            "--images", help="Images of these names in their wells alone: names and wildcards, such as *_mip."
-        ),
+        click.option("--acquisition", type=Acquisition(), help="Only this acquisition, or all."),
+        click.option("--images", help="Only images of these names in the wells: names and wildcards, such as *_mip."),
         click.option(
             "--interval-min",
             type=float,
-            help="Minutes between the frames of a plate with time.  [default: as the plate states]",
+            help="Minutes between two frames.  [default: as the plate says]",
         ),
         click.option(
             "--labels",
             type=click.Choice(["plate", "out", "none"]),
-            help="Write nucleus labels into the plate, into --out, or nowhere.  [default: plate]",
+            help="Where to write the labels of nuclei: plate, out (into --out), or none.  [default: plate]",
         ),
         click.option("--labels-name", help="Name of the labels in each field.  [default: nuclei]"),
         click.option(

@@ -9,14 +9,14 @@ import click
 from hcs.cli.common import FILE, configuration
 
 
-@click.group(short_help="Show settings: their schema, or all with their defaults.")
+@click.group(short_help="Show settings, with their defaults or their schema.")
 def config() -> None:
-    """Show settings: their schema, or a file with all defaults filled in."""
+    """Show settings, with their defaults or their schema."""
 
 
 @config.command()
 def schema() -> int:
-    """Print the JSON schema of the YAML settings; ``x-for`` says whether a setting is for users or for experts."""
+    """Print the JSON schema of the YAML settings. `x-for` says who needs a setting: every user, or an expert."""
     import json
 
     from hcs.config import settings_schema
@@ -28,7 +28,7 @@ def schema() -> int:
 @config.command()
 @click.argument("path", type=FILE, required=False)
 def show(path: Path | None) -> int:
-    """Print the settings of PATH, or the defaults, with every key filled in."""
+    """Print all settings: those of PATH, and the defaults of all others."""
     import yaml
 
     settings = configuration(path).model_dump(mode="json")

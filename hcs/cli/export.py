@@ -19,13 +19,15 @@ _NEW = click.Path(path_type=Path)
 
 @click.command(short_help="Write a table as CSV, Parquet or AnnData.")
 @click.argument("results", type=PLACE)
-@click.option("--csv", "csv_path", type=FILE, help="CSV that spreadsheets open; of wells, unless --table is given.")
-@click.option("--parquet", "parquet_path", type=FILE, help="One Parquet file; of nuclei, unless --table is given.")
+@click.option(
+    "--csv", "csv_path", type=FILE, help="CSV file, which spreadsheets open; of wells, unless --table is given."
+)
+@click.option("--parquet", "parquet_path", type=FILE, help="Parquet file; of nuclei, unless --table is given.")
 @click.option(
     "--anndata",
     "anndata_path",
     type=click.Path(path_type=Path),
-    help="AnnData for scanpy, .h5ad or .zarr; of nuclei, unless --table says wells.",
+    help="AnnData for scanpy, .h5ad or .zarr; of nuclei, unless --table is wells.",
 )
 @click.option(
     "--ctc",
@@ -46,8 +48,8 @@ _NEW = click.Path(path_type=Path)
     "sensor, dead, plate, fields or quality.",
 )
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
-@click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
-@click.option("--columns", help="Only these columns, with commas between them, such as Metadata_Well,Count_Nuclei.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--columns", help="Only these columns, such as Metadata_Well,Count_Nuclei.")
 def export(
     results: Location,
     csv_path: Path | None,
@@ -61,12 +63,12 @@ def export(
     columns: str | None,
     overwrite: bool,
 ) -> int:
-    """Write a table of RESULTS, a results folder of `hcs run`, as one file.
+    """Write a table of RESULTS, the results folder of `hcs run`, as one file.
 
-    For instance: hcs export results --csv wells.csv
+    Example: hcs export results --csv wells.csv
 
-    RESULTS/columns.csv has unit and definition of every column. From Python, hcs.open_results gives the same tables
-    without a file between.
+    RESULTS/columns.csv has the unit and the definition of every column. In Python, hcs.open_results gives the same
+    tables without a file.
     """
     from hcs.errors import ConfigError
     from hcs.store.atomic import check_free

@@ -14,7 +14,7 @@ from hcs.cli.common import EXIT_FAILED_WELLS, FILE, FOLDER, config_options, conf
 @click.argument("images", type=FOLDER)
 @click.argument("labels", type=FOLDER)
 @config_options
-@click.option("--method", type=click.Choice(["otsu", "advanced"]), help="A classical method instead of a model.")
+@click.option("--method", type=click.Choice(["otsu", "advanced"]), help="Use a classical method, not a model.")
 @click.option("--overwrite-labels", is_flag=True, help="Replace label images that hcs did not write.")
 def segment(
     images: Path,
@@ -26,10 +26,10 @@ def segment(
     method: str | None,
     overwrite_labels: bool,
 ) -> int:
-    """Find nuclei in every 2-D .png/.tif of IMAGES; write label images of the same names to LABELS.
+    """Find nuclei in every 2-D .png and .tif of IMAGES; write label images of the same names to LABELS.
 
-    The size of the nuclei is estimated in each image. Labels are 16-bit (32-bit TIFF beyond 65,535 nuclei):
-    0 background, 1..n nuclei.
+    The size of the nuclei is estimated in each image. Label images are 16-bit, or 32-bit TIFF where an image has more
+    than 65,535 nuclei. 0 is background, 1..n are nuclei.
     """
     from hcs.commands.segment import segment_folder
 
@@ -45,17 +45,17 @@ def segment(
 @click.command(short_help="Score label images against the truth.")
 @click.argument("truth", type=FOLDER)
 @click.argument("predictions", type=FOLDER, nargs=-1, required=True)
-@click.option("--out", required=True, type=FOLDER, help="Folder of tables, figures and evaluation.html.")
-@click.option("--ignore", type=FOLDER, help="Images; pixels other than 0 are neither truth nor error.")
-@click.option("--images", type=FOLDER, help="Images of one channel, to measure nuclei in and to show the worst fields.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for tables, figures and evaluation.html.")
+@click.option("--ignore", type=FOLDER, help="Folder of images; pixels other than 0 are not scored.")
+@click.option("--images", type=FOLDER, help="Folder of images: nuclei are measured, the worst fields shown.")
 @click.option(
     "--stratify-by",
-    help="Value of a nucleus: area, mean, content (DNA), ratio (ring / nucleus), or a column of the nucleus table.  "
-    "[default: mean, with --images]",
+    help="Score by groups of nuclei: area, mean, content (DNA), ratio (ring / nucleus), or a column of the nucleus "
+    "table.  [default: mean, with --images]",
 )
-@click.option("--value-bounds", help="Values between low, medium, high: A,B.  [default: terciles of truth]")
-@click.option("--size-bounds", help="Areas between tiny, small, normal, large, px: A,B,C.  [default: quantiles]")
-@click.option("--tracks", is_flag=True, help="Score tracks: folders in the form of the Cell Tracking Challenge.")
+@click.option("--value-bounds", help="Limits of low, medium, high: A,B.  [default: terciles of the truth]")
+@click.option("--size-bounds", help="Limits of tiny, small, normal, large area: A,B,C.  [default: quantiles]")
+@click.option("--tracks", is_flag=True, help="Score tracks; folders are those of the Cell Tracking Challenge.")
 def evaluate(
     truth: Path,
     predictions: tuple[Path, ...],
@@ -67,12 +67,13 @@ def evaluate(
     size_bounds: str | None,
     tracks: bool,
 ) -> int:
-    """Score label images of one or more PREDICTIONS folders against those of TRUTH.
+    """Score the label images of one or more PREDICTIONS folders against those of TRUTH.
 
-    Files go together by name. F1, AP, panoptic quality, outlines and pixels, named errors, and paired differences with
-    Student's intervals over images. For instance: hcs evaluate labels ours theirs --out scores --images images
+    Files of the same name are compared. Scores are F1, AP, panoptic quality, outlines, pixels, named errors, and paired
+    differences with Student's intervals over images. Example: hcs evaluate labels ours theirs --out scores
 
-    With --tracks folders hold label images by track and man_track.txt or res_track.txt: DET, LNK, TRA, divisions.
+    With --tracks, a folder has label images by track, and man_track.txt or res_track.txt. Scores are DET, LNK, TRA, and
+    those of divisions.
     """
     if tracks:
         others = {"--ignore": ignore, "--images": images, "--stratify-by": stratify_by}
@@ -123,31 +124,31 @@ def _numbers(text: str | None, option: str) -> Any:
 @click.command(short_help="Train the U-Net on labelled images, or from a plate.")
 @click.argument("data", type=FOLDER, required=False)
 @click.option(
-    "--config", "config_path", type=FILE, help="YAML training settings; configs/train/ holds the shipped ones."
+    "--config", "config_path", type=FILE, help="YAML settings of the training, such as configs/train/fast.yaml."
 )
-@click.option("--out", required=True, type=FOLDER, help="Folder of the run: checkpoint, history.csv, model.")
-@click.option("--name", default="model", show_default=True, help="Name of the model that is written to --out.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for checkpoint, history.csv and model.")
+@click.option("--name", default="model", show_default=True, help="Name of the model in --out.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to train.")
 @click.option(
     "--from-plate",
     "plates",
     multiple=True,
     metavar="PLATE",
-    help="Learn from a plate, not DATA; may be repeated.",
+    help="Learn from a plate, not from DATA. May be repeated.",
 )
-@click.option("--input", "given", help="Channel of the plate in which nuclei are to be found, once learnt.")
-@click.option("--truth", help="Channel of the plate that shows nuclei, such as DNA.")
+@click.option("--input", "given", help="Channel in which the model learns to find nuclei.")
+@click.option("--truth", help="Channel that shows nuclei, such as DNA.")
 @click.option(
     "--truth-labels",
     "--labels",
     "truth_labels",
-    help="Labels that are the truth: their name in the plate, or a results folder, of which nuclei that were edited by "
-    "hand are learnt from.  [default: found in --truth]",
+    help="Labels that are the truth: their name in the plate, or a results folder with nuclei edited by hand.  "
+    "[default: nuclei found in --truth]",
 )
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
-@click.option("--val-wells", help="Wells that choose the model.  [default: one in six]")
-@click.option("--test-wells", help="Wells that are held out and say how good it is.  [default: one in six]")
-@click.option("--diameter-px", type=float, help="Diameter of the nuclei in --truth.  [default: estimated]")
+@click.option("--val-wells", help="Wells by which the model is chosen.  [default: one in six]")
+@click.option("--test-wells", help="Wells by which the model is scored.  [default: one in six]")
+@click.option("--diameter-px", type=float, help="Typical diameter of nuclei in --truth.  [default: estimated]")
 def train(
     data: Path | None,
     config_path: Path | None,
@@ -165,13 +166,14 @@ def train(
 ) -> int:
     """Train the U-Net on DATA (index.csv, train/ and val/ with images/ and labels/), or from a plate.
 
-    With --from-plate, nuclei of the --truth channel are found, vetted, and learnt in the --input channel: a sensor, a
-    cytoplasm, brightfield. Splits are by well; the model's card says how good it is on the wells held out.
+    With --from-plate, the command finds and checks nuclei in the --truth channel. The model learns to find them in the
+    --input channel: a sensor, a cytoplasm, brightfield. Splits are by well. The model's card has the scores of the test
+    wells.
 
-    With --labels RESULTS the fields are learnt from whose nuclei were edited by hand and measured by `hcs remeasure`;
-    the card says how good the model was on the wells held out before and after.
+    With --labels RESULTS, the model learns from the fields whose nuclei you edited by hand and measured again by `hcs
+    remeasure`. The card has the scores before and after.
 
-    A run that was stopped goes on from its last checkpoint, with the result of an uninterrupted one.
+    You can stop a training; the same command goes on from the last checkpoint and gives the same model.
     """
     corrected = truth_labels is not None and (Path(truth_labels) / "run.json").is_file()
     if plates or corrected:

@@ -9,11 +9,11 @@ import click
 from hcs.cli.common import config_options, configuration, plate_options
 
 
-@click.command(short_help="Say what `hcs run` will take: time, memory, bytes.")
+@click.command(short_help="Estimate time, memory and storage of `hcs run`.")
 @click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
 @config_options
 @plate_options
-@click.option("--workers", type=int, help="Workers to plan for.  [default: one for every core, or GPU]")
+@click.option("--workers", type=int, help="Worker processes to plan for.  [default: one for every core or GPU]")
 def plan(
     plates: tuple[str, ...],
     config_path: Path | None,
@@ -33,11 +33,11 @@ def plan(
     labels_name: str | None,
     folder: tuple[tuple[str, str], ...],
 ) -> int:
-    """Say what `hcs run PLATE…` will take: time, memory, bytes and files; and what is odd about the plates.
+    """Estimate what `hcs run PLATE…` needs: time, memory, bytes and files. Say what is odd about the plates.
 
-    Channels, plate map, chunks and shards are checked, and a few fields of each plate are processed into a temporary
-    folder; the plates are not written to. PLATE may be a URL, a microscope's
-    folder, or a pattern in quotes such as 'plates/*.zarr'.
+    The command checks channels, plate map, chunks and shards. It processes a few fields of each plate into a temporary
+    folder, and writes nothing to the plates. PLATE may be a URL, a microscope's folder, or a pattern in quotes such as
+    'plates/*.zarr'.
     """
     from hcs.engine.warm import warm_up
 

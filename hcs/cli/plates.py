@@ -13,44 +13,44 @@ if TYPE_CHECKING:
     from hcs.store.plate.nodes import Ngff
 
 
-@click.command(short_help="Write a synthetic plate with known truth.")
-@click.argument("plate", type=click.Path(path_type=Path))
-@click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
-@click.option("--fields", default=1, show_default=True, help="Fields a well.")
-@click.option("--size", default=512, show_default=True, help="Side of a field, px.")
-@click.option("--seed", default=0, show_default=True, help="Same seed, same plate.")
-@click.option("--nucleus-diameter", default=24.0, show_default=True, help="Diameter of a G1 nucleus, px.")
+@click.command(short_help="Make a synthetic plate with known truth.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The plate, such as plate.zarr.")
+@click.option("--n-wells", default=96, show_default=True, help="Number of wells.")
+@click.option("--n-fields", default=1, show_default=True, help="Number of fields in a well.")
+@click.option("--size-px", default=512, show_default=True, help="Side of a field.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same plate.")
+@click.option("--diameter-px", default=24.0, show_default=True, help="Diameter of a G1 nucleus.")
 @click.option(
     "--dead-brightness",
     nargs=2,
     type=float,
     metavar="LOW HIGH",
-    help="Make the cells that a compound killed this many times as bright as living ones, with halo and fragments.",
+    help="Dead cells are this many times as bright as living cells, with halo and fragments.  [default: not brighter]",
 )
-@click.option("--frames", default=1, show_default=True, help="Time points: cells move, divide, die, enter and leave.")
-@click.option("--interval-min", default=20.0, show_default=True, help="Minutes between frames.")
-@click.option("--cycle-h", default=12.0, show_default=True, help="Mean cell cycle of untreated cells, h.")
+@click.option("--n-frames", default=1, show_default=True, help="Number of frames. Cells move, divide, die and leave.")
+@click.option("--interval-min", default=20.0, show_default=True, help="Minutes between two frames.")
+@click.option("--cycle-h", default=12.0, show_default=True, help="Mean cell cycle of untreated cells, in hours.")
 @click.option(
     "--sensor",
     type=click.Choice(["CDK2", "KTR", "LEXY"]),
     default="CDK2",
     show_default=True,
-    help="Sensor of a movie: follows the cell cycle, a stimulus, or light.",
+    help="Sensor, with --n-frames. CDK2 follows the cell cycle, KTR a stimulus, LEXY light.",
 )
-@click.option("--stimulus-min", default=120.0, show_default=True, help="When stimulus or light come.")
+@click.option("--stimulus-min", default=120.0, show_default=True, help="Minute at which the stimulus or light begins.")
 @click.option("--light-ratio", default=1.7, show_default=True, help="Ratio under light; at 1 nuclei cannot be seen.")
-@click.option("--bleaching", default=0.0, show_default=True, help="Share of the light lost from frame to frame.")
-@click.option("--drift", "drift_px", default=0.0, show_default=True, help="Step of the stage from frame to frame, px.")
+@click.option("--bleaching", default=0.0, show_default=True, help="Part of the light that is lost with every frame.")
+@click.option("--drift-px", default=0.0, show_default=True, help="Movement of the stage with every frame.")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
 def simulate(
-    plate: Path,
-    wells: int,
-    fields: int,
-    size: int,
+    out: Path,
+    n_wells: int,
+    n_fields: int,
+    size_px: int,
     seed: int,
-    nucleus_diameter: float,
+    diameter_px: float,
     dead_brightness: tuple[float, float] | None,
-    frames: int,
+    n_frames: int,
     interval_min: float,
     cycle_h: float,
     sensor: Literal["CDK2", "KTR", "LEXY"],
@@ -60,23 +60,25 @@ def simulate(
     drift_px: float,
     ngff: Ngff,
 ) -> int:
-    """Write a synthetic two-channel plate with known truth to PLATE.
+    """Make a synthetic plate with a DNA and a sensor channel, and with known truth.
 
-    Beside it: PLATE's name with .platemap.csv, and .truth.parquet (one row a true nucleus). True labels are in the
-    plate as labels/truth. With --frames, labels/truth has the tracks, and .lineage.parquet one row a cell: its mother,
-    when it was born, divided or died, and what its CDK2 activity did.
+    Three files come with plate.zarr. plate.platemap.csv is the plate map. plate.truth.parquet has one row for every
+    true nucleus. The plate itself has the true labels, as labels/truth.
+
+    With --n-frames, labels/truth has the tracks. plate.lineage.parquet then has one row for every cell: its mother,
+    when it was born, divided or died, and its CDK2 activity.
     """
     from hcs.commands.simulate import write_simulation
     from hcs.simulate.settings import SimulationSettings
 
     settings = SimulationSettings(
-        wells=wells,
-        fields=fields,
-        size_px=size,
+        wells=n_wells,
+        fields=n_fields,
+        size_px=size_px,
         seed=seed,
-        nucleus_diameter_px=nucleus_diameter,
+        nucleus_diameter_px=diameter_px,
         dead_brightness=dead_brightness,
-        frames=frames,
+        frames=n_frames,
         interval_min=interval_min,
         cycle_h=cycle_h,
         sensor=sensor,
@@ -85,9 +87,9 @@ def simulate(
         bleaching=bleaching,
         drift_px=drift_px,
     )
-    written = write_simulation(plate, settings, ngff=ngff)
-    click.echo(f"Plate      {plate}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
-    if frames > 1:
+    written = write_simulation(out, settings, ngff=ngff)
+    click.echo(f"Plate      {out}\nPlate map  {written.plate_map}\nTruth      {written.truth}")
+    if n_frames > 1:
         click.echo(f"Lineage    {written.lineage}")
     return 0
 
@@ -100,32 +102,32 @@ def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> N
         context.exit()
 
 
-@click.command(short_help="Turn a microscope's folder into a plate.")
+@click.command(short_help="Copy a microscope's folder into a plate.")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("plate", type=click.Path(path_type=Path))
-@click.option("--layout", help="The kind of folder, where it is not recognised.")
+@click.option("--layout", help="Kind of folder.  [default: recognised]")
 @click.option(
     "--list-layouts",
     is_flag=True,
     is_eager=True,
     expose_value=False,
     callback=_list_layouts,
-    help="Show the kinds of folders that are known.",
+    help="Show the known kinds of folders, and stop.",
 )
-@click.option("--pattern", help="Regular expression with groups well (or row, column) and field, channel, z, t if any.")
 @click.option(
-    "--channels", help="Channel names: FILE=NAME for some, or NAMEs in the order in which the channels are shown."
+    "--pattern", help="Regular expression of file names, with the groups well (or row, column), field, channel, z, t."
 )
+@click.option("--channels", help="Names of channels: A=B renames one; NAME,NAME,… names all, in the order shown.")
 @click.option(
     "--z",
-    help="Several z planes: max (maximum projection), keep, projection (the microscope's), or one plane, such as 03.",
+    help="Planes in z: max (maximum projection), keep (all), projection (the microscope's), or one, such as 03.",
 )
-@click.option("--t", help="Several time points: all, as a plate with time, or the one to take, such as 1.")
-@click.option("--interval-min", type=float, help="Minutes between time points, instead of the folder's.")
-@click.option("--plate-format", type=int, help="Wells of the plate, where wells are running numbers.")
-@click.option("--pixel-size-um", type=float, help="Pixel size, µm, instead of the folder's.")
+@click.option("--t", help="Time points: all (a plate with time), or one, such as 1.")
+@click.option("--interval-min", type=float, help="Minutes between two frames.  [default: as the folder says]")
+@click.option("--plate-format", type=int, help="Number of wells, where wells are running numbers.")
+@click.option("--pixel-size-um", type=float, help="Size of a pixel.  [default: as the folder says]")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
-@click.option("--workers", type=int, help="Processes that convert.  [default: one for every core]")
+@click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
 @click.option("--ngff", type=click.Choice(["0.5", "0.4"]), default="0.5", show_default=True, help="OME-Zarr version.")
 def convert(
     source: Path,
@@ -148,9 +150,9 @@ def convert(
     load_data.csv, .nd2, .czi and .lif are recognised. Any other names:
     --pattern '(?P<well>[A-P]\\d\\d)_s(?P<field>\\d+)\\.tif$'
 
-    What was understood is shown first: which files are which channel, field and plane. Every field is read back and
-    compared with its files; stopped and begun again, the conversion goes on. Exit code 1 where a file is missing or
-    damaged; the plate has the rest. `hcs run SOURCE` needs no conversion: it reads the files where they are.
+    First the command shows which files it takes for which channel, field and plane. It reads every field back and
+    compares it with the files. You can stop it; the same command then goes on. Exit code 1: a file is missing or
+    damaged, and the plate has the rest. `hcs run SOURCE` needs no conversion: it reads the files where they are.
     """
     from hcs.commands.convert import convert_and_check
 
@@ -176,17 +178,19 @@ def convert(
     return EXIT_FAILED_WELLS if done.left_out else 0
 
 
-@click.command(short_help="Simulate a small plate, process it, compare with the truth.")
-@click.option("--out", type=FOLDER, default=Path("demo-out"), show_default=True, help="Folder of plate and results.")
-@click.option("--wells", default=96, show_default=True, help="Wells of the plate.")
+@click.command(short_help="Simulate a plate, process it, compare with the truth.")
+@click.option(
+    "--out", type=FOLDER, default=Path("demo-out"), show_default=True, help="Folder of the plate and its results."
+)
+@click.option("--n-wells", default=96, show_default=True, help="Number of wells.")
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
-def demo(out: Path, wells: int, workers: int | None) -> int:
+def demo(out: Path, n_wells: int, workers: int | None) -> int:
     """Simulate a small plate, process it, and compare the readouts with the truth."""
     from hcs.commands.demo import run_demo
     from hcs.engine.cluster import Workers
     from hcs.report.text import console_summary
 
-    result = run_demo(out, wells=wells, workers=Workers(count=workers), say=click.echo)
+    result = run_demo(out, wells=n_wells, workers=Workers(count=workers), say=click.echo)
     click.echo(console_summary(result.summary.readouts))
     click.echo("\nMeasured against the simulated truth")
     for line in result.comparison:

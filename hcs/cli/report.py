@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Write the report page of one or more results folders.")
 @click.argument("results", type=PLACE, nargs=-1, required=True)
-@click.option("--out", type=FILE, help="Page of the overview over several RESULTS.  [default: overview.html]")
-@click.option("--overwrite", is_flag=True, help="Replace the overview's page if it exists already.")
-@click.option("--no-pictures", is_flag=True, help="Leave out the pictures of wells and nuclei, and read no image.")
+@click.option("--out", type=FILE, help="Page of the overview of several RESULTS.  [default: overview.html]")
+@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+@click.option("--no-pictures", is_flag=True, help="Leave out the pictures of wells and nuclei; read no image.")
 def report(results: tuple[Location, ...], out: Path | None, overwrite: bool, no_pictures: bool) -> int:
-    """Write RESULTS/report.html, one page that needs nothing else, and its charts to RESULTS/figures/.
+    """Write RESULTS/report.html, a page that needs no other file, and its charts to RESULTS/figures/.
 
-    With several RESULTS, each gets its page, and an overview shows trends over all of them. For instance: hcs report
-    plate1 plate2 plate3 --out overview.html
+    Several RESULTS get a page each, and one overview that compares them. Example: hcs report plate1 plate2 --out
+    overview.html
     """
     from hcs.commands.report import report_results
     from hcs.store.atomic import check_free

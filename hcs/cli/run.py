@@ -28,24 +28,26 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Process a plate, or several: nuclei, readouts, report.")
 @click.argument("plates", type=str, nargs=-1, required=True, metavar="PLATE…")
-@click.option("--out", required=True, type=PLACE, help="Results folder; an earlier run of the same kind goes on.")
+@click.option("--out", required=True, type=PLACE, help="Results folder. A run that was stopped goes on.")
 @config_options
 @plate_options
 @click.option("--workers", type=int, help="Local worker processes.  [default: one for every core]")
 @scheduler_options
-@click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs; `cluster` of the settings.")
+@click.option("--cluster", type=click.Choice(["slurm"]), help="Start workers as jobs, by `cluster` of the settings.")
 @click.option(
     "--illumination",
     help="Correct uneven light: none, estimate, plate (the microscope's flat-field), or an .npz file.  [default: plate "
-    "where that has one]",
+    "where the microscope has one]",
 )
-@click.option("--background", help="Of ratios: auto, field, plate, grey levels, or CHANNEL=LEVEL,…  [default: auto]")
-@click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+@click.option(
+    "--background", help="Background of ratios: auto, field, plate, LEVEL or CHANNEL=LEVEL,…  [default: auto]"
+)
+@click.option("--exclude-flagged", is_flag=True, help="Leave fields with a flag of image quality out of the readouts.")
 @click.option(
     "--labels-from",
-    help="Measure nuclei that another tool made: a name of labels in PLATE, or a folder of label images.",
+    help="Measure the nuclei of another tool: the name of labels in PLATE, or a folder of label images.",
 )
-@click.option("--overwrite-labels", is_flag=True, help="Replace labels that another run, or anybody else, has written.")
+@click.option("--overwrite-labels", is_flag=True, help="Replace labels that this run did not write.")
 def run(
     plates: tuple[str, ...],
     out: Location,
@@ -75,13 +77,14 @@ def run(
     labels_from: str | None,
     overwrite_labels: bool,
 ) -> int:
-    """Process PLATE (an OME-Zarr plate, or a microscope's folder): nuclei, measurements, readouts, report, into --out.
+    """Find and measure every nucleus of PLATE, then write tables and a report to --out.
 
-    Images of a microscope's folder (`hcs convert --list-layouts`) are read where they are; labels then go to --out.
+    PLATE is an OME-Zarr plate or a microscope's folder (`hcs convert --list-layouts`). The images of such a folder are
+    read where they are, and labels go to --out.
 
-    Can be stopped and started again at any moment; finished fields are kept. Several plates, or a pattern in quotes
-    such as 'plates/*.zarr', go into a folder each below --out, the controls of all first. PLATE and --out may be
-    URLs: s3://, gs://, and https:// to read from.
+    You can stop the command at any moment; the same command then goes on, and finished fields are kept. Give several
+    plates, or a pattern in quotes such as 'plates/*.zarr', and each gets a folder in --out; the control wells of all
+    plates come first. PLATE and --out may be URLs: s3://, gs://, and https:// to read from.
     """
     from hcs.engine.warm import warm_up
 
@@ -177,13 +180,15 @@ def _run_many(
     return EXIT_FAILED_WELLS if bad else 0
 
 
-@click.command(short_help="Make the readouts again, without touching images.")
+@click.command(short_help="Make readouts and report again, with other settings.")
 @click.argument("results", type=PLACE)
-@click.option("--config", "config_path", type=FILE, help="Settings whose `readout` section replaces the run's own.")
-@click.option("--plate-map", help="A plate map in place of the run's own, such as a corrected one.")
-@click.option("--exclude-flagged", is_flag=True, help="Leave fields flagged for image quality out of the readouts.")
+@click.option(
+    "--config", "config_path", type=FILE, help="YAML settings. Their `readout` section replaces that of the run."
+)
+@click.option("--plate-map", help="A plate map that replaces that of the run, such as a corrected one.")
+@click.option("--exclude-flagged", is_flag=True, help="Leave fields with a flag of image quality out of the readouts.")
 def readout(results: Location, config_path: Path | None, plate_map: str | None, exclude_flagged: bool) -> int:
-    """Make the readouts of RESULTS again from its nucleus table, without touching images."""
+    """Make the readouts and the report of RESULTS again. No image is processed again."""
     from hcs.report.text import console_summary
     from hcs.run.finish import finish
     from hcs.run.new_map import read_new_map
@@ -200,22 +205,22 @@ def readout(results: Location, config_path: Path | None, plate_map: str | None, 
     return 0
 
 
-@click.command(short_help="Say what became of every expected well.")
+@click.command(short_help="Show which wells are done, empty, failed or pending.")
 @click.argument("results", type=PLACE)
-@click.option("--fields", is_flag=True, help="One line a field instead of a well.")
-@click.option("--verify", is_flag=True, help="Read every file of RESULTS and compare it with its checksum.")
-def status(results: Location, fields: bool, verify: bool) -> int:
-    """What became of every expected well of RESULTS: ok, empty, failed (why), pending, damaged (which file).
+@click.option("--by-field", is_flag=True, help="Show one line for every field, not for every well.")
+@click.option("--verify", is_flag=True, help="Compare every file of RESULTS with its checksum.")
+def status(results: Location, by_field: bool, verify: bool) -> int:
+    """Show the state of every well of RESULTS: ok, empty, failed (why), pending, or damaged (which file).
 
-    With --verify every ledger entry, part, table and record is compared with what was written, and what is damaged is
-    named with what makes it again. Exit code 1 where a field has no result or a file is damaged.
+    With --verify, the command compares every file with what was written. It names each damaged file and the command
+    that makes the file again. Exit code 1: a field has no result, or a file is damaged.
     """
     from hcs.commands.status import status_lines, unfinished
     from hcs.store.results.folder import open_results
     from hcs.store.results.verify import verify as compare
 
     opened = open_results(results)
-    for line in status_lines(opened, by_field=fields):
+    for line in status_lines(opened, by_field=by_field):
         click.echo(line)
     bad = bool(unfinished(opened))
     if verify:

@@ -298,7 +298,8 @@ def require_cuda() -> None:
         import dask_cuda  # noqa: F401, PLC0415
     except ImportError as error:
         raise ConfigError(
-            f"--device cuda: dask-cuda cannot be imported ({error}); install hcs[gpu-cu12] or hcs[gpu-cu13]"
+            f"--device cuda: dask-cuda cannot be imported ({error}); install hcs with its extra gpu-cu12 or "
+            "gpu-cu13: pip install '.[gpu-cu12]' in the clone"
         ) from error
 
 

@@ -37,7 +37,7 @@ def slurm(
     try:
         from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError(f"--cluster slurm needs dask-jobqueue ({error}); pip install 'hcs[cluster]'") from error
+        raise ConfigError(f"--cluster slurm needs dask-jobqueue ({error}); pip install dask-jobqueue") from error
     if shutil.which("sbatch") is None:
         raise ConfigError("--cluster slurm: no sbatch on the PATH; run the command on a login node of the cluster")
     options = job_options(settings, device=device, environment=environment)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _URL = re.compile(r"([a-z][a-z0-9]+)://(.+)", re.DOTALL)
-_EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "http": "s3", "https": "s3"}
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "fsspec[http]", "https": "fsspec[http]"}
 _WEB = ("http", "https")
 _AT_ONCE = 32
 """Requests to a store that are under way at one time; a store answers in tens of milliseconds, whatever their
@@ -224,6 +224,6 @@ def within_reach(place: Location) -> Iterator[None]:
 
 def missing_package(place: str, error: ImportError) -> ConfigError:
     """The sentence for a protocol whose package is not installed."""
-    extra = _EXTRAS.get(place.partition("://")[0])
-    remedy = f"pip install 'hcs[{extra}]'" if extra else f"install the fsspec package of that protocol ({error})"
+    package = _PACKAGES.get(place.partition("://")[0])
+    remedy = f"pip install '{package}'" if package else f"install the fsspec package of that protocol ({error})"
     return ConfigError(f"{place} cannot be opened, a package is missing ({error}); {remedy}")

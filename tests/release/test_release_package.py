@@ -68,7 +68,7 @@ def test_the_wheel_runs_where_nothing_of_this_checkout_is(installed: Path, tmp_p
     assert where.startswith(str(installed.parent))
     main = "import sys; from hcs.cli import main; sys.argv[0] = 'hcs'; main()"
     hcs = (installed / "python", "-c", main)
-    call(*hcs, "simulate", "p.zarr", "--wells", 4, "--size", 128, cwd=tmp_path, clean=True)
+    call(*hcs, "simulate", "--out", "p.zarr", "--n-wells", 4, "--size-px", 128, cwd=tmp_path, clean=True)
     told = call(*hcs, "run", "p.zarr", "--out", "out", "--workers", 1, cwd=tmp_path, clean=True)
     assert "nuclei" in told
     assert (tmp_path / "out" / "report.html").is_file()

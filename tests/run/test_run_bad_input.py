@@ -163,8 +163,8 @@ def test_usage_errors_exit_with_2(hcs: Hcs) -> None:
 
 
 def test_simulating_over_something_is_refused(hcs: Hcs, simulated: SimulationFiles, tmp_path: Path) -> None:
-    refused(hcs("simulate", simulated.plate), None, "exists already")
-    refused(hcs("simulate", tmp_path / "p.zarr", "--wells", "0"), tmp_path / "p.zarr", "wells")
+    refused(hcs("simulate", "--out", simulated.plate), None, "exists already")
+    refused(hcs("simulate", "--out", tmp_path / "p.zarr", "--n-wells", "0"), tmp_path / "p.zarr", "wells")
     shutil.rmtree(tmp_path / "p.zarr", ignore_errors=True)
 
 

@@ -54,7 +54,7 @@ def make_anndata(results: Results, selection: Selection) -> AnnData:
     try:
         from anndata import AnnData  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError("--anndata needs the package anndata; pip install 'hcs[export]'") from error
+        raise ConfigError("--anndata needs the package anndata; pip install anndata") from error
     features, matrix, rest = _parts(results, selection)
     obs = _observations(results, rest, selection)
     data = AnnData(X=matrix, obs=obs, var=_variables(results, features, selection))

@@ -104,7 +104,7 @@ def export_geff(results: Results, folder: Path, wells: tuple[str, ...] | None = 
         from geff import GeffMetadata  # noqa: PLC0415
         from geff.core_io import write_arrays  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError("--geff needs the package geff; pip install 'hcs-plates[export]'") from error
+        raise ConfigError("--geff needs the package geff; pip install geff") from error
     _check_new(folder, "--geff")
     count = 0
     axes = [{"name": "t", "type": "time"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
