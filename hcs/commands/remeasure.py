@@ -39,13 +39,14 @@ def remeasure(
 
 
 def _up_to_date(results: Results) -> bool:
-    """Whether the readouts were made since the last field was measured, and of the parts that there are."""
-    made = results.readouts()
-    if made is None or "fields" not in {name.removesuffix(".parquet") for name in made.files}:
+    """Whether the readouts were made since the last field was measured."""
+    chosen = _settings(results)
+    if chosen is None or not results.has("fields"):
         return False
-    fields = results.fields()
-    now = results.ledger()
-    return bool((fields["Labels_Edited"] == now["Labels_Edited"]).all() and (fields["Reason"] == now["Reason"]).all())
+    made, now = results.fields(), results.at_timepoint(chosen.timepoint).ledger()
+    return all(
+        (made[name].to_numpy() == now[name].to_numpy()).all() for name in ("Labels_Edited", "Reason", "Count_Nuclei")
+    )
 
 
 def _settings(results: Results) -> ReadoutSettings | None:

@@ -38,6 +38,8 @@ class Edit:
 
     def sentence(self) -> str:
         """For the ledger."""
+        if not self.added + self.removed + self.reshaped:
+            return "labels edited by hand, and no nucleus here is another"
         return f"nuclei edited by hand: {self.added} added, {self.removed} removed, {self.reshaped} reshaped"
 
 

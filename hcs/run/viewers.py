@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from hcs.errors import HcsError
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location, map_at
+from hcs.store.paths import behind_link
 from hcs.store.plate.describe import Rgba, describe_nuclei
 from hcs.store.plate.reader import Plate, open_plate, read_info
 from hcs.store.plate.tables import FOV, MASKS, ViewerTable, write_viewer_table
@@ -73,12 +73,17 @@ def write_for_viewers(results: Results) -> tuple[str, ...]:
     counts: Counter[str] = Counter()
     try:
         plate = open_plate(results.plate_path)
-        ledger = {entry.field: entry for entry in results.entries(results.record.keys) if entry.done}
         told = _Told.of(results)
-        for fields, strangers in _by_well(results, plate, target, ledger):
-            counts["strangers"] += strangers
-            for place in fields:
-                counts.update(_write_field(results, plate, target, place, told))
+
+        def write(entry: LedgerEntry) -> list[str]:
+            listed = plate.entry(FieldKey.parse(entry.field))
+            if target.complaint(listed, entry.input_crc32, entry.edited_crc32) is not None:
+                return ["strangers"]
+            return _write_field(results, plate, target, _place(plate, entry), told)
+
+        done = [entry for entry in results.entries(results.record.keys) if entry.done]
+        for became in map_at(location(target.path), write, done):
+            counts.update(became)
     except (HcsError, OSError) as error:
         return (f"Tables for viewers were not written beside the labels: {error}.",)
     notes = []
@@ -95,23 +100,8 @@ def write_for_viewers(results: Results) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _by_well(
-    results: Results, plate: Plate, target: LabelTarget, ledger: Mapping[str, LedgerEntry]
-) -> Iterator[tuple[list[_Place], int]]:
-    """Wells by those of their fields whose labels are the nuclei of the table, and how many others they have."""
-    keys = [key for key in results.record.keys if str(key) in ledger]
-    for _, group in groupby(keys, key=lambda key: key.well):
-        pairs = [(key, ledger[str(key)]) for key in group]
-        wrong = map_at(
-            location(target.path),
-            lambda pair: target.complaint(plate.entry(pair[0]), pair[1].input_crc32, pair[1].edited_crc32),
-            pairs,
-        )
-        sound = [pair for pair, complaint in zip(pairs, wrong, strict=True) if complaint is None]
-        yield [_place(plate, key, entry) for key, entry in sound], len(pairs) - len(sound)
-
-
-def _place(plate: Plate, key: FieldKey, entry: LedgerEntry) -> _Place:
+def _place(plate: Plate, entry: LedgerEntry) -> _Place:
+    key = FieldKey.parse(entry.field)
     info = read_info(plate, key)
     pixel = info.pixel_size_um or 1.0  # as ngio reads an image that states none
     return _Place(key, entry, (info.shape[1] * pixel, info.shape[2] * pixel), pixel, info.origin_um)
@@ -156,7 +146,10 @@ class _Told:
 def _write_field(results: Results, plate: Plate, target: LabelTarget, place: _Place, told: _Told) -> list[str]:
     """Write what one field gets; what became of each."""
     entry = plate.entry(place.key)
-    field = location(target.path) / target.field(entry)
+    root, path = location(target.path), target.field(entry)
+    if any(behind_link(root, f"{path}/{inside}") for inside in ("tables", f"labels/{target.name}")):
+        return ["foreign"]  # nothing is written through a link that leaves the plate
+    field = root / path
     features = told.with_features(results, place)
     boxes, masks = _boxes(features, place), MASKS.format(labels=target.name)
     tables = [

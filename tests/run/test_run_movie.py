@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from helpers.run import table_bytes
 from helpers.timed import measure_here, run_here
 
 import hcs
+from hcs.commands.remeasure import remeasure
 from hcs.commands.simulate import SimulationFiles, write_simulation
 from hcs.commands.status import status_lines, unfinished
 from hcs.config import Config
+from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError, FieldError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.times import settle_time, surveyed
@@ -253,3 +256,26 @@ def test_what_is_settled_for_the_plate_looks_at_all_times() -> None:
     assert {key.of_field for key in chosen} == {key.of_field for key in frames}
     thirds = np.histogram([key.frame for key in chosen], [0, 20, 40, 60])[0]
     assert thirds.min() > 0.8 * thirds.max()
+
+
+def test_labels_of_a_frame_that_were_edited_are_measured_and_linked_again(
+    movie: SimulationFiles, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    before = hcs.open_results(out, plate=movie.plate)
+    old, parts = before.nuclei(), files_of(out, "frames")
+    array = zarr.open_array(out / "labels.zarr" / "A" / "01" / "0" / "labels" / "nuclei" / "0", mode="r+")
+    labels = np.asarray(array[1])
+    gone = int(labels.max())
+    array[1] = np.where(labels == gone, 0, labels)
+    remeasure(before, workers=Workers(), say=lambda _: None)
+    results = hcs.open_results(out, plate=movie.plate)
+    nuclei = results.nuclei()
+    assert len(nuclei) == len(old) - 1
+    assert gone not in set(results.nuclei(wells="A01").query("Metadata_Timepoint == 1")["Metadata_ObjectNumber"])
+    now = files_of(out, "frames")
+    assert [name for name in now if now[name] != parts[name]] == ["frames/plate=m/well=A01/field-0000-t0001.parquet"]
+    assert results.ledger()["Labels_Edited"].tolist() == [True, False]
+    assert results.labels("A01", frame=1).max() < gone
+    assert not verify(results).faults

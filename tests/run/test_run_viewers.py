@@ -112,6 +112,15 @@ def test_what_others_wrote_stays(results: Results) -> None:
     assert {p: p.read_bytes() for p in Path(results.plate_path).rglob("*") if p.is_file()} == before
 
 
+def test_nothing_is_written_through_a_link_that_leaves_the_plate(results: Results, tmp_path: Path) -> None:
+    tables = field_of(results) / "tables"
+    shutil.rmtree(tables)
+    (tmp_path / "elsewhere").mkdir()
+    tables.symlink_to(tmp_path / "elsewhere")
+    assert write_for_viewers(results)[0].startswith("1 tables or colours")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_setting_leaves_them_out(results: Results) -> None:
     for tables in Path(results.plate_path).glob("*/*/*/tables"):
         shutil.rmtree(tables)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hcs.errors import FieldError
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location, zarr_store
+from hcs.store.paths import behind_link
 from hcs.store.plate.labels import cannot_write_labels
 from hcs.store.plate.metadata import ImageMetadata
 from hcs.store.plate.nodes import read_node
@@ -29,6 +30,8 @@ def write_edited(target: LabelTarget, entry: FieldEntry, key: FieldKey, labels: 
     has no labels, or of another shape; ResultsError where they cannot be written.
     """
     folder = target.folder(entry)
+    if (there := behind_link(location(target.path), f"{target.field(entry)}/labels/{target.name}")) is not None:
+        raise FieldError(key, f"a symbolic link leads out of {target.path}, to {there}, where no labels are written")
     node = read_node(folder)
     if node is None:
         raise FieldError(key, f"it has no labels/{target.name} in {target.path} that could be edited")
