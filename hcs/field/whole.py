@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError, HcsError
+from hcs.field.carrying import Movie
 from hcs.field.edited import check_same_pixels, compare, measured_before
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
 from hcs.field.unrecorded import blank_remarks, find_unrecorded
 from hcs.field.worker import hands_of, lights_of, segmenter_of, tune_worker
 from hcs.machine import process_name
-from hcs.measure.fill import Fill
+from hcs.measure.fill import Fill, without_fill
 from hcs.measure.quality import quality_values
 from hcs.pipeline import FieldResult, FoundNuclei, find_nuclei, measure_found
 from hcs.plate.keys import FieldKey
@@ -178,6 +179,7 @@ def _result(ahead: Future[Loaded | LedgerEntry | LargeField], key: FieldKey) -> 
 def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *, measure: bool) -> Seen | LedgerEntry:
     """Find the nuclei, and ``measure`` them."""
     found: FoundNuclei | FieldResult
+    carried = ""
     try:
         found = find_nuclei(
             loaded.image,
@@ -190,6 +192,12 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *
             fill=loaded.fill,
             given=loaded.given,
         )
+        if job.model.carries and segmenter is not None and key.is_frame:
+            began = Stopwatch()
+            labels, carried = Movie(job, key, loaded.field.info, segmenter).nuclei(found.labels)
+            found = replace(found, labels=without_fill(labels, loaded.fill))
+            began.lap("carry", labels.nbytes)
+            loaded.clock.add(began)
         if measure:
             found = measure_found(found, job.channels, job.config, job.plate_backgrounds)
     except Exception as error:  # whatever one field does, the plate goes on
@@ -198,6 +206,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *
         *blank_remarks(() if loaded.fill is None else loaded.fill.blank, job.channels),
         *(() if segmenter is None else segmenter.pace.take_remarks()),
         *((loaded.remark,) if loaded.remark else ()),
+        *((carried,) if carried else ()),
     )
     return Seen(loaded.field, loaded.crc32, loaded.clock, found, remarks, loaded.fill)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hcs.plate.keys import FieldKey
 from hcs.store.results.ledger import LedgerEntry
 
 STAGES = (
@@ -18,6 +19,24 @@ BESIDE = frozenset({"read", "decode", "write labels", "write table"})
 """Stages that run in threads beside the one that computes, in a worker on the CPU."""
 _BESIDE_A_GPU = BESIDE | {"measure", "quality"}
 _NAMES = {"infer": "network", "write table": "write Parquet"}
+
+
+def remark_lines(entries: Iterable[LedgerEntry]) -> tuple[str, ...]:
+    """What is to be said of fields that are done, a sentence each; frames of a field that one thing is to be said of
+    are named together."""
+    frames: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        if entry.done and entry.reason:
+            key = FieldKey.parse(entry.field)
+            frames.setdefault((str(key.of_field), entry.reason), []).append(str(key.frame) if key.is_frame else "")
+    said = []
+    for (field_name, reason), numbers in frames.items():
+        if len(numbers) == 1:
+            place = "/".join(filter(None, (field_name, numbers[0])))
+        else:
+            place = f"{field_name}, {len(numbers)} frames from {numbers[0]} to {numbers[-1]}"
+        said.append(f"Field {place}: {reason}.")
+    return tuple(said)
 
 
 def beside(stages: Collection[str]) -> frozenset[str]:

@@ -242,4 +242,5 @@ def _version(package: str) -> str:
 def plain_model(model: ModelFile) -> dict[str, Any]:
     """Name, path and hash of a model as plain data, and what its card says of nuclei by sensor ratio, if anything."""
     by_ratio = read_card(model.networks[0]).get("found_by_ratio")
-    return dataclasses.asdict(model) | ({"found_by_ratio": by_ratio} if by_ratio else {})
+    plain = dataclasses.asdict(model) | ({"found_by_ratio": by_ratio} if by_ratio else {})
+    return {name: value for name, value in plain.items() if name != "carries" or value}

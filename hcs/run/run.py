@@ -17,7 +17,7 @@ from hcs.engine.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.engine.flow import process_fields
 from hcs.engine.portions import FieldTask
 from hcs.errors import WorkersError
-from hcs.run.account import account_line, plain_account
+from hcs.run.account import account_line, plain_account, remark_lines
 from hcs.run.checks import control_wells, map_lines
 from hcs.run.link import link_fields
 from hcs.run.plates import PlateRun, RunSummary, check_list, find_plate_map, write_list
@@ -256,7 +256,7 @@ def conclude(prepared: Prepared, started: float, *, submit: Submit | None = None
     times = _times(started, entries, n_fields=len(prepared.pending))
     account = plain_account(done_now, since=started)
     prepared.record.with_session(times=times, account=account).write(out)
-    remarks = tuple(f"Field {e.field}: {e.reason}." for e in (*entries, *linked) if e.done and e.reason)
+    remarks = remark_lines((*entries, *linked))
     time_line = account_line(done_now, since=started)
     from hcs.run.finish import finish  # noqa: PLC0415  readouts and report, for which the first field need not wait
 

@@ -33,6 +33,8 @@ class ModelFile:
     """Models whose probabilities are averaged; none where this is one network."""
     flips: bool = False
     """Whether the card asks for test-time flips."""
+    carries: bool = False
+    """Whether, in a movie, nuclei that cannot be seen are carried from frames in which they can, as the card says."""
 
     @property
     def networks(self) -> tuple[ModelFile, ...]:
@@ -73,7 +75,8 @@ def find_model(name: str, device: str = "cpu", *, by_sensor: bool = False) -> Mo
         ) from error
     flips = bool(card.get("flips", False))
     if "members" in card:
-        return _ensemble(path.stem, str(card_path), [_member(card_path, str(m)) for m in card["members"]], flips=flips)
+        members = [_member(card_path, str(m)) for m in card["members"]]
+        return _ensemble(path.stem, str(card_path), members, flips=flips, carries=bool(card.get("carries", False)))
     weights = path.with_suffix(".safetensors")
     if not weights.is_file():
         raise ConfigError(f"{card_path} names no members and {weights.name} is not beside it; put the weights there")
@@ -90,10 +93,12 @@ def _member(card: Path, name: str) -> ModelFile:
     return find_model(str(beside) if beside.is_file() else name)
 
 
-def _ensemble(name: str, path: str, members: list[ModelFile], *, flips: bool) -> ModelFile:
+def _ensemble(name: str, path: str, members: list[ModelFile], *, flips: bool, carries: bool = False) -> ModelFile:
     flat = tuple(network for member in members for network in member.networks)
-    digest = hashlib.sha256("\n".join(network.sha256 for network in flat).encode()).hexdigest()
-    return ModelFile(name, path, digest, flat, flips or any(member.flips for member in members))
+    carries = carries or any(member.carries for member in members)
+    hashes = [network.sha256 for network in flat] + (["carries"] if carries else [])
+    digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    return ModelFile(name, path, digest, flat, flips or any(member.flips for member in members), carries)
 
 
 def read_model(model: ModelFile) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:

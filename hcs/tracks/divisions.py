@@ -176,7 +176,9 @@ def _size_gain(sizes: Sizes, m: Ints, q: Ints, s: Ints) -> Floats:
     if not feature.tells:
         return np.zeros(len(m))
     mother, one, other = sizes.before[m], sizes.after[q], sizes.after[s]
-    halves = log_t1(np.logaddexp(one, other) - mother, _SUM) + log_t1(one - other, _EVEN)
+    with np.errstate(invalid="ignore"):  # a nucleus without DNA content has no size, and no gain below
+        sum_of_both = np.logaddexp(one, other)
+    halves = log_t1(sum_of_both - mother, _SUM) + log_t1(one - other, _EVEN)
     not_halves = log_t1(other - mother, max(feature.scale, _SAME)) + log_normal(one, feature.mean, feature.sd)
     gain = np.clip(halves - not_halves, -_MOST, _MOST)
     return np.where(np.isfinite(gain), gain, 0.0)
