@@ -204,10 +204,10 @@ def test_sentences_name_the_options_of_a_run(tmp_path: Path) -> None:
         config = settings(folder=folder)
         return prepare(tmp_path / "cq1", tmp_path / "out", config, plate_map_path=None, wells=None, device="cpu")
 
-    with pytest.raises(HcsError, match="say --folder plate_format= with the number of its wells"):
+    with pytest.raises(HcsError, match="say --folder plate_format=… with the number of its wells"):
         run()
     said = "\n".join(run(plate_format=96, channels=("DNA",)).lines())
-    assert "size unknown (--folder pixel_size_um= says it)" in said
+    assert "size unknown (--folder pixel_size_um=… says it)" in said
     assert "1 DNA" not in said
     assert "→ DNA" in said
     assert "0013 is B01" in said

@@ -113,12 +113,15 @@ def plate_in_place(
     return InPlace(source, plan.table.title, tuple(lines), notes)
 
 
-_OPTIONS = re.compile(r"--(plate-format|pixel-size-um|pattern|layout|channels|z|t)\b(?: (?=[\w(]))?")
+_OPTIONS = re.compile(
+    r"--(plate-format|pixel-size-um|interval-min|pattern|layout|channels|z|t)\b"
+    r"(?: (max|keep|projection|all|FILE=NAME|\d+)\b)?"
+)
 
 
 def _as_of_a_run(text: str) -> str:
     """A sentence that names options of `hcs convert`, with those of `hcs run`."""
-    return _OPTIONS.sub(lambda option: f"--folder {option[1].replace('-', '_')}=", text)
+    return _OPTIONS.sub(lambda option: f"--folder {option[1].replace('-', '_')}={option[2] or '…'}", text)
 
 
 def _before(target: Path) -> dict[str, Any] | None:
