@@ -34,6 +34,11 @@ def memory_bytes() -> int:
     return min(limits)
 
 
+def is_x86() -> bool:
+    """Whether this is a processor of Intel's or AMD's 64-bit kind."""
+    return platform.machine().lower() in {"x86_64", "amd64"}
+
+
 def process_name() -> str:
     """host:pid of this process, for the ledger."""
     return f"{socket.gethostname()}:{os.getpid()}"

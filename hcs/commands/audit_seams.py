@@ -23,7 +23,7 @@ from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.run.diameter import read_diameter
 from hcs.segment.segmenter import Segmenter
-from hcs.store.models import find_model
+from hcs.store.models import find_model, with_arithmetic
 from hcs.store.plate.field import FieldInfo
 from hcs.store.plate.reader import open_plate, read_field, read_info
 from hcs.store.results.folder import Results
@@ -92,6 +92,9 @@ def _job(results: Results, device: str) -> Job:
     model = find_model(config.model, device, by_sensor=record.channels.by_sensor)
     if record.nucleus_diameter is None:
         raise ConfigError(f"{results.folder} was stopped before its first field; run the plate first")
+    kept = record.model.get("arithmetic", model.arithmetic)
+    if device == "cpu" and kept != "float16":
+        model = with_arithmetic(model, kept)
     if model.sha256 != record.model["sha256"]:
         raise ConfigError(f"model {config.model} is not that of {results.folder} any more; run the plate again")
     if plate.name != record.plate:

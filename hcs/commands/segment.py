@@ -92,7 +92,8 @@ def _finder(
 ) -> Callable[[NDArray[Any]], tuple[NDArray[np.uint32], str]]:
     """What turns an image (Y, X) into labels and words on the size of nuclei; ConfigError for an unknown method."""
     if method is None:
-        segmenter = load_segmenter(find_model(config.model, device), device, flips=config.flips)
+        model = find_model(config.model, device, arithmetic=config.arithmetic)
+        segmenter = load_segmenter(model, device, flips=config.flips)
         return lambda image: _sized(image, segmenter, config)
     # scikit-image's filters take half a second to import, which a model need not spend.
     from hcs.segment.baselines.classical import METHODS  # noqa: PLC0415

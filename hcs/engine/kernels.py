@@ -12,10 +12,12 @@ import numpy as np
 
 from hcs.clock import Stopwatch
 from hcs.config import Config
+from hcs.errors import ConfigError
 from hcs.pipeline import FoundNuclei, measure_found
 from hcs.plate.channels import Channels
 from hcs.segment.despeckle import despeckled
 from hcs.segment.normalise import normalise
+from hcs.segment.ours.integers import Integers, names_of
 from hcs.segment.ours.unet import UNet, UNetSpec, folded
 from hcs.segment.predict import predict, tune_cpu
 from hcs.segment.recipe import Recipe
@@ -30,7 +32,10 @@ def call_kernels(side_px: int = 64) -> None:
     tune_cpu(threads=1)
     config, inside = Config(), np.zeros((side_px, side_px), np.float32)
     inside[8:24, 8:24] = inside[32:56, 32:56] = 0.9
-    predict(folded(UNet(UNetSpec(widths=(4, 8)))), normalise(inside), config.tiles)
+    network = folded(UNet(UNetSpec(widths=(4, 8))))
+    predict(network, normalise(inside), config.tiles)
+    with contextlib.suppress(ConfigError):  # where there are no convolutions of bytes
+        predict(Integers(network, dict.fromkeys(names_of(network.spec), (-5, 32))), normalise(inside), config.tiles)
     specked = inside.copy()
     specked[4, 40] = 2.0
     despeckled(specked)

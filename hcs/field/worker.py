@@ -35,7 +35,7 @@ _MIDDLE_PX = 2560
 def load_segmenter(model: ModelFile, device: str, *, flips: bool) -> Segmenter:
     """The model's networks on ``device``; ``flips`` asks for test-time flips, as the model's card may do too."""
     networks = [read_model(network) for network in model.networks]
-    return build_segmenter(networks, device=device, flips=flips or model.flips)
+    return build_segmenter(networks, device=device, flips=flips or model.flips, arithmetic=model.arithmetic)
 
 
 def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:

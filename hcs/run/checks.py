@@ -30,7 +30,7 @@ from hcs.run.in_place import IN_PLACE
 from hcs.run.live import empty_extend
 from hcs.store.atomic import is_litter
 from hcs.store.location import Location, location, within_reach
-from hcs.store.models import ModelFile, read_card
+from hcs.store.models import ModelFile, read_card, with_arithmetic
 from hcs.store.paths import linked_images
 from hcs.store.plate.reader import FieldEntry, Plate
 from hcs.store.platemap import map_sha256
@@ -174,11 +174,34 @@ def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: Mo
     return plain
 
 
-def labels_identity(identity: dict[str, Any], device: str) -> str:
+def same_arithmetic(out: Location, record: RunRecord, model: ModelFile, device: str) -> ModelFile:
+    """The model in the arithmetic of the run in ``out``, for a table is of one; ConfigError where ``device`` does not
+    have it."""
+    kept = record.model.get("arithmetic", model.arithmetic)
+    if kept == model.arithmetic:
+        return model
+    if device == "cuda" or kept == "float16":
+        raise ConfigError(
+            f"--out {out} was begun with arithmetic {kept}, and --device {device} calculates in {model.arithmetic}; go "
+            "on where the run was begun, or give a new folder"
+        )
+    return with_arithmetic(model, kept)
+
+
+def arithmetic_words(model: ModelFile) -> str:
+    """In what numbers the networks calculate, for a line."""
+    return {
+        "int8": "int8: whole numbers of 8 bits, the same bytes on every processor",
+        "float32": "float32",
+        "float16": "float16, the GPU's half precision",
+    }[model.arithmetic]
+
+
+def labels_identity(identity: dict[str, Any], device: str, arithmetic: str) -> str:
     """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
-    the readouts and where labels go, and besides the device and the version of hcs."""
+    the readouts and where labels go, and besides the device, its arithmetic and the version of hcs."""
     config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
-    told = identity | {"config": config, "device": device, "version": __version__}
+    told = identity | {"config": config, "device": device, "arithmetic": arithmetic, "version": __version__}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

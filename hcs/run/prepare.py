@@ -15,6 +15,7 @@ from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
 from hcs.run.background import ring_note, settle_background, stated_background
 from hcs.run.checks import (
+    arithmetic_words,
     check_plate_map,
     check_readouts,
     check_resumable,
@@ -29,6 +30,7 @@ from hcs.run.checks import (
     plain_model,
     plain_plate_map,
     provenance,
+    same_arithmetic,
 )
 from hcs.run.choices import Choices, infos_by_field, settle_channels
 from hcs.run.diameter import plain_diameter, read_diameter, settle_diameter, unasked_diameter
@@ -98,6 +100,7 @@ class Prepared:
             *self.choices.lines(),
             *time_lines(self.record.time),
             f"  model            {f'{job.model.name}{default}' if job.given is None else 'none: labels are given'}",
+            *((f"  arithmetic       {arithmetic_words(job.model)}",) if job.given is None else ()),
             f"  labels           {labels}",
             *(f"  note             {note}" for note in self.notes),
         )
@@ -157,7 +160,7 @@ def _prepare(
     notes += links_note(plate, keys)
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
-    model = find_model(config.model, device, by_sensor=channels.by_sensor)
+    model = find_model(config.model, device, by_sensor=channels.by_sensor, arithmetic=config.arithmetic)
     given = given_illumination(config, channels, plate.path)
     wanted = identity(plate, keys, config, model)
     if given is not None:
@@ -169,6 +172,7 @@ def _prepare(
     check_results(out)
     resumed = check_resumable(out, wanted)
     if resumed is not None:
+        model = same_arithmetic(out, resumed, model, device)
         check_same_map(out, resumed, plate_map)
         check_same_pixels(out, plate, resumed, config)
     run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
@@ -177,7 +181,9 @@ def _prepare(
         config.labels_name,
         plate=plate.path,
         out=out,
-        run=labels_identity(wanted, device) if resumed is None or resumed.labels is None else resumed.labels["run"],
+        run=labels_identity(wanted, device, model.arithmetic)
+        if resumed is None or resumed.labels is None
+        else resumed.labels["run"],
         overwrite=overwrite_labels,
     )
     record = RunRecord(

@@ -93,7 +93,8 @@ def run_many(
     """
     workers = workers or Workers()
     check_list(out / "plates.csv")
-    find_model(config.model, workers.device)  # what is wrong for all plates is said once, before any is touched
+    # What is wrong for all plates is said once, before any is touched.
+    find_model(config.model, workers.device, arithmetic=config.arithmetic)
     _run_plates(
         runs,
         config,

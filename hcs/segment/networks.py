@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hcs.errors import ConfigError
 from hcs.segment.baselines.concat import ConcatSpec, ConcatUNet
 from hcs.segment.network import Network
+from hcs.segment.ours.integers import Integers
 from hcs.segment.ours.unet import UNet, UNetSpec, folded
 
 AnySpec = UNetSpec | ConcatSpec
@@ -59,6 +60,20 @@ def build_network(card: Mapping[str, Any], weights: Mapping[str, NDArray[np.floa
             f"model {card.get('name')!r}: weights do not fit the network of its card ({error})"
         ) from error
     return folded(network).to(device)
+
+
+def build_integers(
+    card: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]], device: torch.device
+) -> Network:
+    """As `build_network`, in 8-bit integers by the steps of the card; ConfigError where they do not fit the network, or
+    this machine cannot."""
+    network = build_network(card, weights, device)
+    if not isinstance(network, UNet) or "integers" not in card:
+        raise ConfigError(
+            f"model {card.get('name')!r} does not calculate in integers (its card has no 'integers'); set arithmetic: "
+            "float32"
+        )
+    return Integers(network, {name: (int(step), int(zero)) for name, (step, zero) in card["integers"].items()})
 
 
 def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:

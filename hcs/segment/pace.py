@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hcs.segment.memory import tiles_at_once
 from hcs.segment.network import Network
+from hcs.segment.ours.integers import Integers
 from hcs.segment.ours.stream import stream
 from hcs.segment.ours.unet import UNet
 
@@ -79,7 +80,7 @@ class Pace:
             torch.cuda.empty_cache()
 
     def _infer(self, network: Network, batch: Tensor) -> Tensor:
-        if isinstance(network, UNet) and self.device.type == "cpu" and self.dtype == torch.float32:
+        if isinstance(network, UNet | Integers) and self.device.type == "cpu" and self.dtype == torch.float32:
             with torch.inference_mode():
                 return stream(network, batch)
         x = batch[:, None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,15 +146,21 @@ class Segmenter:
 
 
 def build_segmenter(
-    models: Sequence[tuple[Mapping[str, Any], Mapping[str, NDArray[np.float32]]]], *, device: str, flips: bool = False
+    models: Sequence[tuple[Mapping[str, Any], Mapping[str, NDArray[np.float32]]]],
+    *,
+    device: str,
+    flips: bool = False,
+    arithmetic: Literal["float16", "float32", "int8"] = "float32",
 ) -> Segmenter:
-    """A segmenter of the networks that (card, weights) describe, on ``device``, cpu or cuda.
+    """A segmenter of the networks that (card, weights) describe, on ``device``, cpu or cuda, calculating in
+    ``arithmetic``: int8 on cpu alone, float16 on cuda alone.
 
-    ConfigError where the device is not there, or the networks want other input or give other output than each other.
+    ConfigError where the device is not there, or the networks want other input or give other output than each other, or
+    cannot calculate so.
     """
     import torch  # noqa: PLC0415
 
-    from hcs.segment.networks import build_network  # noqa: PLC0415
+    from hcs.segment.networks import build_integers, build_network  # noqa: PLC0415
     from hcs.segment.pace import Pace  # noqa: PLC0415
     from hcs.segment.predict import find_device  # noqa: PLC0415
 
@@ -166,6 +172,7 @@ def build_segmenter(
         )
     place = find_device(device)
     # A GPU multiplies half-precision numbers as exactly as it does float32 by default (TF32), in half the memory.
-    pace = Pace(device=place, dtype=torch.float16 if place.type == "cuda" else torch.float32)
-    networks = tuple(build_network(card, weights, place) for card, weights in models)
+    pace = Pace(device=place, dtype=torch.float16 if arithmetic == "float16" else torch.float32)
+    build = build_integers if arithmetic == "int8" else build_network
+    networks = tuple(build(card, weights, place) for card, weights in models)
     return Segmenter(networks, recipes[0], flips, pace, on_device=place.type == "cuda")

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.config import Arithmetic
 from hcs.errors import ConfigError
+from hcs.machine import is_x86
 from hcs.store.atomic import replacing, write_json
 
 _DEFAULTS = {"cpu": "fast", "cuda": "accurate"}
+Numbers = Literal["float16", "float32", "int8"]
+"""What a model can calculate in, on one device or another."""
+INTEGERS = "integers"
+"""Key of the card that says how a model calculates in whole numbers."""
 SENSOR_MODEL = "sensor"
 """What finds nuclei in the channel of a translocating sensor."""
 
@@ -35,6 +41,8 @@ class ModelFile:
     """Whether the card asks for test-time flips."""
     carries: bool = False
     """Whether, in a movie, nuclei that cannot be seen are carried from frames in which they can, as the card says."""
+    arithmetic: Numbers = "float32"
+    """Numbers in which its networks calculate."""
 
     @property
     def networks(self) -> tuple[ModelFile, ...]:
@@ -47,18 +55,48 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _shipped("fast").parent.glob("*.json")))
 
 
-def find_model(name: str, device: str = "cpu", *, by_sensor: bool = False) -> ModelFile:
+def find_model(
+    name: str, device: str = "cpu", *, by_sensor: bool = False, arithmetic: Arithmetic = "auto"
+) -> ModelFile:
     """The model called ``name``: a shipped one, a .safetensors file with its card beside it, the card (.json) of an
     ensemble, several of these with commas between, to be averaged, or ``auto``: for nuclei that are found in the
     channel of a sensor, ``by_sensor``, the model for that, else the default of ``device``.
 
-    ConfigError where there is none.
+    ConfigError where there is none, or it cannot calculate in ``arithmetic`` there.
     """
+    found = _find(name, device, by_sensor=by_sensor)
+    return replace(found, arithmetic=_settled(found, device, arithmetic))
+
+
+def _settled(model: ModelFile, device: str, wanted: Arithmetic) -> Numbers:
+    """The numbers for ``model`` on ``device``; ConfigError where ``wanted`` cannot be had."""
+    if device == "cuda":
+        if wanted == "int8":
+            raise ConfigError("arithmetic: int8 is for CPUs; set auto or float32 for --device cuda")
+        return "float16" if wanted == "auto" else wanted
+    lacking = [network.name for network in model.networks if INTEGERS not in read_card(network)]
+    if wanted == "int8" and lacking:
+        raise ConfigError(
+            f"arithmetic: int8, but the card of model {lacking[0]} has no {INTEGERS!r}; set auto or float32, or train "
+            "it again with this version of hcs"
+        )
+    if wanted == "int8" or (wanted == "auto" and not lacking and is_x86()):
+        return "int8"
+    return "float32"
+
+
+def with_arithmetic(model: ModelFile, arithmetic: Numbers) -> ModelFile:
+    """The same model, calculating in ``arithmetic``."""
+    return replace(model, arithmetic=arithmetic)
+
+
+def _find(name: str, device: str, *, by_sensor: bool) -> ModelFile:
+    """As `find_model`, whatever it calculates in."""
     if name == "auto":
         name = SENSOR_MODEL if by_sensor else _DEFAULTS[device]
     names = [part.strip() for part in name.split(",")]
     if len(names) > 1:
-        return _ensemble(name, name, [find_model(part) for part in names], flips=False)
+        return _ensemble(name, name, [_find(part, device, by_sensor=False) for part in names], flips=False)
     path = Path(name) if Path(name).suffix in {".safetensors", ".json"} else _shipped(name)
     card_path = path.with_suffix(".json")
     if not path.is_file() and not card_path.is_file():
@@ -90,7 +128,7 @@ def _shipped(name: str) -> Path:
 def _member(card: Path, name: str) -> ModelFile:
     """A member of an ensemble: the file of that name beside its card, or a shipped model."""
     beside = card.with_name(f"{name}.safetensors")
-    return find_model(str(beside) if beside.is_file() else name)
+    return _find(str(beside) if beside.is_file() else name, "cpu", by_sensor=False)
 
 
 def _ensemble(name: str, path: str, members: list[ModelFile], *, flips: bool, carries: bool = False) -> ModelFile:

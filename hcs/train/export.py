@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from hcs.segment.networks import describe, weights_of
-from hcs.store.models import write_model
+from hcs.store.models import INTEGERS, write_model
 from hcs.train.data import INDEX, read_index
 from hcs.train.loop import Trained
 from hcs.train.score import bootstrap
@@ -42,6 +42,7 @@ def export(
         "input": _input(trained),
         "network": describe(network_spec(settings)),
         **trained.recipe.card(),
+        **({} if trained.steps is None else {INTEGERS: {name: list(pair) for name, pair in trained.steps.items()}}),
         "parameters": sum(p.numel() for p in trained.network.parameters()),
         "data": _data_card(read_index(data)),
         "index_sha256": hashlib.sha256((data / INDEX).read_bytes()).hexdigest(),

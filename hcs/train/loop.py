@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hcs.segment.network import Network
+from hcs.segment.ours.integers import Steps
+from hcs.segment.ours.unet import UNet, folded
 from hcs.segment.predict import tune_cpu
 from hcs.segment.recipe import Recipe
+from hcs.segment.scale import enlarged
 from hcs.train.augment import Sample
 from hcs.train.checkpoint import (
     Row,
@@ -25,12 +31,13 @@ from hcs.train.checkpoint import (
     start_or_resume,
     write_rows,
 )
-from hcs.train.data import SCALE_RULES, at_training_scale, batch
+from hcs.train.data import SCALE_RULES, at_training_scale, batch, sample_scale
 from hcs.train.losses import loss_of
 from hcs.train.optimise import learning_rate
 from hcs.train.score import Floats, image_scores
 from hcs.train.settings import TrainSettings
 from hcs.train.spec import recipe_for
+from hcs.train.steps import MOST_IMAGES, steps_of
 
 Say = Callable[[str], None]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -50,6 +57,8 @@ class Trained:
     scores: Floats
     """(n, 2): mean F1 and F1 at IoU 0.5 of every validation image, by the weights above."""
     seconds: float
+    steps: Steps | None = None
+    """Of the same network in integers; None for networks that only calculate in float32."""
 
 
 def train(
@@ -72,6 +81,7 @@ def train(
     tune_cpu(settings.threads)
     run = start_or_resume(folder, settings, torch.device(device))
     use = recipe or recipe_for(settings)
+    shown = training[:: -(-len(training) // MOST_IMAGES)]
     training = [at_training_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]) for sample in training]
     training = [sample for sample in training for _ in range(sample.times)]
     forward = torch.compile(run.network) if settings.compile and device == "cuda" else run.network
@@ -90,7 +100,16 @@ def train(
             say(f"no better F1 in {settings.patience} evaluations: stopped")
             break
     scores = load_best(run.average, folder)
-    return Trained(run.average.cpu(), use, run.history, run.curve, scores, run.seconds)
+    network = run.average.cpu()
+    ready = folded(copy.deepcopy(network))
+    steps = steps_of(ready, _seen(shown, settings)) if isinstance(ready, UNet) else None
+    return Trained(network, use, run.history, run.curve, scores, run.seconds, steps)
+
+
+def _seen(samples: list[Sample], settings: TrainSettings) -> Iterator[NDArray[np.float32]]:
+    """Images as the network sees them when it is used."""
+    for sample in samples:
+        yield enlarged(sample.image, sample_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]))
 
 
 def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings, prepared: Batch) -> None:

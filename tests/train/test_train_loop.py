@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from hcs.errors import ConfigError
-from hcs.segment.networks import build_network, new_network
+from hcs.segment.networks import build_integers, build_network, new_network
+from hcs.segment.ours.integers import Integers
 from hcs.segment.recipe import read_recipe
 from hcs.segment.scale import enlarged
 from hcs.store.models import ModelFile, find_model, read_model
@@ -196,6 +197,7 @@ def test_an_exported_model_is_found_and_runs(tmp_path: Path) -> None:
     low, high = card["scores"]["F1 at IoU 0.5, 95 % interval"]
     assert low <= card["scores"]["F1 at IoU 0.5"] <= high
     assert read_recipe(card) == trained.recipe
+    assert isinstance(build_integers(card, weights, torch.device("cpu")), Integers)
     ready = build_network(card, weights, torch.device("cpu"))
     x = torch.rand(1, 1, 32, 32)
     torch.testing.assert_close(ready(x), trained.network.eval()(x), atol=1e-4, rtol=1e-4)

@@ -9,28 +9,50 @@ tile, and memory grows with a tile's width alone.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import cast
+from typing import Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from hcs.segment.memory import rows_at_once
-from hcs.segment.ours.unet import ConvBlock, UNet
+from hcs.segment.ours.floats import Floats
+from hcs.segment.ours.integers import Integers
+from hcs.segment.ours.unet import UNet, UNetSpec
+
+_SIDE = 3
+"""Of every convolution."""
 
 
-def stream(network: UNet, tiles: Tensor) -> Tensor:
+class Layers(Protocol):
+    """A network's layers in the numbers that it calculates in, by name: ``down0.1`` is the first convolution of the
+    finest level on the way down."""
+
+    spec: UNetSpec
+    dtype: torch.dtype
+    """Of rows between layers."""
+
+    def channels(self, layer: str) -> int: ...
+    def enter(self, rows: Tensor) -> Tensor: ...
+    def convolve(self, layer: str, rows: Tensor) -> Tensor: ...
+    def pool(self, rows: Tensor) -> Tensor: ...
+    def join(self, level: int, rows: Tensor, skips: Iterable[Tensor]) -> Tensor: ...
+    def classes(self, rows: Tensor) -> Tensor: ...
+
+
+def stream(network: UNet | Integers, tiles: Tensor) -> Tensor:
     """Prepared tiles (B, Y, X) → class probabilities (B, classes, Y, X) by a network in evaluation mode on the CPU,
     one tile after another; Y and X are multiples of its stride."""
     batch, height, width = tiles.shape
+    layers: Layers = Floats(network) if isinstance(network, UNet) else network
     probabilities = torch.empty((batch, network.spec.classes, height, width))
     for tile, found in zip(tiles, probabilities, strict=True):
-        finest, done = _Level(network, 0), 0
+        finest, done = _Level(layers, 0), 0
         for start, stop in pairwise(_edges(height, width, network.spec.stride_px)):
-            rows = finest(tile[None, None, start:stop], last=stop == height)
+            rows = finest(layers.enter(tile[None, None, start:stop]), last=stop == height)
             if rows.shape[2]:
-                found[:, done : done + rows.shape[2]] = torch.softmax(network.head(rows), dim=1)[0]
+                found[:, done : done + rows.shape[2]] = layers.classes(rows)
                 done += rows.shape[2]
     return probabilities
 
@@ -45,12 +67,13 @@ def _edges(height: int, width: int, stride: int) -> list[int]:
 class _Level:
     """One resolution of the network and all coarser ones: rows in, rows out, some of them later."""
 
-    def __init__(self, network: UNet, level: int) -> None:
-        self._down = _Block(cast("ConvBlock", network.down[level]))
+    def __init__(self, layers: Layers, level: int) -> None:
+        self._layers, self._number = layers, level
+        self._down = _Block(layers, f"down{level}")
         self._coarser: _Level | None = None
-        if level + 1 < len(network.down):
-            self._coarser = _Level(network, level + 1)
-            self._narrow, self._up = network.narrow[level], _Block(cast("ConvBlock", network.up[level]))
+        if level + 1 < len(layers.spec.widths):
+            self._coarser = _Level(layers, level + 1)
+            self._up = _Block(layers, f"up{level}")
             self._skips: deque[Tensor] = deque()
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
@@ -59,65 +82,71 @@ class _Level:
             return x
         if x.shape[2]:
             self._skips.append(x)
-        pooled = F.max_pool2d(x, 2) if x.shape[2] else x[..., ::2]  # which cannot pool no rows
+        pooled = self._layers.pool(x) if x.shape[2] else x[..., ::2]  # which cannot pool no rows
         x = self._coarser(pooled, last=last)
         if x.shape[2]:
-            x = F.interpolate(self._narrow(x), scale_factor=2.0, mode="nearest")
-            self._add_skips(x)
+            x = self._layers.join(self._number, x, self._taken(2 * x.shape[2]))
+        else:
+            x = self._down.no_rows(2 * x.shape[3])
         return self._up(x, last=last)
 
-    def _add_skips(self, x: Tensor) -> None:
-        """Add to the rows ``x``, in place, those that went down where these come up."""
-        done = 0
-        while done < x.shape[2]:
+    def _taken(self, rows: int) -> Iterable[Tensor]:
+        """The next rows of those that went down, in pieces as they came."""
+        while rows:
             skip = self._skips.popleft()
-            taken = min(skip.shape[2], x.shape[2] - done)
-            x[:, :, done : done + taken] += skip[:, :, :taken]
-            done += taken
-            if taken < skip.shape[2]:
-                self._skips.appendleft(skip[:, :, taken:])
+            if skip.shape[2] > rows:
+                self._skips.appendleft(skip[:, :, rows:])
+                skip = skip[:, :, :rows]
+            rows -= skip.shape[2]
+            yield skip
 
 
 class _Block:
     """A ConvBlock: two rows less than entered at first, two more at last."""
 
-    def __init__(self, block: ConvBlock) -> None:
-        self._convolutions = _Convolution(block.conv1, block.norm1), _Convolution(block.conv2, block.norm2)
+    def __init__(self, layers: Layers, name: str) -> None:
+        self._convolutions = _Convolution(layers, f"{name}.1"), _Convolution(layers, f"{name}.2")
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
         for convolution in self._convolutions:
             x = convolution(x, last=last)
         return x
 
+    def no_rows(self, width: int) -> Tensor:
+        """What the block gives of no rows."""
+        return self._convolutions[-1].rows(0, width)
+
 
 class _Convolution:
-    """3×3 convolution, norm (none in a folded network) and ReLU, padded by repeating the tile's edge."""
+    """3×3 convolution, norm and ReLU, padded by repeating the tile's edge."""
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.Module) -> None:
-        self._conv, self._norm = conv, norm
+    def __init__(self, layers: Layers, name: str) -> None:
+        self._layers, self._name = layers, name
         self._kept: Tensor | None = None
         """The last two rows that entered, padded left and right."""
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
         _, channels, rows, width = x.shape
         above = self._kept
-        if above is None:  # the tile's upper edge, repeated
-            above = F.pad(x[:, :, :1], (1, 1, 0, 0), mode="replicate") if rows else _rows(channels, 0, width + 2)
-        top = above.shape[2]
-        padded = _rows(channels, top + rows + last, width + 2)
-        padded[:, :, :top] = above
+        top = above.shape[2] if above is not None else min(rows, 1)  # the tile's upper edge is repeated
+        padded = _rows(channels, top + rows + last, width + 2, x.dtype)
         entered = padded[:, :, top : top + rows]
         entered[..., 1:-1] = x
         entered[..., :1], entered[..., -1:] = x[..., :1], x[..., -1:]
+        padded[:, :, :top] = padded[:, :, top : 2 * top] if above is None else above
         if last:
             padded[:, :, -1] = padded[:, :, -2]
         if padded.shape[2]:
             self._kept = padded[:, :, -2:].clone()
-        if padded.shape[2] < self._conv.kernel_size[0]:
-            return _rows(self._conv.out_channels, 0, width)
-        return F.relu_(self._norm(F.conv2d(padded, self._conv.weight, self._conv.bias)))
+        if padded.shape[2] < _SIDE:
+            return self.rows(0, width)
+        return self._layers.convolve(self._name, padded)
+
+    def rows(self, height: int, width: int) -> Tensor:
+        """Rows as the convolution gives them, to be filled."""
+        return _rows(self._layers.channels(self._name), height, width, self._layers.dtype)
 
 
-def _rows(channels: int, rows: int, width: int) -> Tensor:
+def _rows(channels: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
     """Rows to be filled, channels last as the weights are."""
-    return torch.empty((1, channels, rows, width), memory_format=torch.channels_last)
+    return torch.empty((1, channels, rows, width), dtype=dtype, memory_format=torch.channels_last)
