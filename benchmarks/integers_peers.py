@@ -83,10 +83,8 @@ class Graph:
         import onnx  # noqa: PLC0415
         from onnx import TensorProto, helper  # noqa: PLC0415
 
-        shapes = [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, c, size, size])
-            for n, c in (("x", 1), (self.out, 3))
-        ]
+        given = {"x": [1, 1, size, size], self.out: [1, 3, size, size]}
+        shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in given.items()]
         graph = helper.make_graph(self.nodes, "network", shapes[:1], shapes[1:], self.constants)
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
         onnx.checker.check_model(made)

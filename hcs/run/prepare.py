@@ -176,14 +176,13 @@ def _prepare(
         check_same_map(out, resumed, plate_map)
         check_same_pixels(out, plate, resumed, config)
     run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
+    own = labels_identity(wanted, device, model.arithmetic)
     labels = LabelTarget.chosen(
         config.labels,
         config.labels_name,
         plate=plate.path,
         out=out,
-        run=labels_identity(wanted, device, model.arithmetic)
-        if resumed is None or resumed.labels is None
-        else resumed.labels["run"],
+        run=own if resumed is None or resumed.labels is None else resumed.labels["run"],
         overwrite=overwrite_labels,
     )
     record = RunRecord(
