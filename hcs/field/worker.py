@@ -14,7 +14,7 @@ from hcs.measure.fill import find_fill
 from hcs.plate.keys import FieldKey
 from hcs.segment.diameter import nucleus_diameters
 from hcs.segment.segmenter import Segmenter, build_segmenter
-from hcs.store.models import ModelFile, read_model
+from hcs.store.models import ModelFile, Numbers, read_model
 from hcs.store.plate.field import FieldInfo
 from hcs.store.plate.reader import read_field, read_info
 
@@ -30,12 +30,18 @@ from hcs.store.results.ledger import LedgerEntry, finished_entry, write_entry
 from hcs.store.threads import set_threads
 
 _MIDDLE_PX = 2560
+_FOREIGN: dict[str, Numbers] = {"cpu": "float16", "cuda": "int8"}
+_USUAL: dict[str, Numbers] = {"cpu": "float32", "cuda": "float16"}
 
 
 def load_segmenter(model: ModelFile, device: str, *, flips: bool) -> Segmenter:
-    """The model's networks on ``device``; ``flips`` asks for test-time flips, as the model's card may do too."""
+    """The model's networks on ``device``; ``flips`` asks for test-time flips, as the model's card may do too.
+
+    A model that was found for the other kind of device calculates in the usual numbers of this one.
+    """
+    arithmetic = _USUAL[device] if model.arithmetic == _FOREIGN[device] else model.arithmetic
     networks = [read_model(network) for network in model.networks]
-    return build_segmenter(networks, device=device, flips=flips or model.flips, arithmetic=model.arithmetic)
+    return build_segmenter(networks, device=device, flips=flips or model.flips, arithmetic=arithmetic)
 
 
 def field_diameters(job: Job, key: FieldKey) -> NDArray[np.float64]:
