@@ -65,7 +65,7 @@ def find_model(
     ConfigError where there is none, or it cannot calculate in ``arithmetic`` there.
     """
     found = _find(name, device, by_sensor=by_sensor)
-    return replace(found, arithmetic=_settled(found, device, arithmetic))
+    return with_arithmetic(found, _settled(found, device, arithmetic))
 
 
 def _settled(model: ModelFile, device: str, wanted: Arithmetic) -> Numbers:
@@ -86,8 +86,9 @@ def _settled(model: ModelFile, device: str, wanted: Arithmetic) -> Numbers:
 
 
 def with_arithmetic(model: ModelFile, arithmetic: Numbers) -> ModelFile:
-    """The same model, calculating in ``arithmetic``."""
-    return replace(model, arithmetic=arithmetic)
+    """The same model, it and its members calculating in ``arithmetic``."""
+    members = tuple(with_arithmetic(member, arithmetic) for member in model.members)
+    return replace(model, arithmetic=arithmetic, members=members)
 
 
 def _find(name: str, device: str, *, by_sensor: bool) -> ModelFile:

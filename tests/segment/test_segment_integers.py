@@ -177,7 +177,8 @@ def test_what_cannot_be_done_in_integers_is_said(monkeypatch: pytest.MonkeyPatch
 def test_which_arithmetic_a_model_gets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("hcs.store.models.is_x86", lambda: True)
     assert {name: find_model(name).arithmetic for name in ("fast", "sensor")} == {"fast": "int8", "sensor": "int8"}
-    assert find_model("fast,fast").arithmetic == "int8"
+    pair = find_model("fast,fast")
+    assert [each.arithmetic for each in (pair, *pair.members)] == ["int8"] * 3
     assert find_model("fast", arithmetic="float32").arithmetic == "float32"
     assert find_model("fast", "cuda").arithmetic == "float16"
     with pytest.raises(ConfigError, match="arithmetic: int8 is for CPUs"):
