@@ -127,6 +127,5 @@ def _segmented(image: NDArray[Any], segmenter: Segmenter, config: Config) -> tup
         raise FieldError("image", f"not recorded: every pixel is {image.flat[0]}")
     field = segmenter.prepare(image, missing)
     size = image_diameter(field, segmenter, config, missing)
-    probabilities = segmenter.probabilities(field, config.tiles, size.scale)
-    labels = segmenter.labels(probabilities, config.instances.for_field(None, size.scale))
+    labels = segmenter.labels_of(field, config.tiles, config.instances.for_field(None, size.scale), size.scale)
     return without_fill(labels, fill), size

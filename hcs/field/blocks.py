@@ -192,24 +192,28 @@ def labels_of_block(
     tune_worker()
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
     clock.lap("start")
-    image = task.read(block.read, (job.channels.nuclei,))[0]
-    clock.lap("read", image.nbytes)
-    fill = task.fill(known, block.read)
-    if fill is not None and fill.mask is not None:
-        image = with_background(image, fill.mask, known.normalisation)
-    prepared = segmenter.recipe.preprocess.in_block(image, known.normalisation)
-    del image
-    clock.lap("normalise", prepared.nbytes)
-    said = segmenter.probabilities(prepared, job.config.tiles, job.scale, clock)
-    del prepared
-    probabilities = np.ascontiguousarray(said[(slice(None), *block.seen.within(block.read))])
-    del said
-    clock.lap("stitch", probabilities.nbytes)
-    labels = segmenter.labels(probabilities, job.config.instances.for_field(task.large.pixel_size_um, job.scale))
+    labels, confidence = segmenter.nuclei_in_block(
+        _shown(task, known, block.read, clock),  # nobody else holds it: the segmenter lets it go as soon as it can
+        known.normalisation,
+        block.seen.within(block.read),
+        job.config.tiles,
+        job.config.instances.for_field(task.large.pixel_size_um, job.scale),
+        scale=job.scale,
+        clock=clock,
+    )
     labels = without_fill(labels, task.fill(known, block.seen))
-    confidence = segmenter.recipe.confidence(probabilities)
-    clock.lap("instances", labels.nbytes)
+    clock.lap("instances")
     return labels, confidence
+
+
+def _shown(task: BlockTask, known: Settled, box: Box, clock: Stopwatch) -> NDArray[Any]:
+    """Pixels (y, x) of a part of the field as the network is to see them: what was not recorded is background."""
+    image: NDArray[Any] = task.read(box, (task.job.channels.nuclei,))[0]
+    clock.lap("read", image.nbytes)
+    fill = task.fill(known, box)
+    if fill is None or fill.mask is None:
+        return image
+    return with_background(image, fill.mask, known.normalisation)
 
 
 def settle_owners(task: BlockTask, _blocks: list[Seconds]) -> int:

@@ -160,7 +160,7 @@ def _seen(
     seen = slice(top, top + side), slice(left, left + side)
     middle = image[seen]
     pixels = replace(settings, min_area_um2=None).for_field(None, scale)
-    labels = segmenter.labels(segmenter.probabilities(middle, tiles, scale), pixels)
+    labels = segmenter.labels_of(middle, tiles, pixels, scale)
     recorded = labels.size
     if fill is not None:
         labels[np.isin(labels, labels[fill[seen]])] = 0

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from hcs.clock import Stopwatch
 from hcs.errors import ConfigError
 from hcs.segment.despeckle import despeckled
-from hcs.segment.normalise import normalisation_of, with_background
+from hcs.segment.normalise import Normalisation, normalisation_of, with_background
 from hcs.segment.recipe import Recipe, read_recipe
 from hcs.segment.scale import MIRRORS, enlarged, restored
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
 
 if TYPE_CHECKING:
+    from hcs.segment.device.field import OnDevice
     from hcs.segment.network import Network
     from hcs.segment.pace import Pace
 
@@ -95,39 +96,89 @@ class Segmenter:
         stitch.
         """
         clock = clock or Stopwatch()
-        if self.on_device and self.recipe.on_device:
-            return self._nuclei_on_device(image, tiles, settings, scale, clock, fill=fill)
+        if self._stays_on_device:
+            known = normalisation_of(image, fill)
+            if fill is not None:
+                image = with_background(image, fill, known)
+            clock.lap("normalise")
+            return self._down(image, known, self._device(tiles, scale), settings, clock)
         prepared = self.prepare(image, fill)
         clock.lap("normalise", prepared.nbytes)
-        probabilities = self.probabilities(prepared, tiles, scale, clock)
+        return self._read(self.probabilities(prepared, tiles, scale, clock), settings, clock)
+
+    def nuclei_in_block(
+        self,
+        image: NDArray[Any],
+        known: Normalisation,
+        part: tuple[slice, slice],
+        tiles: TileSettings,
+        settings: InstanceSettings,
+        *,
+        scale: Fraction = Fraction(1),
+        clock: Stopwatch | None = None,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """As `nuclei`, of a ``part`` of a block (Y, X) of a field whose normalisation is known."""
+        clock = clock or Stopwatch()
+        if self._stays_on_device:
+            return self._down(image, known, self._device(tiles, scale), settings, clock, part=part)
+        prepared = self.recipe.preprocess.in_block(image, known)
+        del image
+        clock.lap("normalise", prepared.nbytes)
+        seen = self.probabilities(prepared, tiles, scale, clock)
+        del prepared
+        probabilities = np.ascontiguousarray(seen[(slice(None), *part)])
+        del seen
+        return self._read(probabilities, settings, clock)
+
+    def labels_of(
+        self,
+        prepared: NDArray[np.float32],
+        tiles: TileSettings,
+        settings: InstanceSettings,
+        scale: Fraction = Fraction(1),
+    ) -> NDArray[np.uint32]:
+        """Prepared field (Y, X) → labels (Y, X) uint32."""
+        if not self._stays_on_device:
+            return self.labels(self.probabilities(prepared, tiles, scale), settings)
+        from hcs.segment.device.field import labels_of_prepared  # noqa: PLC0415
+
+        return labels_of_prepared(prepared, self._device(tiles, scale), settings).cpu().numpy().view(np.uint32)
+
+    @property
+    def _stays_on_device(self) -> bool:
+        return self.on_device and self.recipe.on_device
+
+    def _device(self, tiles: TileSettings, scale: Fraction) -> OnDevice:
+        from hcs.segment.device.field import OnDevice  # noqa: PLC0415
+
+        return OnDevice(self.networks, self.pace, tiles, scale, self.flips, self.recipe.preprocess.despeckles)
+
+    def _down(
+        self,
+        image: NDArray[Any],
+        known: Normalisation,
+        seen_by: OnDevice,
+        settings: InstanceSettings,
+        clock: Stopwatch,
+        *,
+        part: tuple[slice, slice] | None = None,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Labels and confidence that the device made of recorded pixels."""
+        from hcs.segment.device.field import segment_on_device  # noqa: PLC0415
+
+        labels, confidence = segment_on_device(image, known, seen_by, settings, clock, part=part)
+        down = labels.cpu().numpy().view(np.uint32), confidence.cpu().numpy()
+        clock.lap("download", down[0].nbytes + down[1].nbytes)
+        return down
+
+    def _read(
+        self, probabilities: NDArray[np.float32], settings: InstanceSettings, clock: Stopwatch
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Labels and confidence of probabilities (classes, Y, X) on the host."""
         clock.lap("stitch", probabilities.nbytes)
         labels = self.labels(probabilities, settings)
         clock.lap("instances", labels.nbytes)
         return labels, self.recipe.confidence(probabilities)
-
-    def _nuclei_on_device(
-        self,
-        image: NDArray[Any],
-        tiles: TileSettings,
-        settings: InstanceSettings,
-        scale: Fraction,
-        clock: Stopwatch,
-        *,
-        fill: NDArray[np.bool_] | None,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        import torch  # noqa: PLC0415
-
-        from hcs.segment.device.field import OnDevice, segment_on_device  # noqa: PLC0415
-
-        known = normalisation_of(image, fill)
-        if fill is not None:
-            image = with_background(image, fill, known)
-        clock.lap("normalise")
-        seen_by = OnDevice(self.networks, self.pace, tiles, scale, self.flips, self.recipe.preprocess.despeckles)
-        labels, confidence = segment_on_device(image, known, seen_by, settings, clock)
-        down = labels.to(torch.int32).cpu().numpy().view(np.uint32), confidence.cpu().numpy()
-        clock.lap("download", down[0].nbytes + down[1].nbytes)
-        return down
 
     def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
         """Probabilities (classes, Y, X) → labels (Y, X) uint32, 0 = background, 1..n in raster order."""
@@ -171,6 +222,10 @@ def build_segmenter(
             f"models {names} cannot be averaged: they differ in size of nuclei, input or output; take models of a kind"
         )
     place = find_device(device)
+    if place.type == "cuda":
+        from hcs.segment.device.instances import check_kernels  # noqa: PLC0415
+
+        check_kernels()
     # A GPU multiplies half-precision numbers as exactly as it does float32 by default (TF32), in half the memory.
     pace = Pace(device=place, dtype=torch.float16 if arithmetic == "float16" else torch.float32)
     build = build_integers if arithmetic == "int8" else build_network

@@ -1,4 +1,5 @@
-"""A field on its device comes to what the CPU makes of it: the same tensor code runs here on a CPU."""
+"""A field on its device comes to what the CPU makes of it: tensor code runs here on a CPU, and labels are the CPU's
+(`test_segment_kernels.py` has the kernels)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
+from hcs.segment.device.field import normalised
 from hcs.segment.device.scale import enlarged_on_device, restored_on_device
 from hcs.segment.networks import new_network
+from hcs.segment.normalise import Normalisation, normalisation_of
 from hcs.segment.ours.unet import UNetSpec, folded
 from hcs.segment.recipe import Recipe
 from hcs.segment.scale import SCALES, enlarged, restored
@@ -80,3 +83,35 @@ def test_a_model_that_the_device_cannot_prepare_for_goes_by_the_host(
     there, _ = replace(filtered, on_device=True).nuclei(pixels, TileSettings(), LOOSE, clock=clock)
     np.testing.assert_array_equal(there, here)
     assert "upload" not in clock.seconds
+
+
+def test_a_block_on_its_device_has_the_cpus_nuclei(segmenter: Segmenter, pixels: NDArray[np.uint16]) -> None:
+    known, part, cut = normalisation_of(pixels), (slice(16, 150), slice(8, 190)), TileSettings(size_px=64)
+    labels, confidence = segmenter.nuclei_in_block(pixels, known, part, cut, LOOSE)
+    whole = segmenter.nuclei(pixels, cut, LOOSE)[1]
+    np.testing.assert_array_equal(confidence, whole[part])
+    clock = Stopwatch()
+    resident = replace(segmenter, on_device=True)
+    there, sure_there = resident.nuclei_in_block(pixels, known, part, cut, LOOSE, clock=clock)
+    np.testing.assert_allclose(sure_there, confidence, atol=1e-5)
+    assert (labels.max() > 0, there.shape) == (True, (134, 182))
+    assert np.mean((there > 0) != (labels > 0)) < 1e-3
+    assert {"upload", "download"} <= set(clock.seconds)
+
+
+@pytest.mark.parametrize("scale", [Fraction(1), Fraction(1, 2)])
+def test_a_look_at_a_prepared_field_stays_on_the_device(
+    segmenter: Segmenter, pixels: NDArray[np.uint16], scale: Fraction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the estimate of the nuclei's diameter takes at several scales."""
+    prepared, cut = segmenter.prepare(pixels), TileSettings(size_px=64)
+    labels = segmenter.labels_of(prepared, cut, LOOSE, scale)
+    resident = replace(segmenter, on_device=True)
+    monkeypatch.setattr(Segmenter, "probabilities", None)  # the host's way
+    there = resident.labels_of(prepared, cut, LOOSE, scale)
+    assert (labels.max() > 0, there.dtype) == (True, np.uint32)
+    assert np.mean((there > 0) != (labels > 0)) < 1e-3
+
+
+def test_a_field_of_one_value_is_dark_on_the_device_too() -> None:
+    assert not normalised(torch.full((4, 4), 7, dtype=torch.uint16), Normalisation(7.0, 0.0)).any()

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcs.clock import Stopwatch
-from hcs.segment.device.instances import instances_on_device
+from hcs.segment.device.instances import SIMULATED, instances_on_device
 from hcs.segment.device.scale import despeckled_on_device, enlarged_on_device, restored_on_device
 from hcs.segment.network import Network
 from hcs.segment.normalise import COMPRESSION, Normalisation
+from hcs.segment.ours.instances import instances
 from hcs.segment.pace import Pace
 from hcs.segment.scale import MIRRORS
 from hcs.segment.settings import InstanceSettings
@@ -63,8 +64,11 @@ def segment_on_device(
     seen_by: OnDevice,
     settings: InstanceSettings,
     clock: Stopwatch | None = None,
+    *,
+    part: tuple[slice, slice] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Recorded pixels (Y, X) of any real type → labels (Y, X) int64 and confidence (Y, X) float32, both on the device.
+    """Recorded pixels (Y, X) of any real type → labels (Y, X) int32 and confidence (Y, X) float32, both on the device;
+    of a ``part`` only, if one is given.
 
     ``clock`` books upload, normalise, infer and instances, and then waits for the device between them.
     """
@@ -75,11 +79,27 @@ def segment_on_device(
     prepared = normalised(on_device, normalisation)
     _lap(clock, device, "normalise", prepared.nbytes)
     probabilities = seen_by.probabilities(prepared)
+    if part is not None:
+        probabilities = probabilities[(slice(None), *part)]
     _lap(clock, device, "infer", probabilities.nbytes)
-    labels = instances_on_device(probabilities, settings)
+    labels = labels_there(probabilities, settings)
     confidence = probabilities[1:].amax(dim=0)
     _lap(clock, device, "instances", labels.nbytes)
     return labels, confidence
+
+
+def labels_of_prepared(prepared: NDArray[np.float32], seen_by: OnDevice, settings: InstanceSettings) -> Tensor:
+    """Prepared field (Y, X) of the host → labels (Y, X) int32 on the device."""
+    there = torch.from_numpy(np.ascontiguousarray(prepared)).to(seen_by.pace.device, non_blocking=True)
+    return labels_there(seen_by.probabilities(there), settings)
+
+
+def labels_there(probabilities: Tensor, settings: InstanceSettings) -> Tensor:
+    """Probabilities (3, Y, X) → labels (Y, X) int32 where they are: by kernels on CUDA, by the CPU's code else."""
+    if probabilities.is_cuda or SIMULATED:
+        return instances_on_device(probabilities, settings)
+    found = instances(np.ascontiguousarray(probabilities.numpy()), settings)
+    return torch.from_numpy(found.view(np.int32))
 
 
 def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
