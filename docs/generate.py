@@ -13,9 +13,8 @@ from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
 from hcs.config import Config, settings_schema
 from hcs.measure.columns import column_dictionary
 from hcs.readout.live.columns import LIVE_WELL_COLUMNS
-from hcs.run.finish import PLAIN_TABLES
-from hcs.run.live import LIVE_TABLES
-from hcs.tracks.columns import NUCLEUS_COLUMNS, TRACK_COLUMNS
+from hcs.readout.tables import TABLES, fixed_columns
+from hcs.tracks.columns import NUCLEUS_COLUMNS
 
 
 def commands_page() -> str:
@@ -88,10 +87,9 @@ def columns_page() -> str:
     tables = {
         "nuclei": (*KEY_COLUMNS, *column_dictionary(channels, *channels)),
         "nuclei, of a plate with time": (*TIME_COLUMNS, *NUCLEUS_COLUMNS),
-        **PLAIN_TABLES,
-        "tracks, of a plate with time": (*KEY_COLUMNS, *TRACK_COLUMNS),
+        **fixed_columns(timed=False),
         "wells, of a plate with time": LIVE_WELL_COLUMNS,
-        **{f"{name}, of a plate with time": columns for name, columns in LIVE_TABLES.items()},
+        **{f"{name}, of a plate with time": columns for name, columns in fixed_columns(timed=True).items()},
     }
     parts = [
         "# Columns\n\nMade from the code, for a plate with the channels `DNA` and `CDK2` (the sensor). `columns.csv` "
@@ -99,7 +97,9 @@ def columns_page() -> str:
         "medians of the columns of `nuclei`, and the quality of each channel's image.\n"
     ]
     for name, columns in tables.items():
-        parts.append(f"## {name}\n\n| column | type | unit | definition | source |\n|---|---|---|---|---|")
+        about = TABLES[name.partition(",")[0]]
+        parts.append(f"## {name}\n\n`{about.file}`: {about.rows}\n")
+        parts.append("| column | type | unit | definition | source |\n|---|---|---|---|---|")
         parts += [row(column) for column in columns]
         parts.append("")
     return "\n".join(parts)

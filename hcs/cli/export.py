@@ -42,11 +42,7 @@ _NEW = click.Path(path_type=Path)
     type=click.Path(path_type=Path),
     help="Tracks as a folder of tables and graphs for napari.",
 )
-@click.option(
-    "--table",
-    help="nuclei, phases, wells, compounds, doses, hits, toxicity, scores, assay, attribution, discriminant, cycles, "
-    "sensor, dead, plate, fields or quality.",
-)
+@click.option("--table", help="A table of RESULTS: its file's name without .parquet, such as compounds.")
 @click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--columns", help="Only these columns, such as Metadata_Well,Count_Nuclei.")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hcs.readout.cycle.phases import PHASES
+from hcs.readout.cycle.columns import PHASES
 
 Floats = npt.NDArray[np.float64]
 GROUP = "Metadata_Group"

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hcs.readout.cycle.columns import PHASES
 from hcs.readout.cycle.deanjett import Prior, fit_cycle
-from hcs.readout.cycle.phases import EDGES_N, PHASES, Floats, PhaseModel, bin_content
+from hcs.readout.cycle.phases import EDGES_N, Floats, PhaseModel, bin_content
 from hcs.readout.wells.nuclei import rows_of_wells
 from hcs.report.embed import plain
 from hcs.report.tables import PlateTables

@@ -18,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hcs.errors import ConfigError, ResultsError
-from hcs.readout.cycle.phases import EDGES_N, PHASES, fit_weights
+from hcs.readout.cycle.columns import PHASES
+from hcs.readout.cycle.phases import EDGES_N, fit_weights
 from hcs.readout.readouts import Readouts
 from hcs.report.curves import dose_curves, dosed_compounds, draw_dose_curve, name_bands
 from hcs.report.heatmap import draw_plate, plate_heatmap

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from hcs.readout.cycle.phases import PHASES
+from hcs.readout.cycle.columns import PHASES
 from hcs.readout.readouts import Readouts
 from hcs.readout.screen.verdict import sentence_of
 from hcs.report.style import interval, number

@@ -8,29 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from hcs.readout.tables import ALL_TABLES
 from hcs.store.results.record import RunRecord
 
 ABSENT = {
-    "wells": "There is no well table; `hcs readout` makes it from the nuclei.",
-    "compounds": "There is no compound table; `hcs readout` makes it from the nuclei and the plate map.",
-    "plate": "There is no plate table; `hcs readout` makes it from the nuclei and the plate map.",
-    "fields": "There is no field table; `hcs readout` makes it from the ledger.",
-    "assay": "No ranking of readouts was made for these results; `hcs readout` makes it where the plate map names "
-    "positive and negative controls.",
-    "attribution": "What lowers Z′ was not looked into; `hcs readout` does so where the plate map names positive and "
-    "negative controls.",
-    "discriminant": "No multivariate Z′ was made; it needs positive and negative control wells.",
-    "doses": "No dose curves were fitted; that needs compounds with doses in the plate map.",
-    "scores": "No scores of single wells were made; they need negative control wells.",
-    "hits": "No hits were called; that needs samples and negative control wells in the plate map.",
-    "toxicity": "Toxicity was not looked for; that needs compounds and negative control wells in the plate map.",
-    "dead": "Dead cells were not looked for; `hcs readout` does so.",
-    "quality": "No thresholds of image quality were learned; `hcs readout` does so where the run measured it.",
-    "sensor": "No threshold of the sensor was looked for; that needs a sensor channel and a usable 2N peak.",
+    **{table.name: table.absent for table in ALL_TABLES if table.absent},
     "replicates": "The plate was not compared with replicates.",
-    "cycles": "No cell-cycle models were fitted to these results; `hcs readout` fits them.",
 }
-"""Every table by its file's name, with the sentence that stands where it is missing or has no row."""
+"""Every table that the page shows, by its name, with the sentence that stands where it is missing or has no row."""
 
 NUCLEUS_COLUMNS = (
     "Metadata_Well",

@@ -11,30 +11,25 @@ import pandas as pd
 
 from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
 from hcs.measure.columns import channel_suffixes, column_dictionary
-from hcs.readout.columns import COMPOUND_COLUMNS, PLATE_COLUMNS, SEAM_COLUMNS, well_columns
+from hcs.readout.columns import well_columns
 from hcs.readout.cycle.tables import (
-    CYCLE_COLUMNS,
-    PHASE_COLUMNS,
-    SENSOR_COLUMNS,
     cycles_table,
     phase_parts,
     sensor_table,
 )
 from hcs.readout.readouts import Readouts, make_readouts
-from hcs.readout.screen.tables import SCREEN_COLUMNS
-from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
 from hcs.readout.settings import ReadoutSettings
+from hcs.readout.tables import TABLES, fixed_columns
 from hcs.readout.wells.by_sensor import CHANNEL_COLUMN, add_by_sensor, by_sensor_notes, read_found_by_ratio
-from hcs.readout.wells.dead import DEAD_COLUMNS, FLAG_COLUMN
-from hcs.readout.wells.duplicates import DUPLICATE_COLUMNS
+from hcs.readout.wells.dead import FLAG_COLUMN
 from hcs.readout.wells.features import ByWell, single_columns
-from hcs.readout.wells.flag_columns import THRESHOLD_COLUMNS, field_columns
+from hcs.readout.wells.flag_columns import field_columns
 from hcs.readout.wells.flags import flag_fields, flag_wells
 from hcs.readout.wells.left_out import leave_out
 from hcs.readout.wells.twins import twin_flags, twin_notes
 from hcs.run.checks import empty_nuclei
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
-from hcs.run.live import LIVE_TABLES, WELL_COLUMNS, LiveWells, with_leading
+from hcs.run.live import WELL_COLUMNS, LiveWells, with_leading
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
@@ -59,22 +54,6 @@ _CONTENT_N = Column(
     "DNA content in units of N: 2 x Nuclei_DNA_Content / DNA_TwoN of plate.parquet; NaN without a usable 2N peak",
     "hcs",
 )
-
-
-PLAIN_TABLES: dict[str, tuple[Column, ...]] = {
-    "compounds": (*COMPOUND_COLUMNS, WARNING_COLUMN),
-    "plate": PLATE_COLUMNS,
-    **SCREEN_COLUMNS,
-    "toxicity": TOXICITY_COLUMNS,
-    "dead": DEAD_COLUMNS,
-    "cycles": CYCLE_COLUMNS,
-    "phases": PHASE_COLUMNS,
-    "sensor": SENSOR_COLUMNS,
-    "quality": THRESHOLD_COLUMNS,
-    "seams": SEAM_COLUMNS,
-    "duplicates": DUPLICATE_COLUMNS,
-}
-"""Columns of the tables whose columns are the same for every plate."""
 
 
 def finish(
@@ -258,12 +237,19 @@ def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Map
         ),
         "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN) if channels.dna is not None else (),
         "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N), further=WELL_COLUMNS if timed else ()),
-        **PLAIN_TABLES,
+        **fixed_columns(timed=False),
         "fields": field_columns(frames["fields"], channels.names),
         **(time_columns(frames, channels.names) if timed else {}),
-        **({"phases": with_timepoint(PHASE_COLUMNS)} | LIVE_TABLES if timed else {}),
+        **(_columns_over_time() if timed else {}),
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)
     write_text(out / COLUMNS, text)
     return Written.of(text.encode())
+
+
+def _columns_over_time() -> dict[str, tuple[Column, ...]]:
+    """Columns of the tables that a plate with time has more, or has with the frame in its key; tracks come only with
+    linked fields."""
+    fixed = {name: columns for name, columns in fixed_columns(timed=True).items() if name != "tracks"}
+    return {"phases": with_timepoint(TABLES["phases"].columns)} | fixed

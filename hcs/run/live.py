@@ -7,22 +7,13 @@ from dataclasses import replace
 
 import pandas as pd
 
-from hcs.columns import Column
 from hcs.readout.cycle.cycles import PlateCycle
-from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LEADING_LIGHT, LIVE_WELL_COLUMNS
-from hcs.readout.live.over_time import WINDOW_COLUMNS, ZPRIME_TIME_COLUMNS, best_window, zprime_over_time
+from hcs.readout.live.columns import LEADING, LEADING_LIGHT, LIVE_WELL_COLUMNS
+from hcs.readout.live.over_time import best_window, zprime_over_time
 from hcs.readout.live.wells import LiveReadouts, live_readouts
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.wells.features import ByWell
 from hcs.store.results.folder import Results
-
-LIVE_TABLES: dict[str, tuple[Column, ...]] = {
-    "frames": FRAME_COLUMNS,
-    "cycles_live": CYCLE_COLUMNS,
-    "zprime_time": ZPRIME_TIME_COLUMNS,
-    "windows": WINDOW_COLUMNS,
-}
-"""Tables that only a plate with time has, with their columns."""
 
 WELL_COLUMNS = LIVE_WELL_COLUMNS
 """What tracks add to the table of wells."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
+from hcs.columns import TIME_COLUMNS, Column
+from hcs.readout.tables import TABLES
 from hcs.readout.wells.flag_columns import field_columns
 from hcs.store.results.folder import Results
 from hcs.store.results.ledger import ledger_frame
-from hcs.tracks.columns import TRACK_COLUMNS
 
 _TIMEPOINT = TIME_COLUMNS[0]
 
@@ -49,7 +49,7 @@ def time_columns(frames: Mapping[str, pd.DataFrame], channels: tuple[str, ...]) 
         named |= {column.name: column for column in others}
         found["timepoints"] = tuple(named[str(name)] for name in frames["timepoints"].columns)
     if "tracks" in frames:
-        found["tracks"] = (*KEY_COLUMNS, *TRACK_COLUMNS)
+        found["tracks"] = TABLES["tracks"].columns
     return found
 
 

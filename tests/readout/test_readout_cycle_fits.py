@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from hcs.readout.cycle.columns import PHASES
 from hcs.readout.cycle.deanjett import CycleFit, Prior, fit_cycle
 from hcs.readout.cycle.fits import CycleFits, fit_plate, fit_well
-from hcs.readout.cycle.phases import PHASES, PhaseModel, bin_content, fit_weights
+from hcs.readout.cycle.phases import PhaseModel, bin_content, fit_weights
 from hcs.readout.cycle.watson import fit_watson
 from hcs.readout.settings import ReadoutSettings
 from hcs.simulate.compounds import CDK2_INHIBITOR, CYTOTOXIC, G2M_ARRESTER, UNTREATED

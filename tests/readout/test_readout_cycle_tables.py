@@ -9,16 +9,9 @@ import pytest
 
 from hcs.errors import ConfigError
 from hcs.readout.cycle.cdk2 import CDK2_FRACTIONS, CDK2_PHASES, cdk2_fractions, cdk2_phase, find_sensor_gate
-from hcs.readout.cycle.gates import GATES, gate, learn_limits
-from hcs.readout.cycle.phases import PHASES
-from hcs.readout.cycle.tables import (
-    CYCLE_COLUMNS,
-    PHASE_COLUMNS,
-    SENSOR_COLUMNS,
-    cycles_table,
-    phase_parts,
-    sensor_table,
-)
+from hcs.readout.cycle.columns import CYCLE_COLUMNS, GATES, PHASE_COLUMNS, PHASES, SENSOR_COLUMNS
+from hcs.readout.cycle.gates import gate, learn_limits
+from hcs.readout.cycle.tables import cycles_table, phase_parts, sensor_table
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import CycleSettings, ReadoutSettings
 from hcs.simulate.compounds import CDK2_INHIBITOR, UNTREATED, VEHICLE, Condition, condition

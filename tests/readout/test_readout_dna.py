@@ -11,8 +11,9 @@ from scipy.integrate import quad
 from scipy.signal import find_peaks
 from scipy.stats import norm
 
+from hcs.readout.cycle.columns import PHASES
 from hcs.readout.cycle.dna import DnaPeak, find_peak, prominent_peaks
-from hcs.readout.cycle.phases import EDGES_N, PHASES, PhaseModel, basis, bin_content, bin_of, fit_weights
+from hcs.readout.cycle.phases import EDGES_N, PhaseModel, basis, bin_content, bin_of, fit_weights
 from hcs.readout.settings import ReadoutSettings
 
 SETTINGS = ReadoutSettings()

@@ -20,8 +20,9 @@ from hcs.readout.screen.hits import find_hits
 from hcs.readout.screen.plate_effects import correct, positions_of
 from hcs.readout.screen.replicates import replicate_correlation
 from hcs.readout.screen.scores import score_wells
-from hcs.readout.screen.tables import SCREEN_COLUMNS, screen_notes, screen_tables
+from hcs.readout.screen.tables import screen_notes, screen_tables
 from hcs.readout.settings import HitSettings, ReadoutSettings
+from hcs.readout.tables import TABLES
 
 SETTINGS = ReadoutSettings(readouts=(READOUT,), draws=100)
 
@@ -221,7 +222,9 @@ def test_hits_of_a_real_plate_are_its_effective_doses() -> None:
 def test_every_table_has_its_columns_with_and_without_wells() -> None:
     whole = screen_tables(screen(3), SETTINGS).frames()
     none = screen_tables(screen(3).iloc[:0], SETTINGS).frames()
-    for name, columns in SCREEN_COLUMNS.items():
+    assert len(whole) == 6
+    for name in whole:
+        columns = TABLES[name].columns
         assert whole[name].columns.tolist() == [c.name for c in columns]
         assert none[name].columns.tolist() == [c.name for c in columns]
         assert all(c.definition for c in columns)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from hcs.readout.cycle.cdk2 import SensorGate, find_sensor_gate
+from hcs.readout.cycle.columns import PHASES
 from hcs.readout.cycle.deanjett import CycleFit, Prior, fit_cycle
 from hcs.readout.cycle.dna import DnaPeak
 from hcs.readout.cycle.fits import CycleFits, fit_plate, fit_well, refused
 from hcs.readout.cycle.gates import DEBRIS, DOUBLET, SINGLE, gate, learn_limits
-from hcs.readout.cycle.phases import PHASES, Floats, bin_content, bin_of
+from hcs.readout.cycle.phases import Floats, bin_content, bin_of
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.wells.nuclei import (
     AREA,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hcs.readout.cycle.columns import PHASES
 from hcs.readout.cycle.deanjett import RATIOS, CycleFit, Prior, fit_cycle, fit_wave
 from hcs.readout.cycle.dna import unclear
-from hcs.readout.cycle.phases import EDGES_N, PHASES, Floats, PhaseModel, bin_content, bin_of
+from hcs.readout.cycle.phases import EDGES_N, Floats, PhaseModel, bin_content, bin_of
 from hcs.readout.cycle.watson import fit_watson
 from hcs.readout.settings import ReadoutSettings
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hcs.readout.cycle.columns import GATES
 from hcs.readout.cycle.phases import Floats
 from hcs.readout.settings import CycleSettings
 
-GATES = ("single", "doublet", "debris", "border", "dead")
 SINGLE, DOUBLET, DEBRIS, BORDER, DEAD_CELL = range(len(GATES))
 _MAD_SD = 1.4826
 _HALF_WIDTH_N = 0.3  # around 2 N: nuclei that the usual area and solidity are learned from

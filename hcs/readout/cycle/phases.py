@@ -60,7 +60,6 @@ def _add_normal(share: Floats, edges: Floats, centre: float, sd: float) -> None:
     share[last:] += 1.0
 
 
-PHASES = ("SubG1", "G1", "S", "G2M", "Above4N")
 EDGES_N: Floats = np.linspace(0.0, 9.0, 226)  # bins of 0.04 N; a peak of CV 2 % still spans two of them
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 Thirds = tuple[float, float, float]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hcs.columns import Column
-from hcs.readout.columns import count_column, number_column, text_column
+from hcs.readout.columns import count_column, number_column, text_column, with_interval
 
 SPENCER = "Spencer et al., Cell 155, 369 (2013)"
 KAPLAN = "Kaplan & Meier, J. Am. Stat. Assoc. 53, 457 (1958)"
 DEEPCELL = "Van Valen et al., PLoS Comput. Biol. 12, e1005177 (2016)"
 _CROWLEY = "Brookmeyer & Crowley, Biometrics 38, 29 (1982)"
+_ZHANG = "Zhang et al., J. Biomol. Screen. 4, 67 (1999)"
 _BORN = "of the cells born in a division, tracks of quality from live.min_quality on"
 _AFTER = "after the stimulus at live.stimulus_min, median over cells, smoothed over live.smooth_frames"
 
@@ -146,3 +147,33 @@ LEADING = ("Live_CycleMin", "Fraction_LiveReentered", "Live_GrowthPerDay")
 """Columns of the well table that get dose curves, hits and Z' where the user names none."""
 LEADING_LIGHT = ("Live_NuclearLoss", "Live_ExportHalfMin", "Live_RecoveryHalfMin")
 """Those beside them where a light is stated, by the time that it ends."""
+ZPRIME_TIME_COLUMNS: tuple[Column, ...] = (
+    text_column("Readout", "column of the table of frames"),
+    text_column("Group", "group of the plate map; empty: all controls of the plate"),
+    count_column("Metadata_Timepoint", "frames", "frame, from 0"),
+    number_column(
+        "Metadata_Time_min", "time of the frame, mean over wells; NaN where no interval is known", unit="min"
+    ),
+    count_column("Count_Positive", "wells", "positive wells with a value"),
+    count_column("Count_Negative", "wells", "negative wells with a value"),
+    *with_interval("ZPrime", "Z' of the positive against the negative wells at this frame", _ZHANG),
+    text_column("Reason", "why ZPrime is NaN; empty where it is a number"),
+)
+WINDOW_COLUMNS: tuple[Column, ...] = (
+    text_column("Readout", "column of the table of frames"),
+    text_column("Group", "group of the plate map; empty: all controls of the plate"),
+    count_column("FirstFrame", "frames", "first frame of the window that is best over all wells; -1 for none"),
+    count_column("LastFrame", "frames", "its last frame"),
+    number_column("FirstMin", "time of that first frame", unit="min"),
+    number_column("LastMin", "time of the last one", unit="min"),
+    number_column("ZPrime_Chosen", "Z' of the window's mean over all wells: too good, as it was chosen by it", _ZHANG),
+    *with_interval(
+        "ZPrime",
+        "cross-validated Z': each pair of a positive and a negative well is read in the window that is best for the "
+        "others, on the scale on which their means are 1 and 0",
+        _ZHANG,
+    ),
+    number_column("Stability", "share of these pairs whose window overlaps the one chosen over all wells"),
+    count_column("Count_Windows", "windows", "windows that were compared"),
+    text_column("Reason", "why ZPrime is NaN; empty where it is a number"),
+)

@@ -9,44 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hcs.columns import Column
-from hcs.readout.columns import as_table, count_column, number_column, text_column, with_interval
+from hcs.readout.columns import as_table
 from hcs.readout.groups import control_groups, numeric_readouts, references, with_group
+from hcs.readout.live.columns import WINDOW_COLUMNS, ZPRIME_TIME_COLUMNS
 from hcs.readout.live.survival import Floats
 from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
 
 _WELL, _FRAME, _TIME = "Metadata_Well", "Metadata_Timepoint", "Metadata_Time_min"
-_ZHANG = "Zhang et al., J. Biomol. Screen. 4, 67 (1999)"
-
-ZPRIME_TIME_COLUMNS: tuple[Column, ...] = (
-    text_column("Readout", "column of the table of frames"),
-    text_column("Group", "group of the plate map; empty: all controls of the plate"),
-    count_column(_FRAME, "frames", "frame, from 0"),
-    number_column(_TIME, "time of the frame, mean over wells; NaN where no interval is known", unit="min"),
-    count_column("Count_Positive", "wells", "positive wells with a value"),
-    count_column("Count_Negative", "wells", "negative wells with a value"),
-    *with_interval("ZPrime", "Z' of the positive against the negative wells at this frame", _ZHANG),
-    text_column("Reason", "why ZPrime is NaN; empty where it is a number"),
-)
-WINDOW_COLUMNS: tuple[Column, ...] = (
-    text_column("Readout", "column of the table of frames"),
-    text_column("Group", "group of the plate map; empty: all controls of the plate"),
-    count_column("FirstFrame", "frames", "first frame of the window that is best over all wells; -1 for none"),
-    count_column("LastFrame", "frames", "its last frame"),
-    number_column("FirstMin", "time of that first frame", unit="min"),
-    number_column("LastMin", "time of the last one", unit="min"),
-    number_column("ZPrime_Chosen", "Z' of the window's mean over all wells: too good, as it was chosen by it", _ZHANG),
-    *with_interval(
-        "ZPrime",
-        "cross-validated Z': each pair of a positive and a negative well is read in the window that is best for the "
-        "others, on the scale on which their means are 1 and 0",
-        _ZHANG,
-    ),
-    number_column("Stability", "share of these pairs whose window overlaps the one chosen over all wells"),
-    count_column("Count_Windows", "windows", "windows that were compared"),
-    text_column("Reason", "why ZPrime is NaN; empty where it is a number"),
-)
 
 
 @dataclass(frozen=True, slots=True)

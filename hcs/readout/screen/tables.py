@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
-from hcs.columns import Column
 from hcs.readout.screen.assay import assay_quality
-from hcs.readout.screen.assay_columns import ASSAY_COLUMNS, ATTRIBUTION_COLUMNS, DISCRIMINANT_COLUMNS
 from hcs.readout.screen.attribution import attribute
 from hcs.readout.screen.checks import sample_notes
 from hcs.readout.screen.discriminant import discriminate
 from hcs.readout.screen.doses import dose_curves
-from hcs.readout.screen.hit_columns import DOSE_COLUMNS, HIT_COLUMNS, SCORE_COLUMNS
 from hcs.readout.screen.hits import find_hits
 from hcs.readout.screen.scores import score_wells
 from hcs.readout.screen.toxicity import with_warning
-from hcs.readout.screen.toxicity_columns import WARNING_COLUMN
 from hcs.readout.settings import ReadoutSettings
-
-SCREEN_COLUMNS: dict[str, tuple[Column, ...]] = {
-    "assay": ASSAY_COLUMNS,
-    "attribution": ATTRIBUTION_COLUMNS,
-    "discriminant": DISCRIMINANT_COLUMNS,
-    "doses": (*DOSE_COLUMNS, WARNING_COLUMN),
-    "scores": SCORE_COLUMNS,
-    "hits": (*HIT_COLUMNS, WARNING_COLUMN),
-}
-"""Column dictionary of each table of ``ScreenTables``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenTables:
-    """Tables made of one plate's wells; each has the columns that ``SCREEN_COLUMNS`` defines."""
+    """Tables made of one plate's wells; `hcs.readout.tables` has the columns of each."""
 
     assay: pd.DataFrame
     attribution: pd.DataFrame
@@ -44,7 +30,7 @@ class ScreenTables:
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """The tables by name."""
-        return {name: getattr(self, name) for name in SCREEN_COLUMNS}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def screen_tables(

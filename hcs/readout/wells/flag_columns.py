@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from hcs.columns import Column
-from hcs.measure.quality import quality_columns
 from hcs.readout.columns import count_column, number_column, text_column
 
 _OWN = "as the measure"
@@ -73,5 +72,7 @@ def field_columns(fields: pd.DataFrame, channels: tuple[str, ...]) -> tuple[Colu
         )
         for name in channels
     )
+    from hcs.measure.quality import quality_columns  # noqa: PLC0415  numba, which who reads tables does without
+
     known = {column.name: column for column in (*_FIELD_COLUMNS, *background, *source, *quality_columns(channels))}
     return tuple(known[str(name)] for name in fields.columns)

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from hcs.errors import ConfigError, ResultsError
 from hcs.plate.keys import WellId
+from hcs.readout.tables import READOUTS
 from hcs.store.atomic import replacing
-from hcs.store.results.folder import TABLES as READOUT_TABLES
 from hcs.store.results.folder import Results
 from hcs.store.results.table import no_column
 
-TABLES = ("nuclei", "phases", *READOUT_TABLES)
+TABLES = ("nuclei", "phases", *READOUTS)
 SHEET_ROWS = 1_048_576
 """Rows that a sheet of the usual spreadsheet programs holds, the header's included."""
 _FORMULA = r"^[=+\-@\t\r]"

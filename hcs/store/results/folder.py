@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hcs.errors import ResultsError
 from hcs.measure.columns import channel_suffixes
 from hcs.plate.keys import NO_FRAME, FieldKey, WellId
+from hcs.readout.tables import READOUTS
 from hcs.store.location import Location, location, within_reach
 from hcs.store.results.crops import CENTER, KEYS, TIMEPOINT, Crop, cut, cut_crops, nucleus_key, starts_px
 from hcs.store.results.ledger import LedgerEntry, entry_path, ledger_frame, read_ledger
@@ -28,14 +29,6 @@ from hcs.store.results.table import FRAMES, NUCLEI, TRACKS, frame_of, part_path,
 
 if TYPE_CHECKING:
     from hcs.store.plate.pictures import Pictures
-
-
-TABLES = (
-    *("wells", "compounds", "plate", "fields", "quality", "cycles", "sensor"),
-    *("assay", "attribution", "discriminant", "doses", "scores", "hits", "toxicity", "dead"),
-    *("timepoints", "tracks", "frames", "cycles_live", "zprime_time", "windows"),
-)
-"""Readout tables, each a Parquet file of the results folder."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -175,9 +168,9 @@ class RunTables:
         return frozenset() if readouts is None else frozenset(readouts.done)
 
     def table(self, name: str) -> pd.DataFrame:
-        """The readout table ``NAME.parquet`` of the folder, one of TABLES; ResultsError where it is not there."""
-        if name not in TABLES:
-            raise ResultsError(f"{name!r} is no readout table; there are {', '.join(TABLES)}")
+        """The readout table ``NAME.parquet`` of the folder, one of READOUTS; ResultsError where it is not there."""
+        if name not in READOUTS:
+            raise ResultsError(f"{name!r} is no readout table; there are {', '.join(READOUTS)}")
         return frame_of(self._content(f"{name}.parquet"))
 
     def columns(self) -> pd.DataFrame:
