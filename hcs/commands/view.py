@@ -26,7 +26,7 @@ _DEFAULT_COLOURS = ("0000FF", "00FF00", "FF0000", "00FFFF", "FF00FF", "FFFF00")
 
 _FIRST = ("Phase", "Gate", "Nuclei_AreaShape_Area", "Nuclei_DNA_ContentN", "Nuclei_Sensor_Ratio")
 """Columns that come first in the table of the nuclei."""
-_PANEL_PX = 130
+_PANEL_PX = 170
 
 Layer = tuple[Any, dict[str, Any], str]
 """Data, options and kind of a layer, as napari's readers give it."""
@@ -139,72 +139,129 @@ def _look(plane: NDArray[Any], number: int, about: list[dict[str, Any]]) -> dict
     return {"contrast_limits": limits, "colormap": colormap, "blending": "additive"}
 
 
-def open_viewer(results: Results, well: str | None, field: int, *, say: Callable[[str], None]) -> Any:
+class Session:
+    """A viewer that shows one field after another, and never drops what was edited in it without a word."""
+
+    def __init__(self, results: Results, viewer: Any, *, layer: Callable[..., Any], say: Callable[[str], None]) -> None:
+        """``viewer`` is napari's, ``layer`` makes a layer of data, options and kind (`napari.layers.Layer.create`)."""
+        self.results, self.viewer = results, viewer
+        self._layer, self._say = layer, say
+        self._shown: Shown | None = None
+        self._read: NDArray[Any] | None = None
+
+    @property
+    def key(self) -> FieldKey | None:
+        """The field that is shown."""
+        return None if self._shown is None else self._shown.key
+
+    @property
+    def _labels(self) -> NDArray[Any] | None:
+        """The labels as they are in the viewer; None where the field has none."""
+        labels = self.results.record.labels
+        name = "" if labels is None else str(labels["name"])
+        return np.asarray(self.viewer.layers[name].data) if name in self.viewer.layers else None
+
+    @property
+    def unsaved(self) -> str:
+        """The field whose edited nuclei are not saved; empty where all are."""
+        labels = self._labels
+        if self._shown is None or labels is None or self._read is None or np.array_equal(labels, self._read):
+            return ""
+        return str(self._shown.key)
+
+    def show(self, shown: Shown, layers: list[Layer]) -> None:
+        """Show a field in place of the one before."""
+        self._shown = shown
+        self.viewer.layers.clear()
+        for data, options, kind in layers:
+            self.viewer.add_layer(self._layer(data, options, kind))
+        labels = self._labels
+        self._read = None if labels is None else labels.copy()
+        self.viewer.title = f"{self.results.record.plate} {shown.key} — hcs"
+        self.viewer.reset_view()
+
+    def go(self, well: str, field: int) -> None:
+        """Show another field, unless edited nuclei of this one are not saved."""
+        if self.unsaved:
+            self._tell(f"Nuclei of {self.unsaved} were edited and not saved: save them, or discard the edits")
+            return
+        try:
+            shown = _field(self.results, well, field)
+            self.show(shown, shown.layers())
+        except HcsError as error:
+            self._tell(str(error))
+
+    def save(self) -> None:
+        """Write the labels as they are in the viewer over those of the field."""
+        labels = self._labels
+        if self._shown is None or labels is None:
+            return
+        self._shown.save(labels)
+        self._read = labels.copy()
+        self._tell(
+            f"Saved the labels of {self._shown.key}; `hcs remeasure {self.results.folder}` measures edited nuclei again"
+        )
+
+    def discard(self) -> None:
+        """Show the labels as they are on disk."""
+        if self._shown is not None:
+            self.show(self._shown, self._shown.layers())
+
+    def _tell(self, said: str) -> None:
+        self.viewer.status = said
+        self._say(said)
+
+
+def open_viewer(results: Results, well: str | None, field: int, *, say: Callable[[str], None]) -> Session:
     """A napari viewer of a field, by default the first: its layers, the table of the nuclei, and panels to go to
     another field and to save edited nuclei."""
     napari = find_napari()
     start = results.well_names()[0] if well is None else well
-    shown = [_field(results, start, field)]
-    layers = shown[0].layers()  # what is wrong is said before a window opens
-    viewer = napari.Viewer(title=f"{results.record.plate} — hcs")
-
-    def show(now: Shown, its: list[Layer]) -> None:
-        shown[0] = now
-        viewer.layers.clear()
-        for data, options, kind in its:
-            viewer.add_layer(napari.layers.Layer.create(data, options, kind))
-        viewer.title = f"{results.record.plate} {now.key} — hcs"
-        viewer.reset_view()
-
-    def go(well: str, field: int) -> None:
-        try:
-            now = _field(results, well, field)
-            show(now, now.layers())
-        except HcsError as error:
-            viewer.status = str(error)
-            say(str(error))
-
-    def save() -> None:
-        name = results.record.labels["name"] if results.record.labels else ""
-        if name not in viewer.layers:
-            return
-        shown[0].save(viewer.layers[name].data)
-        said = f"Saved the labels of {shown[0].key}; `hcs remeasure {results.folder}` measures edited nuclei again"
-        viewer.status = said
-        say(said)
-
-    show(shown[0], layers)
-    _add_panels(viewer, results, go, save, start=str(shown[0].key.well), field=field)
-    return viewer
+    shown = _field(results, start, field)
+    layers = shown.layers()  # what is wrong is said before a window opens
+    viewer = napari.Viewer()
+    session = Session(results, viewer, layer=napari.layers.Layer.create, say=say)
+    session.show(shown, layers)
+    _add_panels(session, start=str(shown.key.well), field=field)
+    return session
 
 
 def _field(results: Results, well: str, field: int) -> Shown:
     return Shown(results, results.known_field(well, field, 0 if results.record.time is not None else None).of_field)
 
 
-def _add_panels(
-    viewer: Any, results: Results, go: Callable[[str, int], None], save: Callable[[], None], *, start: str, field: int
-) -> None:
+def _add_panels(session: Session, *, start: str, field: int) -> None:
     """Panels beside the image: where to go, what to save, and the table of the nuclei."""
     widgets = import_module("magicgui.widgets")
+    results, window = session.results, session.viewer.window
     most = max(key.field for key in results.record.keys)
     wells = widgets.ComboBox(label="well", choices=results.well_names(), value=start)
     fields = widgets.SpinBox(label="field", min=0, max=most, value=field)
+
+    def go(_: object) -> None:
+        session.go(wells.value, fields.value)
+        if session.key is not None:  # where it was refused, the field before is shown still
+            with wells.changed.blocked(), fields.changed.blocked():
+                wells.value, fields.value = str(session.key.well), session.key.field
+
     for widget in (wells, fields):
-        widget.changed.connect(lambda _: go(wells.value, fields.value))
-    button = widgets.PushButton(text="Save edited nuclei")
-    button.changed.connect(lambda _: save())
-    panel = widgets.Container(widgets=[wells, fields, button], labels=True)
+        widget.changed.connect(go)
+    save, discard = widgets.PushButton(text="Save edited nuclei"), widgets.PushButton(text="Discard edits")
+    save.changed.connect(lambda _: session.save())
+    discard.changed.connect(lambda _: session.discard())
+    panel = widgets.Container(widgets=[wells, fields, save, discard], labels=True)
     panel.max_height = _PANEL_PX  # the rest of the side is the table's
-    viewer.window.add_dock_widget(panel, name="hcs", area="right")
+    window.add_dock_widget(panel, name="hcs", area="right")
     try:
-        viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+        window.add_plugin_dock_widget("napari", "Features table widget")
     except Exception as error:  # napari before 0.6.2 has none, and says so in more than one way
-        viewer.status = f"no table of nuclei ({error})"
+        session.viewer.status = f"no table of nuclei ({error})"
 
 
 def view(results: Results, well: str | None, field: int, *, say: Callable[[str], None]) -> None:
-    """Open a field in napari, and return when its window is closed."""
+    """Open a field in napari, and return when its window is closed; edits that were not saved are named then."""
     napari = find_napari()
-    open_viewer(results, well, field, say=say)
+    session = open_viewer(results, well, field, say=say)
     napari.run()
+    if session.unsaved:
+        say(f"Edited nuclei of {session.unsaved} were not saved, and are lost")

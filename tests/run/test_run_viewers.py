@@ -7,6 +7,7 @@ import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pytest
 from helpers.run import Finished
 
-from hcs.commands.view import Shown
+from hcs.commands.view import Session, Shown
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.plate.keys import FieldKey
@@ -232,6 +233,51 @@ def test_view_shows_channels_and_nuclei_with_their_table(results: Results) -> No
     np.testing.assert_array_equal(again, edited)
     with pytest.raises(Exception, match="changed since hcs wrote them"):
         results.labels("A01")
+
+
+class Layers(dict[str, Any]):
+    """Layers by name, as far as napari's list is used."""
+
+
+class Viewer:
+    """What of a napari viewer a session uses."""
+
+    def __init__(self) -> None:
+        self.layers, self.title, self.status = Layers(), "", ""
+
+    def add_layer(self, layer: Any) -> None:
+        self.layers[layer.name] = layer
+
+    def reset_view(self) -> None:
+        pass
+
+
+def test_a_session_drops_no_edit_without_a_word(results: Results) -> None:
+    said: list[str] = []
+    viewer = Viewer()
+
+    def layer(data: Any, options: dict[str, Any], _: str) -> Any:
+        return SimpleNamespace(data=data, name=options["name"])
+
+    session = Session(results, viewer, layer=layer, say=said.append)
+    session.go("A01", 0)
+    assert list(viewer.layers) == ["DNA", "CDK2", "nuclei"]
+    assert (viewer.title, session.unsaved) == ("tiny A01/0 — hcs", "")
+    viewer.layers["nuclei"].data[:5, :5] = 900
+    session.go("B02", 0)
+    assert (session.unsaved, viewer.title) == ("A01/0", "tiny A01/0 — hcs")
+    assert "were edited and not saved" in said[-1]
+    session.discard()
+    assert not (viewer.layers["nuclei"].data == 900).any()
+    viewer.layers["nuclei"].data[:5, :5] = 901
+    session.save()
+    assert "hcs remeasure" in viewer.status
+    session.go("B02", 0)
+    assert viewer.title == "tiny B02/0 — hcs"
+    session.go("Z99", 0)
+    assert "Z99" in said[-1]
+    session.go("A01", 0)
+    assert (viewer.layers["nuclei"].data[:5, :5] == 901).all()
 
 
 def test_view_says_how_napari_is_installed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
