@@ -38,6 +38,7 @@ from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.storage import storage_advice
 from hcs.store.location import Location, location
 from hcs.store.plate.field import FieldInfo
+from hcs.store.plate.in_files import read_in_files
 from hcs.store.plate.nodes import METADATA_FILES
 from hcs.store.plate.reader import read_info
 from hcs.store.results.folder import open_results
@@ -405,8 +406,11 @@ def projected_bytes(job: Job, key: FieldKey) -> int:
 
 def _stored_bytes(prepared: Prepared, info: FieldInfo) -> int:
     """Bytes of a field's chunks, or a frame's, at full resolution; those of a plate on a web server are not known, and
-    count as decoded."""
+    count as decoded. Of images that are read in place, bytes of their files."""
     array = location(prepared.job.plate.path) / info.level_path
+    files = read_in_files(array)
+    if files is not None:
+        return sum(files.nbytes(key) for key in files.pieces) // info.t_size
     if isinstance(array, Path):
         sizes = [p.stat().st_size for p in array.rglob("*") if p.is_file() and p.name not in METADATA_FILES]
         return sum(sizes) // info.t_size

@@ -26,6 +26,7 @@ from hcs.store.plate.pyramid import write_image_metadata
 from hcs.store.plate.reader import open_plate
 from hcs.store.plate.writer import describe_channels, field_path, write_groups
 
+_MOST_NAMED = 12
 _SAYS_NOTHING = frozenset({"images", "image", "data", "tif", "tiff", "tiffs", "timepoint_1", "export", "raw"})
 """Names of folders within a plate's: the plate is then called after the folder above."""
 
@@ -89,7 +90,12 @@ def plate_in_place(
     lines = [_as_of_a_run(line) for line in lines]
     seen = Seen()
     example = _example(plan, seen)
-    notes = (*(f"Missing: {what}." for what in plan.found.incomplete), *seen.notes())
+    missing, more = plan.found.incomplete[:_MOST_NAMED], len(plan.found.incomplete) - _MOST_NAMED
+    notes = (
+        *(f"Missing: {what}." for what in missing),
+        *([f"Missing: {more:,} more, all of them in {target / 'zarr.json'} under hcs."] if more > 0 else []),
+        *seen.notes(),
+    )
     told = {"read_from": str(source), "files": mark, "settings": repr(settings), "lines": lines, "notes": [*notes]}
     with replacing_folder(target) as growing:
         for key in plan.found.fields:
@@ -115,7 +121,7 @@ def plate_in_place(
 
 _OPTIONS = re.compile(
     r"--(plate-format|pixel-size-um|interval-min|pattern|layout|channels|z|t)\b"
-    r"(?: (max|keep|projection|all|FILE=NAME|\d+)\b)?"
+    r"(?: (max\b|keep\b|projection\b|all\b|FILE=NAME\b|\d+\b|'[^']*'))?"
 )
 
 

@@ -57,7 +57,7 @@ class InFiles:
 
     def nbytes(self, key: str) -> int:
         """Bytes of the files of a chunk."""
-        return sum((self.root / name).stat().st_size for name, page in self.pieces[key] if page is None)
+        return sum(_bytes(self.root, piece) for piece in self.pieces[key])
 
 
 def read_in_files(array: Location) -> InFiles | None:
