@@ -11,9 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import ome_zarr_models
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaozarrs
+import zarr
 from helpers.run import Finished
 
 from hcs.commands.view import Session, Shown
@@ -66,6 +69,16 @@ def test_ngio_reads_regions_features_and_channels(results: Results) -> None:
     corners = [first[f"Nuclei_AreaShape_BoundingBox{end}_{axis}"] for axis in "YX" for end in ("Maximum", "Minimum")]
     assert box.shape[-2:] == (corners[0] - corners[1], corners[2] - corners[3])
     assert list(channels) == ["DNA", "CDK2"]
+
+
+def test_both_validators_accept_colours_and_properties(results: Results) -> None:
+    yaozarrs.validate_zarr_store(results.plate_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        group = zarr.open_group(field_of(results) / "labels" / "nuclei", mode="r")
+        about = ome_zarr_models.open_ome_zarr(group).ome_attributes.image_label
+    numbers = results.nuclei(wells=["A01"])["Metadata_ObjectNumber"]
+    assert [each.label_value for each in about.properties] == sorted(numbers)
 
 
 def test_napari_shows_names_colours_and_properties(results: Results) -> None:
