@@ -84,8 +84,12 @@ def kind(value: dict[str, Any]) -> str:
 def columns_page() -> str:
     """Every column with unit, definition and source, of a plate with a DNA stain and a sensor."""
     channels = ("DNA", "CDK2")
+    plain_columns = column_dictionary(channels, *channels)
     tables = {
-        "nuclei": (*KEY_COLUMNS, *column_dictionary(channels, *channels)),
+        "nuclei": (*KEY_COLUMNS, *plain_columns),
+        "nuclei, with whole cells": tuple(
+            c for c in column_dictionary(channels, *channels, "CDK2") if c not in plain_columns
+        ),
         "nuclei, of a plate with time": (*TIME_COLUMNS, *NUCLEUS_COLUMNS),
         **fixed_columns(timed=False),
         "wells, of a plate with time": LIVE_WELL_COLUMNS,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hcs.errors import ConfigError
-from hcs.measure.settings import MeasureSettings
+from hcs.measure.settings import CellSettings, MeasureSettings
 from hcs.readout.settings import ReadoutSettings
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
@@ -120,6 +120,9 @@ class ChannelSettings(BaseModel):
     nuclei: str | int | None = None
     """Channel in which nuclei are found; without it, the DNA channel. Where it is named, the plate needs no DNA
     channel: what is read out of DNA is then absent, with that reason."""
+    cells: str | int | None = None
+    """Channel, such as the sensor's or a cytoplasm stain's, in which nuclei are grown to whole cells: labels, and
+    columns of cells and cytoplasm. Without it, no cells are grown and the cytoplasm is a ring around the nucleus."""
 
 
 class Config(BaseModel):
@@ -182,6 +185,8 @@ class Config(BaseModel):
     """How class probabilities become nuclei."""
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
     """Ring, backgrounds."""
+    cells: CellSettings = Field(default_factory=CellSettings)
+    """How nuclei are grown to whole cells, where ``channels.cells`` names a channel for them."""
     tracks: TrackSettings = Field(default_factory=TrackSettings)
     """How nuclei are linked from frame to frame, of a plate with time."""
     readout: ReadoutSettings = Field(default_factory=ReadoutSettings)
@@ -193,7 +198,7 @@ class Config(BaseModel):
         """A copy with top-level keys, keys of ``channels`` and ``folder``, or ``exclude_flagged`` replaced; ``None``
         leaves a key as it is."""
         given = {key: value for key, value in changes.items() if value is not None}
-        channels = {key: given.pop(key) for key in ("dna", "sensor", "nuclei") if key in given}
+        channels = {key: given.pop(key) for key in ("dna", "sensor", "nuclei", "cells") if key in given}
         readout = {key: given.pop(key) for key in ("exclude_flagged",) if key in given}
         folder = given.pop("folder", {})
         data = self.model_dump() | given
@@ -223,9 +228,10 @@ USER_SETTINGS = frozenset(
     {
         *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
         *("labels_from", "interval_min", "viewer_tables"),
-        *("channels.dna", "channels.sensor", "channels.nuclei"),
+        *("channels.dna", "channels.sensor", "channels.nuclei", "channels.cells"),
         *("folder.layout", "folder.pattern", "folder.channels", "folder.z", "folder.t", "folder.plate_format"),
         *("folder.pixel_size_um",),
+        *("cells.method", "cells.reach_um", "cells.reach_px", "cells.threshold", "cells.labels_name"),
         *("instances.min_area_px", "instances.min_area_um2"),
         *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),
         *("readout.readouts", "readout.sensor_threshold", "readout.exclude_border", "readout.exclude_flagged"),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.config import Config
+from hcs.measure.compartments import CellRequest
 from hcs.measure.fill import Fill, without_fill
 from hcs.measure.illumination import ChannelLight, correct
 from hcs.measure.measure import NucleusTable, measure_nuclei
@@ -29,6 +30,11 @@ class FieldResult:
     nuclei: NucleusTable
     quality: dict[str, ChannelQuality]
     clock: Stopwatch
+
+    @property
+    def cells(self) -> NDArray[np.uint32] | None:
+        """Labels (Y, X) of the whole cells, numbered as the nuclei; None where none were grown."""
+        return self.nuclei.cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +111,20 @@ def measure_found(
         fill=found.fill,
         backgrounds=backgrounds,
         always=config.background not in ("auto", "field"),
+        cells=cell_request(channels, config, found.pixel_size_um),
     )
     clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
     quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=settings, fill=found.fill)
     clock.lap("quality")
     clock.add(found.clock)
     return FieldResult(found.labels, table, quality, clock)
+
+
+def cell_request(
+    channels: Channels, config: Config, pixel_size_um: float | None, *, nobodys: int | None = None
+) -> CellRequest | None:
+    """The whole cells that a field's nuclei are grown to; None without a channel for them. The label ``nobodys`` is no
+    nucleus and does not grow."""
+    if channels.cells_name is None:
+        return None
+    return CellRequest(channel=channels.cells_name, settings=config.cells.for_pixels(pixel_size_um), nobodys=nobodys)

@@ -13,7 +13,7 @@ import sys
 import click
 
 from hcs import __version__
-from hcs.cli import audit, certificates, config, correct, export, images, plan, plates, report, run
+from hcs.cli import audit, certificates, classify, config, correct, export, images, plan, plates, report, run
 from hcs.cli.common import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from hcs.errors import HcsError
 
@@ -58,6 +58,7 @@ for command in (
     run.status,
     correct.view,
     correct.remeasure,
+    classify.classify,
     audit.audit_seams,
     report.report,
     images.segment,

@@ -119,6 +119,11 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--nuclei", help="Channel to find nuclei in; the sensor's on a plate without DNA.  [default: --dna]"
         ),
+        click.option(
+            "--cells",
+            help="Channel to grow nuclei to whole cells in, such as the sensor's.  [default: none; the cytoplasm is a "
+            "ring]",
+        ),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
         click.option("--acquisition", type=Acquisition(), help="Only this acquisition, or all."),
         click.option("--images", help="Only images of these names in the wells: names and wildcards, such as *_mip."),
@@ -157,7 +162,7 @@ def configuration(path: Path | None, *, folder: tuple[tuple[str, str], ...] = ()
     config = Config() if path is None else read_config(path)
     return config.override(
         folder=folder_settings(folder),
-        **{k: index_or_name(v) if k in ("dna", "sensor", "nuclei") else v for k, v in changes.items()},
+        **{k: index_or_name(v) if k in ("dna", "sensor", "nuclei", "cells") else v for k, v in changes.items()},
     )
 
 

@@ -299,10 +299,11 @@ def _read_infos(prepared: Prepared) -> tuple[dict[FieldKey, FieldInfo], tuple[st
 def _labels_in_the_way(prepared: Prepared, config: Config) -> tuple[str, ...]:
     """A sentence where the plate has labels that a run would refuse to write over."""
     plate = prepared.job.plate
-    if config.labels != "plate" or prepared.job.labels is None:
+    if config.labels != "plate":
         return ()
     try:
-        replace(prepared.job.labels, path=plate.path, in_plate=True).survey(plate.only(*prepared.keys).fields)
+        for target in prepared.job.targets:
+            replace(target, path=plate.path, in_plate=True).survey(plate.only(*prepared.keys).fields)
     except ResultsError as error:
         return (f"A run refuses this: {error}.",)
     return ()
@@ -401,6 +402,7 @@ def projected_bytes(job: Job, key: FieldKey) -> int:
         scale=job.scale,
         tile_px=job.config.tiles.size_px,
         halo_px=max(spec.receptive_radius_px for spec in specs),
+        cells=job.channels.cells is not None,
     )
 
 

@@ -45,7 +45,8 @@ def simulation_files(plate: Path) -> SimulationFiles:
 
 
 def write_simulation(plate: Path, settings: SimulationSettings, *, ngff: Ngff = "0.5") -> SimulationFiles:
-    """Write a simulated plate to ``plate``, its true labels as ``labels/truth``, its map and its cells beside it.
+    """Write a simulated plate to ``plate``, its true labels as ``labels/truth`` (nuclei) and ``labels/truth_cells``,
+    its map and its cells beside it.
 
     One field is in memory at a time, of a movie one frame and all labels. The plate appears under its name when it is
     complete; PlateError where there is something already, or a file of the name of its map or truth.
@@ -90,7 +91,8 @@ def _write_still(path: str, spec: PlateSpec, planned: SimulatedPlate, key: Field
     """Write a field of one time point; the truth of its nuclei."""
     field = simulate_field(planned, key)
     write_field(path, spec, key, field.image)
-    write_labels(path, key, field.labels, ngff=spec.ngff, pixel_size_um=spec.pixel_size_um, name="truth")
+    for name, labels in (("truth", field.labels), ("truth_cells", field.whole_cells)):
+        write_labels(path, key, labels, ngff=spec.ngff, pixel_size_um=spec.pixel_size_um, name=name)
     return field.cells
 
 
@@ -104,14 +106,17 @@ def _write_movie(
         SimulatedMovie(planned, key),
     )
     labels: list[NDArray[np.uint32]] = []
+    whole: list[NDArray[np.uint32]] = []
     cells: list[pd.DataFrame] = []
 
     def images() -> Iterator[NDArray[np.uint16]]:
         for frame in simulated.frames():
             labels.append(frame.labels)
+            whole.append(frame.whole_cells)
             cells.append(frame.cells)
             yield frame.image
 
     write_movie(path, spec, key, movie, images())
     write_label_movie(path, spec, key, movie, labels, name="truth")
+    write_label_movie(path, spec, key, movie, whole, name="truth_cells")
     return pd.concat(cells, ignore_index=True), simulated.lineage()

@@ -38,6 +38,7 @@ from hcs.segment.normalise import FieldStatistics, Normalisation, sample_step, s
 from hcs.store.location import location
 from hcs.store.plate.block_labels import BlockLabels
 from hcs.store.plate.reader import read_field
+from hcs.store.plate.target import LabelTarget
 from hcs.store.scratch import Scratch
 from hcs.tiles.blocks import Block, Box
 from hcs.tiles.ownership import BlockNuclei, claimed, left_out, near_edge, numbers, owned
@@ -61,10 +62,18 @@ class BlockTask:
     @property
     def labels(self) -> BlockLabels | None:
         """Where labels are written; None: nowhere."""
-        if self.job.labels is None:
+        return self._written_to(self.job.labels)
+
+    @property
+    def cell_labels(self) -> BlockLabels | None:
+        """Where labels of whole cells are written; None: nowhere."""
+        return self._written_to(self.job.cell_labels)
+
+    def _written_to(self, target: LabelTarget | None) -> BlockLabels | None:
+        if target is None:
             return None
         return BlockLabels(
-            target=self.job.labels,
+            target=target,
             entry=self.job.plate.entry(self.key),
             shape=self.large.shape,
             ngff=self.job.plate.ngff,
@@ -222,8 +231,9 @@ def settle_owners(task: BlockTask, _blocks: list[Seconds]) -> int:
     Where a cell is done there was room made for it: its labels are there, or published already.
     """
     begun = any(task.scratch.holds(cell_name(i)) for i in range(len(task.large.cells)))
-    if task.labels is not None and not begun:
-        task.labels.create()
+    for written in (task.labels, task.cell_labels):
+        if written is not None and not begun:
+            written.create()
     edge, near, first, cores = [], [], [], [block.core for block in task.large.blocks]
     too_large = 0
     for i, core in enumerate(cores):

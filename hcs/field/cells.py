@@ -17,6 +17,7 @@ from hcs.field.unrecorded import blank_remarks
 from hcs.field.worker import tune_worker
 from hcs.measure.measure import NucleusTable, Window, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality, quality_values
+from hcs.pipeline import cell_request
 from hcs.store.location import location
 from hcs.store.plate.field import missing_chunks, missing_sentence
 from hcs.store.plate.reader import read_info
@@ -59,6 +60,7 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
             grounds=known.grounds,
         ),
         fill=fill,
+        cells=cell_request(job.channels, job.config, task.large.pixel_size_um, nobodys=nobodys),
     )
     columns = _own_rows(table, nuclei, ids, cell.core)
     labels[labels == nobodys] = 0
@@ -75,6 +77,9 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
     clock.lap("quality")
     if task.labels is not None:
         task.labels.write(core, cell.core)
+    if task.cell_labels is not None and table.cells is not None:
+        grown = table.cells[within]
+        task.cell_labels.write(np.where(grown == nobodys, 0, grown).astype(np.uint32), cell.core)
     clock.lap("write labels")
     task.scratch.write(name, columns | {"quality": np.array(json.dumps({k: asdict(q) for k, q in quality.items()}))})
     clock.lap("write table")
@@ -84,8 +89,9 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
 def finish_field(task: BlockTask, known: Settled, seconds: list[Seconds]) -> LedgerEntry:
     """Publish the field's labels, join its part of the table, enter it in the ledger, and clear up."""
     job, clock = task.job, Stopwatch()
-    if task.labels is not None:
-        task.labels.publish(known.crc32)
+    for written in (task.labels, task.cell_labels):
+        if written is not None:
+            written.publish(known.crc32)
     clock.lap("write labels")
     cells = [task.scratch.read(cell_name(i)) for i in range(len(task.large.cells))]
     qualities = [json.loads(str(cell.pop("quality"))) for cell in cells]

@@ -34,6 +34,8 @@ class Job:
     """Labels whose nuclei are measured; None: the model finds nuclei."""
     labels: LabelTarget | None
     """Where labels go; None: nowhere."""
+    cell_labels: LabelTarget | None = None
+    """Where the labels of whole cells go; None: nowhere, or none are grown."""
     run_id: str
     """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)
@@ -46,6 +48,11 @@ class Job:
 
     interval_min: float | None = None
     """Minutes from one frame to the next, where the plate has time and somebody states them."""
+
+    @property
+    def targets(self) -> tuple[LabelTarget, ...]:
+        """All labels that the run writes: the nuclei's, then the cells'."""
+        return tuple(target for target in (self.labels, self.cell_labels) if target is not None)
 
     @property
     def texts(self) -> dict[str, str]:

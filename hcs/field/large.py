@@ -26,6 +26,8 @@ from hcs.tiles.blocks import Block, Box, Cell, Cut, cut_for, windows
 _WINDOW_PX = 2048
 _LARGEST_UNIT_PX = 4096
 _WINDOWS_PER_REACH = 5
+_FILTER_PX = 8
+"""Reach of the filters by which cells are grown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         radius_px=radius + segmenter.recipe.preprocess.reach_px,
         scale=job.scale,
         filter_px=segmenter.recipe.preprocess.median_px,
-        around_px=_WINDOWS_PER_REACH * config.measure.for_pixels(info.pixel_size_um).reach_px,
+        around_px=_around(job, info.pixel_size_um),
     )
     shape = info.shape[1], info.shape[2]
     projected = block_bytes(
@@ -97,6 +99,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         scale=job.scale,
         tile_px=config.tiles.size_px,
         halo_px=radius,
+        cells=job.channels.cells is not None,
     )
     return LargeField(
         shape=shape,
@@ -107,6 +110,17 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         machine_bytes=memory_bytes(),
         began=round(time.time(), 4),
     )
+
+
+def _around(job: Job, pixel_size_um: float | None) -> int:
+    """How far from a nucleus pixels and labels are looked at to measure it, px; with whole cells, from the nucleus to
+    its cell's end, from there to any nucleus that might have grown as far, and around that one's ring."""
+    measure = job.config.measure.for_pixels(pixel_size_um)
+    around = _WINDOWS_PER_REACH * measure.reach_px
+    if job.channels.cells is None:
+        return around
+    reach = job.config.cells.for_pixels(pixel_size_um).reach_px
+    return max(around, 2 * reach + job.config.tiles.max_nucleus_px + 2 * measure.ring_end_px + _FILTER_PX)
 
 
 def field_hash(plate: Plate, key: FieldKey, config: Config) -> str:

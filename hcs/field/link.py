@@ -66,9 +66,9 @@ def _linked(job: Job, movie: Movie) -> LedgerEntry:
     clock.lap("link")
     part, tracks = movie.write(out, plate, found.nuclei, found.tracks)
     clock.lap("write table", part.nbytes + tracks.nbytes)
-    if job.labels is not None:
+    for target in job.targets:
         FrameLabels(
-            target=job.labels,
+            target=target,
             entry=job.plate.entry(movie.key),
             frames=len(movie.entries),
             ngff=job.plate.ngff,

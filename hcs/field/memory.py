@@ -19,6 +19,8 @@ _FIND_BYTES = 34
 """Per pixel while nuclei are made: the prepared image, masks, three label images, confidence, fronts of growth."""
 _MEASURE_BYTES = 26
 """Per pixel while nuclei are measured: labels, their dense copy, keys, owners and zones."""
+_CELL_BYTES = 28
+"""Per pixel while whole cells are grown and measured: two images, their labels and two lists of their pixels."""
 _STATISTICS_COPIES = 4
 _WORKER_BYTES = 550_000_000
 """What a dask worker has beyond `PROCESS_BYTES` when it has compiled its kernels and worked for a while. With 400 MB
@@ -37,13 +39,14 @@ def field_bytes(
     scale: Fraction,
     tile_px: int,
     halo_px: int,
+    cells: bool = False,
 ) -> int:
     """Peak memory of a worker that processes a field of ``shape`` (Y, X) in one piece, by a network of ``width``
     channels at full resolution."""
     size = shape[0] * shape[1]
     pixels = size * channels * itemsize
     finding = int(size * (_probabilities(classes, scale) + _FIND_BYTES))
-    measuring = size * (classes * _PROBABILITY_BYTES + _MEASURE_BYTES + 4 * channels)
+    measuring = size * (classes * _PROBABILITY_BYTES + _MEASURE_BYTES + 4 * channels + _CELL_BYTES * cells)
     return PROCESS_BYTES + pixels + max(finding, measuring) + tile_bytes(shape, width, scale, tile_px, halo_px)
 
 
@@ -58,6 +61,7 @@ def block_bytes(
     scale: Fraction,
     tile_px: int,
     halo_px: int,
+    cells: bool = False,
 ) -> int:
     """Peak memory of a worker over the tasks of a field cut into blocks: the largest block, the largest cell, or the
     whole field's statistics, which are an eighth of a byte a pixel for the networks' channel and for every channel."""
@@ -65,7 +69,9 @@ def block_bytes(
     size = read[0] * read[1]
     finding = int(size * (itemsize + _probabilities(classes, scale) + _FIND_BYTES))
     block = finding + tile_bytes(read, width, scale, tile_px, halo_px)
-    cell = max(c.read.size for c in cut.cells(shape)) * (_MEASURE_BYTES + channels * (itemsize + 4))
+    cell = max(c.read.size for c in cut.cells(shape)) * (
+        _MEASURE_BYTES + channels * (itemsize + 4) + _CELL_BYTES * cells
+    )
     statistics = int(shape[0] * shape[1] / 8 * _STATISTICS_COPIES)
     return PROCESS_BYTES + _WORKER_BYTES + int(_HEAP * max(block, cell, statistics))
 

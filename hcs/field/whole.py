@@ -243,8 +243,9 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
     """Labels and part of a field; its entry, not written yet."""
     clock = Stopwatch()
     edits, others = _edits(job, key, found, result)
-    if job.labels is not None:
-        clock.lap("write labels", _write_labels(job, key, job.labels, found, result.labels))
+    for target, labels in ((job.labels, result.labels), (job.cell_labels, result.cells)):
+        if target is not None and labels is not None:
+            clock.lap("write labels", _write_labels(job, key, target, found, labels))
     part = write_part(
         location(job.out), job.plate.name, key, result.nuclei.columns, time_min=job.time_min(key), texts=job.texts
     )

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hcs.columns import Column
 from hcs.errors import ConfigError
+from hcs.measure.compartments import compartment_columns
 
 REGIONPROPS = "scikit-image regionprops"
 HCS = "hcs"
 
 
-def column_dictionary(channels: tuple[str, ...], dna: str | None, sensor: str | None) -> tuple[Column, ...]:
+def column_dictionary(
+    channels: tuple[str, ...], dna: str | None, sensor: str | None, cells: str | None = None
+) -> tuple[Column, ...]:
     """Every column that ``measure_nuclei`` gives, in the table's order.
 
-    The sensor's columns are absent where there is no sensor, DNA content where there is no DNA channel. Raises
-    ConfigError where ``dna`` or ``sensor`` is not among the channels, and for channel names that cannot be told apart
-    in column names.
+    The sensor's columns are absent where there is no sensor, DNA content where there is no DNA channel. With whole
+    ``cells``, grown in that channel, there are columns of cells and cytoplasm, as CellProfiler names them, and the
+    ring's, which are called Cytoplasm_ without, are called Ring_. Raises ConfigError where ``dna``, ``sensor`` or
+    ``cells`` is not among the channels, and for channel names that cannot be told apart in column names.
     """
     suffixes = channel_suffixes(channels)
-    for role, channel in (("DNA", dna), ("sensor", sensor)):
+    for role, channel in (("DNA", dna), ("sensor", sensor), ("cells'", cells)):
         if channel is not None and channel not in suffixes:
             raise ConfigError(f"{role} channel {channel!r} is not measured; choose one of {', '.join(channels)}")
     intensities = tuple(c for name, suffix in suffixes.items() for c in _intensity(name, suffix))
     rings = tuple(c for name, suffix in suffixes.items() for c in _ring(name, suffix))
     saturated = tuple(_saturated(name, suffix) for name, suffix in suffixes.items())
     sensors = _sensor(sensor) if sensor is not None else ()
+    ring = (_RING_AREA, *rings)
+    if cells is not None:
+        ring = tuple(replace(column, name=ring_name(column.name)) for column in ring)
     return (
         *_SHAPE,
         *intensities,
-        _RING_AREA,
-        *rings,
+        *ring,
         *((_dna_content(dna),) if dna is not None else ()),
         *sensors,
         *_FLAGS,
         *saturated,
         _CONFIDENCE,
+        *(compartment_columns(suffixes, _SHAPE, grown_in=cells, sensor=sensor) if cells is not None else ()),
     )
+
+
+def ring_name(name: str) -> str:
+    """What a column of the ring is called where there are whole cells, whose cytoplasm has its name."""
+    return name.replace("Cytoplasm_", "Ring_", 1) if name.startswith("Cytoplasm_") else name
 
 
 def channel_suffixes(channels: tuple[str, ...]) -> dict[str, str]:

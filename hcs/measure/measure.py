@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.measure.columns import channel_suffixes, column_dictionary
+from hcs.measure.columns import channel_suffixes, column_dictionary, ring_name
+from hcs.measure.compartments import CellRequest, SensorOfNuclei, measure_cells
 from hcs.measure.fill import Fill
 from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import (
@@ -67,6 +68,8 @@ class NucleusTable:
     """Channel → the field's background, in grey levels; also there for a field without nuclei."""
     grounds: dict[str, str]
     """Channel → whose background that is, see `settled_background`; empty with a window, which knows."""
+    cells: NDArray[np.uint32] | None = None
+    """Labels (Y, X) of the whole cells, numbered as the nuclei, where they were asked for."""
 
     def __len__(self) -> int:
         return len(self.columns["Metadata_ObjectNumber"])
@@ -93,6 +96,7 @@ def measure_nuclei(
     fill: Fill | None = None,
     backgrounds: Mapping[str, float] | None = None,
     always: bool = False,
+    cells: CellRequest | None = None,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
@@ -107,6 +111,8 @@ def measure_nuclei(
     With ``backgrounds`` (channel → grey levels) the sensor's background is that level where the field shows no ground,
     and there is no ratio where there is no such level; with ``always`` every channel and field has it.
 
+    With ``cells`` each nucleus is grown to its whole cell, which is measured too.
+
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
     confidence where none is given, and all intensities in a channel of which nothing was recorded. Nothing else is NaN.
@@ -114,7 +120,7 @@ def measure_nuclei(
     Raises ConfigError for unknown or clashing channel names, and ValueError where shapes do not match, labels
     are negative, or pixels are not finite.
     """
-    dictionary = column_dictionary(channels, dna, sensor)
+    dictionary = column_dictionary(channels, dna, sensor, None if cells is None else cells.channel)
     _require_same_shape(labels, image, channels, confidence)
     nuclei = regions_of(labels)
     shape = measure_shape(nuclei)
@@ -126,6 +132,7 @@ def measure_nuclei(
     found |= _region_columns(nuclei, around, confidence)
     found_backgrounds: dict[str, float] = {}
     grounds: dict[str, str] = {}
+    of_sensor: SensorOfNuclei | None = None
     raw = image if recorded is None else recorded
     for c, (plane, before, (channel, suffix)) in enumerate(
         zip(image, raw, channel_suffixes(channels).items(), strict=True)
@@ -159,13 +166,36 @@ def measure_nuclei(
             cytoplasm = ring_cytoplasm(
                 as_float32(plane), around.ring, background=measured.background, least_px=settings.ring_min_px
             )
+            ground = grounds.get(channel, "") if window is None else window.grounds.get(channel, "")
+            of_sensor = SensorOfNuclei(
+                c, measured.nucleus.mean, least_signal=least, least_px=settings.ring_min_px, grounded=ground != "none"
+            )
             if settings.sensor_ratio == "dhb":
                 measured = _as_dhb(measured, as_float32(plane), around)
             found |= _sensor_columns(measured, around, cytoplasm, least_px=settings.ring_min_px, least_signal=least)
-            ground = grounds.get(channel, "") if window is None else window.grounds.get(channel, "")
             if ground == "none":
                 found |= {name: np.full(len(nuclei), np.nan) for name in _RATIOS}
-    return NucleusTable({c.name: found[c.name].astype(c.dtype) for c in dictionary}, found_backgrounds, grounds)
+    whole = None
+    if cells is not None:
+        found = {ring_name(name): values for name, values in found.items()}
+        more, grown = measure_cells(
+            cells,
+            image,
+            nuclei,
+            around.ring,
+            missing,
+            suffixes=channel_suffixes(channels),
+            backgrounds=found_backgrounds,
+            pixel_size_um=pixel_size_um,
+            origin=(0, 0) if window is None else window.origin,
+            field=(labels.shape[0], labels.shape[1]) if window is None else window.field,
+            blank=() if fill is None else fill.blank,
+            sensor=of_sensor,
+        )
+        found |= more
+        whole = nuclei.labels_of(grown)
+    columns = {c.name: found[c.name].astype(c.dtype) for c in dictionary}
+    return NucleusTable(columns, found_backgrounds, grounds, whole)
 
 
 _RATIOS = ("Nuclei_Sensor_Ratio", "Nuclei_Sensor_LogRatio", "Nuclei_Sensor_RatioMixture")

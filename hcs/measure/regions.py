@@ -46,6 +46,10 @@ class Regions:
     def __len__(self) -> int:
         return len(self.label_values)
 
+    def labels_of(self, dense: Ints32) -> NDArray[np.uint32]:
+        """An image (Y, X) of these nuclei's numbers from 1, such as ``dense``, as label values."""
+        return np.append(0, self.label_values).astype(np.uint32)[dense]
+
 
 def regions_of(labels: NDArray[np.integer]) -> Regions:
     """List the nuclei of a label image (Y, X) of any integer dtype; 0 is background.

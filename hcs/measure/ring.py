@@ -27,22 +27,28 @@ class Cytoplasm:
     """Share of the ring's pixels in it; 1 where the ring is one population."""
 
 
-def ring_cytoplasm(pixels: Floats32, rings: PixelLists, *, background: float, least_px: int) -> Cytoplasm:
+def ring_cytoplasm(
+    pixels: Floats32, rings: PixelLists, *, background: float, least_px: int, any_dim: bool = False
+) -> Cytoplasm:
     """Cytoplasm of each ring in one channel (Y, X), whose field has ``background``.
 
     A ring's pixels are taken for a mixture of cytoplasm and background, two Gaussians found by expectation-maximisation
     on a histogram of 32 bins, started from Otsu's threshold; the brighter one is the cytoplasm (Van Valen et al.,
     PLoS Comput. Biol. 12, e1005177, 2016). They count as two where the dimmer one rises at most half as far above the
     background as the brighter one, they lie apart (Ashman's D of 2) and the brighter one holds ``least_px`` pixels;
-    else the ring is one population, as it is in crowded cells.
+    else the ring is one population, as it is in crowded cells. With ``any_dim`` the dimmer one may be anything, such as
+    the thin rim of a whole cytoplasm, and only the brighter one's number of pixels counts.
     """
-    table = _cytoplasm(pixels.ravel(), rings.offsets, rings.indices, background, least_px)
+    told = (background, least_px, any_dim)
+    table = _cytoplasm(pixels.ravel(), rings.offsets, rings.indices, told)
     return Cytoplasm(mean=table[:, 0], share=table[:, 1])
 
 
 @kernel
-def _cytoplasm(values: Floats32, offsets: Ints64, indices: Ints32, background: float, least_px: int) -> Floats:
-    """(n, 2) of mean and share of each ring's cytoplasm."""
+def _cytoplasm(values: Floats32, offsets: Ints64, indices: Ints32, told: tuple[float, int, bool]) -> Floats:
+    """(n, 2) of mean and share of each ring's cytoplasm; ``told`` are background, least pixels, and whether the dimmer
+    component may be anything."""
+    background, least_px, any_dim = told
     n = len(offsets) - 1
     table = np.full((n, 2), np.nan)
     counts, middles = np.empty(_BINS), np.empty(_BINS)
@@ -56,7 +62,8 @@ def _cytoplasm(values: Floats32, offsets: Ints64, indices: Ints32, background: f
             continue
         dim, dim_sd, bright, bright_sd, share = _split(counts, middles, _otsu(counts, middles))
         apart = 2.0 * (bright - dim) * (bright - dim) >= _SEPARATION**2 * (dim_sd * dim_sd + bright_sd * bright_sd)
-        if apart and dim - background <= _DIM * (bright - background) and share * size >= least_px:
+        two = any_dim or (apart and dim - background <= _DIM * (bright - background))
+        if two and share * size >= least_px:
             table[i, 0], table[i, 1] = bright, share
     return table
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from hcs.errors import ConfigError
 
 _LARGEST_REACH_PX = 200
+_LARGEST_CELL_PX = 500
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _RING_UM = 3.25
 
 
@@ -103,3 +106,58 @@ class MeasureSettings:
         value = getattr(self, name)
         if value < least:
             raise ConfigError(f"measure.{name} = {value}: give a whole number of at least {least}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellSettings:
+    """Whole cells, grown from nuclei where `channels.cells` names a channel for them."""
+
+    method: Literal["propagation", "contours"] = "propagation"
+    """``propagation`` grows all nuclei at once, in a fraction of the network's time; ``contours`` then draws each
+    cell's outline by an active contour seeded with its nucleus (seconds a field)."""
+
+    reach_um: float | None = 25.0
+    """Longest way from a nucleus to the end of its cell, in µm, for plates that state their pixel size; null: in
+    pixels."""
+
+    reach_px: int = 40
+    """The same in pixels, where the size of a pixel is not known."""
+
+    threshold: float = 0.2
+    """A pixel may be a cell's where it rises above the field's background by this share of the cell's own level, which
+    is the upper quartile of the pixels of its ring."""
+
+    edge_px: float = 5.0
+    """How many pixels of way a change of intensity by the cell's own level counts for: cells that touch part where
+    intensity changes. 0 parts them half-way between the nuclei."""
+
+    least_signal: float = 3.0
+    """A nucleus whose ring is not this many grey levels above the background is its own cell: nothing can be seen to
+    grow into."""
+
+    labels_name: str = "cells"
+    """Name of the cells' labels in each field's list; they go where the nuclei's labels go."""
+
+    def for_pixels(self, pixel_size_um: float | None) -> CellSettings:
+        """The same settings in pixels of this size; of unknown size, as they are."""
+        if self.reach_um is None or pixel_size_um is None:
+            return self
+        reach_px = min(max(round(self.reach_um / pixel_size_um), 1), _LARGEST_CELL_PX)
+        return replace(self, reach_um=None, reach_px=reach_px)
+
+    def __post_init__(self) -> None:
+        if self.reach_um is not None and not self.reach_um > 0:
+            raise ConfigError(f"cells.reach_um = {self.reach_um}: give a way above 0 µm, or null")
+        if not 1 <= self.reach_px <= _LARGEST_CELL_PX:
+            raise ConfigError(f"cells.reach_px = {self.reach_px}: give 1 to {_LARGEST_CELL_PX} px")
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"cells.threshold = {self.threshold}: give a share above 0 and below 1")
+        if not 0 <= self.edge_px <= _LARGEST_CELL_PX:
+            raise ConfigError(f"cells.edge_px = {self.edge_px}: give 0 to {_LARGEST_CELL_PX} px")
+        if not _NAME.fullmatch(self.labels_name):
+            raise ConfigError(
+                f"cells.labels_name = {self.labels_name!r}: a name has up to 100 letters, digits, _, . and -, and "
+                "begins with a letter, a digit or _"
+            )
+        if self.least_signal < 0:
+            raise ConfigError(f"cells.least_signal = {self.least_signal}: give 0 or more grey levels")

@@ -18,6 +18,8 @@ class Channels:
     dna: int | None
     sensor: int | None
     nuclei: int
+    cells: int | None = None
+    """Channel in which nuclei are grown to whole cells; None: they are not."""
 
     @property
     def dna_name(self) -> str | None:
@@ -28,6 +30,11 @@ class Channels:
     def sensor_name(self) -> str | None:
         """Name of the sensor channel; None without one."""
         return None if self.sensor is None else self.names[self.sensor]
+
+    @property
+    def cells_name(self) -> str | None:
+        """Name of the channel in which whole cells are grown; None without."""
+        return None if self.cells is None else self.names[self.cells]
 
     @property
     def by_sensor(self) -> bool:

@@ -15,6 +15,7 @@ from hcs.readout.live.columns import FRAME_COLUMNS, WINDOW_COLUMNS, ZPRIME_TIME_
 from hcs.readout.screen.assay_columns import ASSAY_COLUMNS, ATTRIBUTION_COLUMNS, DISCRIMINANT_COLUMNS
 from hcs.readout.screen.hit_columns import DOSE_COLUMNS, HIT_COLUMNS, SCORE_COLUMNS
 from hcs.readout.screen.toxicity_columns import TOXICITY_COLUMNS, WARNING_COLUMN
+from hcs.readout.wells.classes import CLASS_COLUMNS
 from hcs.readout.wells.dead import DEAD_COLUMNS
 from hcs.readout.wells.duplicates import DUPLICATE_COLUMNS
 from hcs.readout.wells.flag_columns import THRESHOLD_COLUMNS
@@ -129,6 +130,11 @@ ALL_TABLES = (
         rows="One row per nucleus: gate, cell-cycle phase and its probability, CDK2 state.",
         columns=PHASE_COLUMNS,
         parts=True,
+    ),
+    Table(
+        name="classes",
+        rows="One row per nucleus: its class by the examples of `hcs classify`, and the score of that.",
+        columns=CLASS_COLUMNS,
     ),
     Table(
         name="sensor",

@@ -38,9 +38,11 @@ from hcs.store.results.ledger import read_ledger
 from hcs.store.results.record import RUN_RECORD, RunRecord
 
 
-def empty_nuclei(channels: tuple[str, ...], dna: str | None, sensor: str | None) -> pd.DataFrame:
+def empty_nuclei(
+    channels: tuple[str, ...], dna: str | None, sensor: str | None, cells: str | None = None
+) -> pd.DataFrame:
     """The nucleus table of a plate without nuclei."""
-    types = {c.name: c.dtype for c in (*KEY_COLUMNS, *column_dictionary(channels, dna, sensor))}
+    types = {c.name: c.dtype for c in (*KEY_COLUMNS, *column_dictionary(channels, dna, sensor, cells))}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
 
 
@@ -81,7 +83,7 @@ def check_readouts(
 ) -> None:
     """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei.
     ``timed`` says that columns read from tracks will be there."""
-    nuclei = empty_nuclei(channels.names, channels.dna_name, channels.sensor_name)
+    nuclei = empty_nuclei(channels.names, channels.dna_name, channels.sensor_name, channels.cells_name)
     fields = pd.DataFrame(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )
@@ -197,10 +199,15 @@ def arithmetic_words(model: ModelFile) -> str:
     }[model.arithmetic]
 
 
-def labels_identity(identity: dict[str, Any], device: str, arithmetic: str) -> str:
+def labels_identity(identity: dict[str, Any], device: str, arithmetic: str, *, cells: bool = False) -> str:
     """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
-    the readouts and where labels go, and besides the device, its arithmetic and the version of hcs."""
-    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name")}
+    the readouts and where labels go, and besides the device, its arithmetic and the version of hcs. How ``cells`` are
+    grown counts for their own labels alone."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name", "cells")}
+    config["channels"] = {k: v for k, v in config["channels"].items() if k != "cells"}
+    if cells:
+        grown = {k: v for k, v in identity["config"]["cells"].items() if k != "labels_name"}
+        config |= {"cells": grown | {"channel": identity["config"]["channels"]["cells"]}}
     told = identity | {"config": config, "device": device, "arithmetic": arithmetic, "version": __version__}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

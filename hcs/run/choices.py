@@ -36,6 +36,7 @@ class Choices:
     dna_because: str
     sensor_because: str
     nuclei_because: str
+    cells_because: str
     notes: tuple[str, ...]
 
     def lines(self) -> tuple[str, ...]:
@@ -45,6 +46,7 @@ class Choices:
             f"  DNA channel      {channels.dna_name or 'none'} ({self.dna_because})",
             f"  nuclei found in  {channels.names[channels.nuclei]} ({self.nuclei_because})",
             f"  sensor channel   {channels.sensor_name or 'none'} ({self.sensor_because})",
+            f"  whole cells in   {channels.cells_name or 'none'} ({self.cells_because})",
         )
 
     def recorded(self) -> RecordedChannels:
@@ -55,7 +57,13 @@ class Choices:
             dna=channels.dna_name,
             sensor=channels.sensor_name,
             nuclei=channels.names[channels.nuclei],
-            because={"dna": self.dna_because, "sensor": self.sensor_because, "nuclei": self.nuclei_because},
+            cells=channels.cells_name,
+            because={
+                "dna": self.dna_because,
+                "sensor": self.sensor_because,
+                "nuclei": self.nuclei_because,
+                "cells": self.cells_because,
+            },
         )
 
 
@@ -102,13 +110,17 @@ def settle_channels(plate: Plate, settings: ChannelSettings, by_field: Mapping[F
             f"found in the sensor channel of a plate without DNA, --nuclei {names[dna]} --sensor {names[dna]}"
         )
     nuclei = dna if asked is None else asked
+    cells = None if settings.cells is None else find_channel(names, settings.cells, option="--cells")
     if nuclei is None:
         raise AssertionError("without a channel asked for, nuclei are found in DNA")
     return Choices(
-        channels=Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei),
+        channels=Channels(names=names, dna=dna, sensor=sensor, nuclei=nuclei, cells=cells),
         dna_because=dna_because,
         sensor_because=sensor_because,
         nuclei_because="the DNA channel" if asked is None else "as --nuclei says",
+        cells_because="the default; the cytoplasm is a ring, and --cells CHANNEL grows cells"
+        if cells is None
+        else "as --cells says",
         notes=_others(names, by_field),
     )
 

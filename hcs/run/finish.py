@@ -17,10 +17,11 @@ from hcs.readout.cycle.tables import (
     phase_parts,
     sensor_table,
 )
-from hcs.readout.readouts import Readouts, make_readouts
+from hcs.readout.readouts import Extend, Readouts, make_readouts
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.tables import TABLES, fixed_columns
 from hcs.readout.wells.by_sensor import CHANNEL_COLUMN, add_by_sensor, by_sensor_notes, read_found_by_ratio
+from hcs.readout.wells.classes import fraction_columns
 from hcs.readout.wells.dead import FLAG_COLUMN
 from hcs.readout.wells.features import ByWell, single_columns
 from hcs.readout.wells.flag_columns import field_columns
@@ -28,6 +29,7 @@ from hcs.readout.wells.flags import flag_fields, flag_wells
 from hcs.readout.wells.left_out import leave_out
 from hcs.readout.wells.twins import twin_flags, twin_notes
 from hcs.run.checks import empty_nuclei
+from hcs.run.classes import EXAMPLES, ClassWells
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.live import WELL_COLUMNS, LiveWells, with_leading
 from hcs.run.new_map import NewMap, put_map
@@ -96,6 +98,9 @@ def _finish(
     if results.record.time is not None:
         chosen = with_leading(chosen)
         live = LiveWells(every_frame, times.get("tracks", pd.DataFrame()), chosen)
+    classes = ClassWells.kept(results, out)
+    if classes is not None:
+        chosen = classes.settings(chosen)
     if exclude_flagged:
         chosen = replace(chosen, exclude_flagged=True)
     channels = results.record.channels
@@ -117,6 +122,9 @@ def _finish(
     pictures = illustrate(results, flagged.fields)
     seen_twice = find_seen_twice(results, flagged.used, chosen)
     nuclei = seen_twice.without(flagged.nuclei)
+    extend: Extend | None = live.extend if live else None
+    if classes is not None:
+        extend = classes.extend(flagged.used, extend)
     readouts = make_readouts(
         nuclei,
         _for_readout(flagged.used),
@@ -126,7 +134,7 @@ def _finish(
         dna=channels.dna,
         tables=_tables(results, flagged.used, seen_twice),
         quality=flagged.used,
-        extend=live.extend if live else None,
+        extend=extend,
     )
     wells = seen_twice.counted(flag_wells(readouts.wells, flagged.fields))
     wells, sensor_notes = _by_sensor(results.record, wells, nuclei, chosen)
@@ -139,6 +147,7 @@ def _finish(
         + seen_twice.notes
         + pictures.notes
         + (live.notes if live else ())
+        + (classes.notes if classes else ())
     )
     readouts = replace(readouts, wells=wells, notes=notes)
     plate = results.record.plate
@@ -154,12 +163,14 @@ def _finish(
         **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
         "cycles": cycles_table(readouts.cycle, plate),
         "sensor": sensor_table(readouts.cycle, plate),
+        **({"classes": classes.table} if classes is not None else {}),
         **times,
         **(live.tables(readouts.wells) if live else {}),
     }
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
+    files |= {EXAMPLES: classes.written} if classes is not None else {}
     files |= write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
-    files[COLUMNS] = _write_columns(out, results.record, readouts, frames)
+    files[COLUMNS] = _write_columns(out, results.record, readouts, frames, classes)
     ReadoutRecord(
         run=results.record.run_id,
         settings=asdict(chosen),
@@ -192,7 +203,7 @@ def _nuclei(results: Results) -> pd.DataFrame:
         stored = parts.columns()
         return parts.read(list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
     channels = results.record.channels
-    return empty_nuclei(channels.names, channels.dna, channels.sensor)
+    return empty_nuclei(channels.names, channels.dna, channels.sensor, channels.cells)
 
 
 def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWell | None:
@@ -222,10 +233,12 @@ def _for_readout(fields: pd.DataFrame) -> pd.DataFrame:
     return fields[[name for name in names if name in fields]].rename(columns=names)
 
 
-def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Mapping[str, pd.DataFrame]) -> Written:
+def _write_columns(
+    out: Path, record: RunRecord, readouts: Readouts, frames: Mapping[str, pd.DataFrame], classes: ClassWells | None
+) -> Written:
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
     channels = record.channels
-    nucleus = column_dictionary(channels.names, channels.dna, channels.sensor)
+    nucleus = column_dictionary(channels.names, channels.dna, channels.sensor, channels.cells)
     timed = record.time is not None
     tables = {
         "nuclei": (
@@ -236,7 +249,11 @@ def _write_columns(out: Path, record: RunRecord, readouts: Readouts, frames: Map
             *(NUCLEUS_COLUMNS if timed else ()),
         ),
         "nuclei, by hcs.open_results": (_CONTENT_N, FLAG_COLUMN) if channels.dna is not None else (),
-        "wells": well_columns(readouts.wells, nucleus=(*nucleus, _CONTENT_N), further=WELL_COLUMNS if timed else ()),
+        "wells": well_columns(
+            readouts.wells,
+            nucleus=(*nucleus, _CONTENT_N),
+            further=(*(WELL_COLUMNS if timed else ()), *(fraction_columns(classes.names) if classes else ())),
+        ),
         **fixed_columns(timed=False),
         "fields": field_columns(frames["fields"], channels.names),
         **(time_columns(frames, channels.names) if timed else {}),

@@ -11,6 +11,7 @@ from uuid import uuid4
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.field.job import Job
+from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
 from hcs.run.background import ring_note, settle_background, stated_background
@@ -93,7 +94,8 @@ class Prepared:
         first = f"{job.plate.name}: {wells} wells, {fields:,} fields{frames}; channels {', '.join(job.channels.names)}"
         why = "for nuclei found in a sensor channel" if job.channels.by_sensor else f"on {job.device}"
         default = f" (the default {why})" if job.config.model == "auto" else ""
-        labels = "not written" if job.labels is None else f"{job.labels.name}, into {job.labels.path}"
+        names = " and ".join(target.name for target in job.targets)
+        labels = "not written" if job.labels is None else f"{names}, into {job.labels.path}"
         return (
             *self.understood,
             first,
@@ -185,11 +187,15 @@ def _prepare(
         run=own if resumed is None or resumed.labels is None else resumed.labels["run"],
         overwrite=overwrite_labels,
     )
+    cell_labels = cells_target(
+        config, labels, channels, labels_identity(wanted, device, model.arithmetic, cells=True), resumed
+    )
     record = RunRecord(
         run_id=run_id,
         identity=wanted,
         plate_path=plate.path,
         labels=None if labels is None else labels.plain(),
+        cells=None if cell_labels is None else cell_labels.plain(),
         channels=choices.recorded(),
         model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
         plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
@@ -203,8 +209,9 @@ def _prepare(
     )
     units = record.units
     unfinished = units if resumed is None else unfinished_fields(out, plate.name, units, run_id)
-    if labels is not None:
-        notes += labels.survey(plate.only(*unfinished).fields)
+    for target in (labels, cell_labels):
+        if target is not None:
+            notes += target.survey(plate.only(*unfinished).fields)
     job = Job(
         plate=plate,
         out=str(out),
@@ -214,6 +221,7 @@ def _prepare(
         device=device,
         given=theirs,
         labels=labels,
+        cell_labels=cell_labels,
         run_id=run_id,
         interval_min=record.interval_min,
     )
@@ -230,6 +238,22 @@ def _prepare(
         given=given,
         understood=found.lines,
     )
+
+
+def cells_target(
+    config: Config, labels: LabelTarget | None, channels: Channels, run: str, resumed: RunRecord | None
+) -> LabelTarget | None:
+    """Where the labels of whole cells go: beside the nuclei's; ConfigError where both, or those given, have one
+    name."""
+    if channels.cells is None or labels is None:
+        return None
+    name = config.cells.labels_name
+    if name in (config.labels_name, config.labels_from if labels.in_plate else None):
+        raise ConfigError(
+            f"cells.labels_name = {name}: the labels of the nuclei have this name; give the cells' another"
+        )
+    known = None if resumed is None else resumed.cells
+    return replace(labels, name=name, run=run if known is None else str(known["run"]))
 
 
 def given_labels(
@@ -286,8 +310,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         write_plate_map(out / "platemap.csv", prepared.plate_map)
     if job.labels is not None and not job.labels.in_plate:
         job.labels.prepare(job.plate)
-    if job.labels is not None:
-        _reopen_labels(job.labels, prepared)
+    for target in job.targets:
+        _reopen_labels(target, prepared)
     return replace(
         prepared,
         job=job,

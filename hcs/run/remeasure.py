@@ -115,7 +115,7 @@ def _processed(edited: Edited, workers: Workers) -> Iterator[LedgerEntry]:
 
 
 def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
-    """The run's job as its record has it, which writes no labels."""
+    """The run's job as its record has it, which writes no labels of nuclei; whole cells are grown anew from them."""
     record = results.record
     background = record.background
     levels = None
@@ -130,6 +130,7 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
         device="cpu",
         given=given,
         labels=None,
+        cell_labels=LabelTarget.recorded(record.cells, results.folder, str(results.plate_path)),
         run_id=record.run_id,
         scale=Fraction(1),
         illumination=None if record.illumination is None else record.illumination["sha256"],
@@ -140,10 +141,10 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
 
 def _channels(record: RunRecord) -> Channels:
     names = record.channels.names
-    dna, sensor, nuclei = (
+    dna, sensor, nuclei, cells = (
         None if name is None else names.index(name)
-        for name in (record.channels.dna, record.channels.sensor, record.channels.nuclei)
+        for name in (record.channels.dna, record.channels.sensor, record.channels.nuclei, record.channels.cells)
     )
     if nuclei is None:
         raise HcsError("the run has no channel of nuclei")
-    return Channels(names, dna, sensor, nuclei)
+    return Channels(names, dna, sensor, nuclei, cells)

@@ -16,14 +16,17 @@ _FLAT_PX: Final = 8.0
 _LEAST_REACH_PX: Final = 14.0
 
 
-def draw_sensor(rng: np.random.Generator, canvas: Canvas, population: Population, *, diameter_px: float) -> Image:
-    """Sensor signal (Y, X) of all cells, in counts above background, before the optics.
+def draw_sensor(
+    rng: np.random.Generator, canvas: Canvas, population: Population, *, diameter_px: float
+) -> tuple[Image, NDArray[np.int32]]:
+    """Sensor signal (Y, X) of all cells, in counts above background, before the optics, and whose each pixel is: the
+    whole cells (Y, X), labelled as their nuclei.
 
     Where cells crowd, the border runs half-way between the nuclei. Without nuclei, all zeros.
     """
     labels = canvas.labels
     if not labels.any():
-        return np.zeros(labels.shape, np.float32)
+        return np.zeros(labels.shape, np.float32), np.zeros(labels.shape, np.int32)
     distance, owner = nearest_nucleus(labels)
     side = labels.shape[0]
     reach_of = diameter_px * 0.9 * np.exp(rng.normal(0, 0.25, len(population)))
@@ -37,7 +40,8 @@ def draw_sensor(rng: np.random.Generator, canvas: Canvas, population: Population
     # neighbouring cells overlap a little, so their border is softer than the optics alone would make it
     cytoplasm = cv2.GaussianBlur(cytoplasm, (0, 0), max(0.5, diameter_px * 0.05))
     nucleus = np.append(0, population.nucleus_counts).astype(np.float32)[labels] * canvas.nucleoplasm
-    return np.where(labels > 0, nucleus, cytoplasm)
+    cells = np.where((distance < reach) | (labels > 0), owner, 0).astype(np.int32)
+    return np.where(labels > 0, nucleus, cytoplasm), cells
 
 
 def nearest_nucleus(labels: NDArray[np.int32]) -> tuple[Image, NDArray[np.int32]]:

@@ -31,6 +31,8 @@ class SimulatedField:
     """(C, Y, X), channels as in `SimulatedPlate.channels`."""
     labels: NDArray[np.uint32]
     """(Y, X), 0 outside nuclei, else 1..n without gaps. Dead cells are nuclei, debris is not."""
+    whole_cells: NDArray[np.uint32]
+    """(Y, X) the nuclei with their cytoplasm, numbered as in ``labels``; cells whose nucleus lies outside are 0."""
     cells: pd.DataFrame
     """One row a label, in order; the columns are those of `hcs.simulate.truth.cell_table`."""
 
@@ -46,7 +48,7 @@ def simulate_field(plate: SimulatedPlate, key: FieldKey) -> SimulatedField:
     margin = int(np.ceil(1.5 * settings.nucleus_diameter_px))
     death = death_rng(settings.seed, key)
     population, canvas = _populate(rng, death, plate, key, side_px=settings.size_px + 2 * margin)
-    sensor = draw_sensor(rng, canvas, population, diameter_px=settings.nucleus_diameter_px)
+    sensor, cells = draw_sensor(rng, canvas, population, diameter_px=settings.nucleus_diameter_px)
     crop = slice(margin, margin + settings.size_px)
     debris = draw_debris(rng, canvas.labels[crop, crop], settings)
     glow = draw_death(death, canvas, population.brightness, settings)
@@ -57,6 +59,7 @@ def simulate_field(plate: SimulatedPlate, key: FieldKey) -> SimulatedField:
         key=key,
         image=photograph(rng, (dna_image, sensor_image), settings),
         labels=labels,
+        whole_cells=renumber(cells[crop, crop], drawn),
         cells=cell_table(labels, canvas.dna[crop, crop], population, drawn, key=key),
     )
 
@@ -99,3 +102,11 @@ def relabel(labels: NDArray[np.int32]) -> tuple[NDArray[np.uint32], NDArray[np.i
     present[0] = False
     numbers = np.cumsum(present, dtype=np.uint32) * present
     return numbers.astype(np.uint32)[labels], np.flatnonzero(present) - 1
+
+
+def renumber(labels: NDArray[np.int32], drawn: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Labels (Y, X), 1 + the cell's place in the population, as `relabel` numbered the cells at places ``drawn``; 0 for
+    all others."""
+    numbers = np.zeros(max(int(labels.max(initial=0)), int(drawn.max(initial=0)) + 1) + 1, np.uint32)
+    numbers[drawn + 1] = np.arange(1, len(drawn) + 1, dtype=np.uint32)
+    return np.asarray(numbers[labels])

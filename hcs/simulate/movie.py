@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hcs.plate.keys import FieldKey
 from hcs.simulate.cytoplasm import draw_sensor
-from hcs.simulate.field import DEBRIS_IN_SENSOR, photograph, relabel
+from hcs.simulate.field import DEBRIS_IN_SENSOR, photograph, relabel, renumber
 from hcs.simulate.lineage import Cell, Culture, sensor_ratios
 from hcs.simulate.nuclei import Canvas, correlated_noise, draw_at, outline
 from hcs.simulate.optics import blur, draw_debris
@@ -33,6 +33,8 @@ class SimulatedFrame:
     """(C, Y, X), channels as in `SimulatedPlate.channels`."""
     labels: NDArray[np.uint32]
     """(Y, X), 0 outside nuclei, else the track, as the Cell Tracking Challenge has it."""
+    whole_cells: NDArray[np.uint32]
+    """(Y, X) the nuclei with their cytoplasm, numbered likewise; cells whose nucleus lies outside are 0."""
     cells: pd.DataFrame
     """One row a nucleus; columns of `hcs.simulate.truth.cell_table`, its label that of the track, and: frame, time_min;
     track, a cell as long as it stays in the field; parent (track of the mother, 0 for none); cell (numbered within the
@@ -110,7 +112,7 @@ class SimulatedMovie:
         rng = frame_rng(settings.seed, key, frame)
         population = self._population(cells, now_min, light=(1 - settings.bleaching) ** frame)
         canvas = self._canvas(rng, cells, population, drift, now_min)
-        sensor = draw_sensor(rng, canvas, population, diameter_px=settings.nucleus_diameter_px)
+        sensor, whole = draw_sensor(rng, canvas, population, diameter_px=settings.nucleus_diameter_px)
         crop = slice(self._margin, self._margin + settings.size_px)
         shown = canvas.labels[crop, crop]
         debris = draw_debris(frame_rng(settings.seed, key, settings.frames + 1), shown, settings)
@@ -127,10 +129,12 @@ class SimulatedMovie:
         table["cell"] = np.array([cell.number for cell in seen], np.int64)
         table["class"] = pd.Series([cell.cycling for cell in seen], dtype="str")
         table["born_min"] = np.array([cell.born_min for cell in seen], np.float64)
+        of_track = np.append(np.uint32(0), table["label"].to_numpy(np.uint32))
         return SimulatedFrame(
             frame=frame,
             image=photograph(rng, (dna_image, sensor_image), settings),
-            labels=np.append(np.uint32(0), table["label"].to_numpy(np.uint32))[labels],
+            labels=of_track[labels],
+            whole_cells=of_track[renumber(whole[crop, crop], drawn)],
             cells=table,
         )
 

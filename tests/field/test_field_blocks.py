@@ -54,7 +54,7 @@ STATUS = Path("/proc/self/status")
 SETTINGS = """
 labels: out
 diameter_px: 24
-channels: {dna: DNA, sensor: CDK2}
+channels: {dna: DNA, sensor: CDK2, cells: CDK2}
 tiles: {max_field_px: 150000, block_px: 512}
 """
 
@@ -143,9 +143,11 @@ def test_nuclei_are_those_of_the_field_in_one_piece(stitched: Stitched, in_block
     whole = measure_found(found, job.channels, config)
     labels = read_labels(str(in_blocks.out / "labels.zarr"), KEY)
     np.testing.assert_array_equal(labels, whole.labels)
+    assert whole.cells is not None
+    np.testing.assert_array_equal(read_labels(str(in_blocks.out / "labels.zarr"), KEY, "cells"), whole.cells)
     table, expected = open_results(in_blocks.out).nuclei(), whole.nuclei.to_frame()
     assert len(table) == len(expected)
-    for column in column_dictionary(("DNA", "CDK2"), "DNA", "CDK2"):
+    for column in column_dictionary(("DNA", "CDK2"), "DNA", "CDK2", "CDK2"):
         close = {"rtol": 1e-4, "atol": 1e-6} if column.dtype.startswith("float") else {"rtol": 0}
         np.testing.assert_allclose(table[column.name], expected[column.name], err_msg=column.name, **close)
     (entry,) = in_blocks.summary.entries

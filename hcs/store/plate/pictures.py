@@ -47,6 +47,11 @@ class Pictures:
         return LabelTarget.recorded(self.record.labels, self.folder, self.plate)
 
     @property
+    def cells_target(self) -> LabelTarget | None:
+        """Where the run wrote labels of whole cells; None where it kept none."""
+        return LabelTarget.recorded(self.record.cells, self.folder, self.plate)
+
+    @property
     def labelled(self) -> bool:
         """Whether the run kept labels."""
         return self.target is not None
@@ -64,12 +69,23 @@ class Pictures:
     def labels(self, key: FieldKey) -> NDArray[np.uint32]:
         """Nucleus labels (Y, X) of a field, from where the run wrote them; ResultsError where it kept none, or where
         what is there now is not what it wrote."""
-        target = self.target
-        if target is None:
+        if self.target is None:
             raise ResultsError(
                 f"{self.folder} was made with `labels: none`; run again with `labels: plate` or `labels: out` in the "
                 "settings, or --labels, to keep labels"
             )
+        return self._labels(key, self.target)
+
+    def cells(self, key: FieldKey) -> NDArray[np.uint32]:
+        """Labels (Y, X) of the whole cells of a field; ResultsError where the run grew or kept none."""
+        if self.cells_target is None:
+            raise ResultsError(
+                f"{self.folder} has no labels of whole cells; run again with --cells CHANNEL, and labels kept, into a "
+                "new folder"
+            )
+        return self._labels(key, self.cells_target)
+
+    def _labels(self, key: FieldKey, target: LabelTarget) -> NDArray[np.uint32]:
         entry = read_entry(self.folder, key, self.record.run_id)
         if not entry.done:
             why = f" ({entry.reason})" if entry.reason else ""

@@ -406,6 +406,13 @@ class Results(RunTables):
         """
         return self._pictures().labels(self.known_field(well, field, frame))
 
+    def cells(self, well: str, field: int = 0, *, frame: int | None = None) -> NDArray[Any]:
+        """Labels (Y, X), uint32, of the whole cells of one field, numbered as their nuclei; see `labels`.
+
+        ResultsError where the run grew no cells, kept no labels, or has no such field.
+        """
+        return self._pictures().cells(self.known_field(well, field, frame))
+
     def image(self, well: str, field: int = 0, channel: int | str = 0, *, frame: int | None = None) -> NDArray[Any]:
         """One channel (Y, X), by number or name, of one field, as stored on the plate; its pixels are the labels'. Of a
         field with time, one ``frame``."""

@@ -34,6 +34,8 @@ class RecordedChannels:
     sensor: str | None
     nuclei: str
     """The channel in which nuclei were found."""
+    cells: str | None = None
+    """The channel in which whole cells were grown; None where none were."""
     because: Mapping[str, str] = field(default_factory=dict)
     """Why each of ``dna``, ``sensor`` and ``nuclei`` was chosen."""
 
@@ -55,6 +57,8 @@ class RunRecord:
     """Where the plate was."""
     labels: Mapping[str, Any] | None = None
     """Where labels were written, and as whose (`hcs.store.plate.target.LabelTarget`); None: nowhere."""
+    cells: Mapping[str, Any] | None = None
+    """The same of the whole cells' labels; None where none were grown."""
     channels: RecordedChannels
     model: Mapping[str, Any]
     """Name, path and hash of the model that found the nuclei."""
@@ -122,7 +126,7 @@ class RunRecord:
         """The record as JSON has it; what is not settled is left out."""
         data = {each.name: getattr(self, each.name) for each in fields(self)}
         data["channels"] = {
-            name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei", "because")
+            name: getattr(self.channels, name) for name in ("names", "dna", "sensor", "nuclei", "cells", "because")
         }
         data["fields"] = [str(key) for key in data.pop("keys")]
         return {name: value for name, value in data.items() if value is not None}
@@ -156,9 +160,9 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         _text(model, name)
     names = _texts(channels, "names")
     nuclei = _text(channels, "nuclei")
-    dna, sensor = _optional(channels, "dna"), _optional(channels, "sensor")
+    dna, sensor, cells = (_optional(channels, name) for name in ("dna", "sensor", "cells"))
     because = _mapping(channels, "because") if "because" in channels else {}
-    if unknown := {nuclei, dna, sensor} - {*names, None}:
+    if unknown := {nuclei, dna, sensor, cells} - {*names, None}:
         raise Damaged(f"names the channel {sorted(map(str, unknown))[0]!r}, which is none of {', '.join(names)}")
     known = {each.name for each in fields(RunRecord)} - {"keys"} | {"fields"}
     if strange := sorted(data.keys() - known):
@@ -167,8 +171,9 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         run_id=_text(data, "run_id"),
         identity=_identity(data),
         plate_path=_text(data, "plate_path"),
-        labels=_labels(data),
-        channels=RecordedChannels(names=names, dna=dna, sensor=sensor, nuclei=nuclei, because=because),
+        labels=_labels(data, "labels"),
+        cells=_labels(data, "cells"),
+        channels=RecordedChannels(names=names, dna=dna, sensor=sensor, nuclei=nuclei, cells=cells, because=because),
         model=model,
         keys=_keys(data),
         time=_time(data),
@@ -197,10 +202,10 @@ def _identity(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return identity
 
 
-def _labels(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if data.get("labels") is None:
+def _labels(data: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    if data.get(kind) is None:
         return None
-    labels = _mapping(data, "labels")
+    labels = _mapping(data, kind)
     for name in ("path", "name", "run"):
         _text(labels, name)
     _kind(labels, "in_plate", bool, "true or false")

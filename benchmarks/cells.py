@@ -1,0 +1,209 @@
+"""Whole cells on simulated fields: scored on the true cells, the sensor ratio's bias by what counts as the cytoplasm,
+and their time beside the network's.
+
+Run: python benchmarks/cells.py [--fields 3] [--size 1024] [--no-contours] [--time 5]
+
+Growing is compared with CellProfiler's propagation (centrosome) and with scikit-image's seeded watershed on the
+gradient, both with the true nuclei as seeds and one Otsu threshold a field, as their users have them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+from centrosome.propagate import propagate
+from numpy.typing import NDArray
+from skimage.filters import gaussian, sobel, threshold_otsu
+from skimage.segmentation import watershed
+
+from hcs.clock import Stopwatch
+from hcs.config import Config
+from hcs.field.worker import load_segmenter
+from hcs.measure.compartments import CellRequest
+from hcs.measure.measure import NucleusTable, measure_nuclei
+from hcs.measure.settings import CellSettings, MeasureSettings
+from hcs.plate.keys import FieldKey
+from hcs.segment.predict import tune_cpu
+from hcs.simulate.field import SimulatedField, simulate_field
+from hcs.simulate.plate import lay_out_plate
+from hcs.simulate.settings import SimulationSettings
+from hcs.store.models import find_model
+
+Labels = NDArray[np.uint32]
+CHANNELS = ("DNA", "CDK2")
+THRESHOLDS = np.arange(0.5, 0.91, 0.05)
+DENSITIES = {"sparse": 150.0, "usual": 400.0, "crowded": 550.0}
+RINGS_PX = (5, 10, 25)
+
+
+def fields(density: float, *, number: int, size_px: int) -> Iterator[SimulatedField]:
+    """Fields of untreated wells."""
+    planned = lay_out_plate(SimulationSettings(wells=12, size_px=size_px, density=density, seed=77, fields=number))
+    control = next(w for w, t in zip(planned.wells, planned.treatments, strict=True) if t.role == "negative")
+    for i in range(number):
+        yield simulate_field(planned, FieldKey(control, i))
+
+
+def table_of(field: SimulatedField, settings: CellSettings | None, *, ring_px: int = 5) -> NucleusTable:
+    """The true nuclei of a field, measured, with cells where ``settings`` are given."""
+    return measure_nuclei(
+        field.labels,
+        field.image,
+        channels=CHANNELS,
+        dna="DNA",
+        sensor="CDK2",
+        settings=MeasureSettings(ring_width_px=ring_px, ring_width_um=None),
+        pixel_size_um=0.65,
+        cells=None if settings is None else CellRequest(channel="CDK2", settings=settings.for_pixels(0.65)),
+    )
+
+
+def by_propagation(field: SimulatedField) -> Labels:
+    """CellProfiler's propagation, at its default regularisation of 0.05."""
+    image = gaussian(field.image[1].astype(np.float64) / 65535.0, 1)
+    image /= image.max()
+    found, _ = propagate(image, field.labels.astype(np.int32), image > threshold_otsu(image), 0.05)
+    return np.where(field.labels > 0, field.labels, found).astype(np.uint32)
+
+
+def by_watershed(field: SimulatedField) -> Labels:
+    """Seeded watershed on the gradient, in Otsu's foreground."""
+    image = gaussian(field.image[1].astype(np.float64), 1)
+    mask = (image > threshold_otsu(image)) | (field.labels > 0)
+    return np.asarray(watershed(sobel(image), field.labels.astype(np.int32), mask=mask), np.uint32)
+
+
+def by_hcs(method: str) -> Callable[[SimulatedField], Labels]:
+    """hcs's own."""
+
+    def grow(field: SimulatedField) -> Labels:
+        cells = table_of(field, CellSettings(method=method)).cells  # type: ignore[arg-type]
+        assert cells is not None
+        return cells
+
+    return grow
+
+
+def nuclei_alone(field: SimulatedField) -> Labels:
+    """What the scores are without any growing."""
+    return field.labels
+
+
+def f1_by_threshold(truth: Labels, found: Labels) -> NDArray[np.float64]:
+    """F1 at every threshold of the intersection over union; both are numbered by the same nuclei."""
+    number = int(truth.max())
+    shared = np.zeros((number + 1, number + 1))
+    np.add.at(shared, (truth.ravel(), found.ravel()), 1)
+    union = shared.sum(1)[:, None] + shared.sum(0)[None] - shared
+    iou = (shared / np.maximum(union, 1.0))[1:, 1:]
+    return np.array([np.count_nonzero(iou > threshold) / number for threshold in THRESHOLDS])
+
+
+def scores(number: int, size_px: int, *, contours: bool) -> pd.DataFrame:
+    """Mean F1 and F1 at 0.5 and 0.9 by density and method, and CPU seconds a megapixel."""
+    methods: dict[str, Callable[[SimulatedField], Labels]] = {
+        "nuclei alone": nuclei_alone,
+        "seeded watershed on the gradient (scikit-image)": by_watershed,
+        "propagation (centrosome)": by_propagation,
+        "hcs, propagation": by_hcs("propagation"),
+    }
+    if contours:
+        methods["hcs, contours"] = by_hcs("contours")
+    rows = []
+    for name, density in DENSITIES.items():
+        found: dict[str, list[NDArray[np.float64]]] = {method: [] for method in methods}
+        seconds = dict.fromkeys(methods, 0.0)
+        for field in fields(density, number=number, size_px=size_px):
+            for method, grow in methods.items():
+                began = time.process_time()
+                cells = grow(field)
+                seconds[method] += time.process_time() - began
+                found[method].append(f1_by_threshold(field.whole_cells, cells))
+        for method, curves in found.items():
+            curve = np.mean(curves, axis=0)
+            rows.append((name, method, curve.mean(), curve[0], curve[-1], seconds[method] / number / size_px**2 * 1e6))
+    return pd.DataFrame(rows, columns=["field", "method", "mean F1", "F1 at 0.5", "F1 at 0.9", "s/MP"])
+
+
+def biases(number: int, size_px: int) -> pd.DataFrame:
+    """Median and quartiles of measured over true ratio, minus one, by what is taken for the cytoplasm."""
+    rows = []
+    for name, density in DENSITIES.items():
+        errors: dict[str, list[NDArray[np.float64]]] = {}
+        for field in fields(density, number=number, size_px=size_px):
+            table = table_of(field, CellSettings())
+            cut = table.columns["Cells_Flag_TouchesBorder"].astype(bool)
+            keep = ~cut & ~field.cells["dead"].to_numpy()
+            true = field.cells["ratio"].to_numpy()
+            kinds = {
+                f"ring of {px} px": table_of(field, None, ring_px=px).columns["Nuclei_Sensor_Ratio"] for px in RINGS_PX
+            }
+            kinds["ring of 5 px, brighter component"] = table.columns["Nuclei_Sensor_RatioMixture"]
+            kinds["ring of 25 px, brighter component"] = table_of(field, None, ring_px=25).columns[
+                "Nuclei_Sensor_RatioMixture"
+            ]
+            kinds["whole cytoplasm"] = table.columns["Nuclei_Sensor_RatioCytoplasm"]
+            kinds["whole cytoplasm, brighter component"] = table.columns["Nuclei_Sensor_RatioCytoplasmMixture"]
+            for kind, values in kinds.items():
+                errors.setdefault(kind, []).append((values.astype(np.float64) / true - 1.0)[keep])
+        for kind, parts in errors.items():
+            error = np.concatenate(parts)
+            error = error[np.isfinite(error)]
+            low, middle, high = np.percentile(error, [25, 50, 75])
+            rows.append((name, kind, middle, low, high, len(error)))
+    return pd.DataFrame(
+        rows, columns=["field", "cytoplasm", "median bias", "lower quartile", "upper quartile", "cells"]
+    )
+
+
+def cpu_seconds(action: Callable[[], object]) -> float:
+    """CPU seconds of one call."""
+    began = time.process_time()
+    action()
+    return time.process_time() - began
+
+
+def times(repeats: int) -> None:
+    """CPU time of growing and measuring cells beside the network's, on one field of 2160 × 2160 px, by turns."""
+    tune_cpu(threads=1)
+    (field,) = fields(320.0, number=1, size_px=2160)
+    config, segmenter = Config(), load_segmenter(find_model("fast", "cpu"), "cpu", flips=False)
+    prepared = segmenter.prepare(field.image[0], None)
+    shares, network_s = [], []
+    for _ in range(repeats + 1):
+        network = cpu_seconds(lambda: segmenter.probabilities(prepared, config.tiles, Fraction(1), Stopwatch()))
+        without = cpu_seconds(lambda: table_of(field, None))
+        with_cells = cpu_seconds(lambda: table_of(field, CellSettings()))
+        shares.append((with_cells - without) / network)
+        network_s.append(network)
+    shares, network_s = shares[1:], network_s[1:]  # the first calls load compiled kernels
+    print(
+        f"{int(field.labels.max())} nuclei, network {statistics.median(network_s):.2f} s of CPU; growing and measuring "
+        f"cells {100 * statistics.median(shares):.1f} % of that (median of {repeats}; {100 * min(shares):.1f} to "
+        f"{100 * max(shares):.1f} %)"
+    )
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fields", type=int, default=3)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--no-contours", action="store_true")
+    parser.add_argument("--time", type=int, default=5)
+    options = parser.parse_args()
+    if options.time:
+        times(options.time)
+    print(biases(options.fields, options.size).to_string(index=False, float_format="%.3f"), flush=True)
+    found = scores(options.fields, options.size, contours=not options.no_contours)
+    print(found.to_string(index=False, float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""Whole cells, grown from their nuclei through the pixels of a cytoplasm or sensor channel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.measure.contours import contoured
+from hcs.measure.intensity import Floats, Floats32, as_float32
+from hcs.measure.intensity import _gather as gather
+from hcs.measure.intensity import _select as select
+from hcs.measure.jit import kernel
+from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions
+from hcs.measure.settings import CellSettings
+
+_STRAIGHT = 5
+"""Length of a step to a pixel beside, in fifths of a pixel; across a corner it is 7."""
+_STEEPEST = 1000
+"""Largest length of a step, in fifths of a pixel."""
+_TILE_PX = 512
+"""Side of a tile; with its surroundings it has 3 MB."""
+_N_BUCKETS = _STEEPEST + 1
+_OWNERS = _VALUES = 2**24 - 1
+_SPARE, _USED, _WAITING = range(3)
+"""Of the entries in buckets: the first spare one, how many were ever used, and how many wait."""
+_FREE = (2**15 - 1) << 24
+"""Way and owner of a pixel that no path has reached."""
+_NOISES = 4.0
+_LEFT_OF_NOISE = 70 / 256
+"""Standard deviation of a smoothed pixel's noise over that of a pixel."""
+_MANY = 5
+"""Neighbours of eight in one cell that make a pixel that cell's."""
+
+
+def grow_cells(
+    nuclei: Regions,
+    ring: PixelLists,
+    plane: NDArray[np.generic],
+    *,
+    background: float,
+    settings: CellSettings,
+    fill: NDArray[np.bool_] | None = None,
+    closed: NDArray[np.bool_] | None = None,
+) -> Ints32:
+    """The cells (Y, X) of all nuclei, numbered as ``nuclei.dense``, in one channel (Y, X) whose field has this
+    ``background``.
+
+    Every cell holds its nucleus, is one piece with it, and no pixel has two cells. A pixel may be a cell's where it
+    rises above the background by ``settings.threshold`` of the cell's own level, the upper quartile of its ring, and by
+    four standard deviations of the noise there, all after smoothing; and where the cell has it on most sides. A pixel
+    that several cells may take is the cell's to which the shortest path leads, along which a change of intensity counts
+    as a way of its own (after Jones, Carpenter & Golland, "Voronoi-based segmentation of cells on image manifolds",
+    2005); of equally long ones, the lower label's. A nucleus without a ring, or whose ring is not so clearly above the
+    background, is its own cell.
+
+    No path is longer than ``reach_px``. What a pixel is depends therefore on nothing farther from it than that, but the
+    levels of the nuclei there: a part of a field that is so much larger gives the cells of the whole. Pixels of
+    ``fill`` (Y, X) are no cell's; nuclei that are ``closed`` (n,) do not grow.
+    """
+    pixels = as_float32(plane)
+    smooth = smoothed(pixels)
+    level, noise = _levels(smooth.ravel(), pixels.ravel(), ring.offsets, ring.indices).T
+    level -= background
+    clear = np.maximum(settings.least_signal, _NOISES * _LEFT_OF_NOISE * noise)
+    grows = np.isfinite(level) & (level > clear)
+    if closed is not None:
+        grows &= ~closed
+    level = np.where(grows, level, 1.0)
+    least = background + np.maximum(settings.threshold * level, clear)
+    cells = _grow_all(
+        smooth,
+        nuclei.dense,
+        np.zeros((0, 0), np.bool_) if fill is None else fill,
+        (
+            np.append(np.inf, np.where(grows, least, np.inf)).astype(np.float32),
+            np.append(0.0, _STRAIGHT * settings.edge_px / level).astype(np.float32),
+        ),
+        (settings.reach_px, max(_TILE_PX, 3 * settings.reach_px)),
+    )
+    cells = _without_pinholes(cells, np.append(0.0, grows) > 0)
+    if fill is not None:
+        cells[fill] = 0
+    if settings.method == "contours":
+        return contoured(cells, nuclei.dense, smooth, np.where(grows, level, 0.0), background)
+    return cells
+
+
+@kernel
+def smoothed(pixels: Floats32) -> Floats32:
+    """An image (Y, X) after the binomial filter of 5 × 5 pixels, a standard deviation of 1 px; pixels beyond the edge
+    are those at the edge. Of whole numbers up to 2¹⁶ the sums are exact."""
+    height, width = pixels.shape
+    result = np.empty((height, width), np.float32)
+    row = np.empty(width + 4, np.float32)
+    for y in range(height):
+        a, b = max(y - 2, 0), max(y - 1, 0)
+        c, d = min(y + 1, height - 1), min(y + 2, height - 1)
+        for x in range(width):
+            outer, inner = pixels[a, x] + pixels[d, x], pixels[b, x] + pixels[c, x]
+            row[x + 2] = np.float32(outer + np.float32(4) * inner) + np.float32(6) * pixels[y, x]
+        row[0] = row[1] = row[2]
+        row[width + 2] = row[width + 3] = row[width + 1]
+        for x in range(width):
+            outer, inner = row[x] + row[x + 4], row[x + 1] + row[x + 3]
+            result[y, x] = (np.float32(outer + np.float32(4) * inner) + np.float32(6) * row[x + 2]) * np.float32(
+                1.0 / 256.0
+            )
+    return result
+
+
+@kernel
+def _levels(smooth: Floats32, values: Floats32, offsets: Ints64, indices: Ints32) -> Floats:
+    """(n, 2) of the upper quartile of each list's smoothed pixels, and of the standard deviation of the noise, of
+    differences between neighbours in a row; NaN of none."""
+    n = len(offsets) - 1
+    levels = np.full((n, 2), np.nan)
+    for i in range(n):
+        start, stop = offsets[i], offsets[i + 1]
+        if stop == start:
+            continue
+        region = gather(smooth, indices, start, stop)
+        levels[i, 0] = select(region, 0, 3 * (stop - start - 1) // 4)
+        steps, m = np.zeros(stop - start, np.float32), 0
+        for k in range(start + 1, stop):
+            if indices[k] == indices[k - 1] + 1:
+                steps[m] = abs(values[indices[k]] - values[indices[k - 1]])
+                m += 1
+        # The median of |difference| of two values with Gaussian noise is 0.6745 √2 of its standard deviation.
+        levels[i, 1] = select(steps[:m], 0, m // 2) / 0.9539 if m > 0 else 0.0
+    return levels
+
+
+@kernel
+def _grow_all(
+    values: Floats32, dense: Ints32, fill: NDArray[np.bool_], told: tuple[Floats32, Floats32], spans: tuple[int, int]
+) -> Ints32:
+    """Owner of every pixel; ``told`` are by label the least value, and the way that a grey level counts for, ``spans``
+    how far a path reaches and the side of a tile.
+
+    Tile by tile, each with its surroundings as far as paths reach: the same owners, and a third of the time, for what
+    a tile needs fits into a core's cache.
+    """
+    height, width = values.shape
+    reach_px, side = spans
+    owners = np.empty((height, width), np.int32)
+    for y in range(0, height, side):
+        for x in range(0, width, side):
+            y0, x0 = max(y - reach_px, 0), max(x - reach_px, 0)
+            y1, x1 = min(y + side + reach_px, height), min(x + side + reach_px, width)
+            bottom, right = min(y + side, height), min(x + side, width)
+            words = _words(values, dense, fill, (y0, x0, y1, x1))
+            found = _grow(words, dense[y0:y1, x0:x1], told, _STRAIGHT * reach_px)
+            owners[y:bottom, x:right] = found[y - y0 : bottom - y0, x - x0 : right - x0]
+    return owners
+
+
+@kernel
+def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: int) -> Ints32:
+    """Owner of every pixel of one tile.
+
+    Dijkstra's algorithm from all nuclei at once. Lengths are whole numbers, so that a bucket for each keeps the fronts
+    in order (Dial 1969), and a step is five at least, so that no pixel changes once its bucket's turn has come. All
+    that is known of a pixel is one word, for the time goes into fetching it: its way, its owner, and its value without
+    the last eight bits.
+    """
+    height, width = dense.shape
+    least, per_level = told
+    steps = np.array([-width - 3, -width - 2, -width - 1, -1, 1, width + 1, width + 2, width + 3])
+    lengths = np.array([7, 5, 7, 5, 5, 7, 5, 7])
+    heads, counts = np.full(_N_BUCKETS, -1, np.int32), np.array([-1, 0, 0])
+    entries = np.empty((9 * words.size, 2), np.int32)  # no pixel is put more often; memory that nothing touches is free
+    _put_rims(words, dense, least, steps, (entries, heads, counts))
+    length = -1
+    while counts[_WAITING] > 0 and length < reach:
+        length += 1
+        bucket = length % _N_BUCKETS
+        while heads[bucket] >= 0:
+            k = _taken(entries, heads, counts, bucket)
+            word = words[k]
+            if word >> 48 != length:
+                continue
+            mine = (word >> 24) & _OWNERS
+            here, floor, dear = _value(word), least[mine], per_level[mine]
+            for s in range(8):
+                q = k + steps[s]
+                known = words[q]
+                there = _value(known)
+                if known >> 48 <= length or there < floor:
+                    continue
+                further = length + min(lengths[s] + int(abs(there - here) * dear), _STEEPEST)
+                claim = (further << 24) | mine
+                if further > reach or claim >= known >> 24:
+                    continue
+                words[q] = (claim << 24) | (known & _VALUES)
+                if known >> 48 != further:
+                    _put(entries, heads, counts, q, further % _N_BUCKETS)
+    result = np.empty((height, width), np.int32)
+    for y in range(height):
+        for x in range(width):
+            claim = words[(y + 1) * (width + 2) + x + 1] >> 24
+            result[y, x] = claim & _OWNERS if claim < _FREE else 0
+    return result
+
+
+@kernel
+def _words(values: Floats32, dense: Ints32, fill: NDArray[np.bool_], tile: tuple[int, int, int, int]) -> Ints64:
+    """A word for every pixel of a tile and those around the tile: 16 bits of way, 24 of owner, 24 of value."""
+    y0, x0, y1, x1 = tile
+    words = np.zeros((y1 - y0 + 2, x1 - x0 + 2), np.int64)
+    held = fill.size > 0
+    bits = values.view(np.uint32)
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            owner = np.int64(dense[y, x])
+            if owner == 0 and not (held and fill[y, x]):
+                owner = np.int64(_FREE)
+            words[y - y0 + 1, x - x0 + 1] = (owner << 24) | np.int64(bits[y, x] >> np.uint32(8))
+    return words.ravel()
+
+
+@kernel
+def _value(word: int) -> float:
+    """The value in a pixel's word."""
+    return float(np.uint32((word & _VALUES) << 8).view(np.float32))
+
+
+@kernel
+def _put_rims(
+    words: Ints64, dense: Ints32, least: Floats32, steps: Ints64, fronts: tuple[Ints32, Ints32, Ints64]
+) -> None:
+    """Put the pixels at the rims of nuclei that grow into the first bucket."""
+    height, width = dense.shape
+    entries, heads, counts = fronts
+    for y in range(height):
+        for x in range(width):
+            if dense[y, x] == 0 or not np.isfinite(least[dense[y, x]]):
+                continue
+            k = (y + 1) * (width + 2) + x + 1
+            for step in steps:
+                if (words[k + step] >> 24) == _FREE:
+                    _put(entries, heads, counts, k, 0)
+                    break
+
+
+@kernel
+def _put(entries: Ints32, heads: Ints32, counts: Ints64, k: int, bucket: int) -> None:
+    """Put pixel ``k`` at the head of a bucket; ``entries`` (n, 2) are pixel and next entry. Spare ones go first."""
+    entry = counts[_SPARE]
+    if entry >= 0:
+        counts[_SPARE] = entries[entry, 1]
+    else:
+        entry = counts[_USED]
+        counts[_USED] += 1
+    entries[entry, 0], entries[entry, 1] = k, heads[bucket]
+    heads[bucket] = entry
+    counts[_WAITING] += 1
+
+
+@kernel
+def _taken(entries: Ints32, heads: Ints32, counts: Ints64, bucket: int) -> int:
+    """The pixel of a bucket's first entry, which is spare from now on."""
+    entry = heads[bucket]
+    heads[bucket] = entries[entry, 1]
+    entries[entry, 1] = counts[_SPARE]
+    counts[_SPARE] = entry
+    counts[_WAITING] -= 1
+    return int(entries[entry, 0])
+
+
+@kernel
+def _without_pinholes(cells: Ints32, grows: NDArray[np.bool_]) -> Ints32:
+    """The cells (Y, X) with every pixel of nobody's taken that has `_MANY` neighbours of one cell that ``grows``."""
+    height, width = cells.shape
+    result = cells.copy()
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if cells[y, x] > 0 or (cells[y - 1, x] == 0) + (cells[y + 1, x] == 0) + (cells[y, x - 1] == 0) > 2:
+                continue
+            for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                mine, count = cells[y + dy, x + dx], 0
+                if mine > 0 and grows[mine]:
+                    for ny in range(y - 1, y + 2):
+                        for nx in range(x - 1, x + 2):
+                            count += cells[ny, nx] == mine
+                if count >= _MANY:
+                    result[y, x] = mine
+                    break
+    return result

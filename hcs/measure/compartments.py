@@ -1,0 +1,261 @@
+"""Whole cells and their cytoplasm, cell minus nucleus, as columns of the nucleus table in CellProfiler's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.columns import Column
+from hcs.measure.cells import grow_cells
+from hcs.measure.intensity import Floats, Floats32, RegionIntensities, as_float32, region_statistics
+from hcs.measure.jit import kernel
+from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions, regions_of
+from hcs.measure.ring import ring_cytoplasm
+from hcs.measure.settings import CellSettings
+from hcs.measure.shape import Shape, measure_shape
+
+Columns = dict[str, NDArray[np.generic]]
+
+_STATISTICS = ("Mean", "Median", "Std", "Min", "Max", "Integrated")
+_WORDS = {
+    "Mean": "Mean",
+    "Median": "Median",
+    "Std": "Population standard deviation",
+    "Min": "Lowest",
+    "Max": "Highest",
+    "Integrated": "Sum",
+}
+_RATIOS = ("Nuclei_Sensor_RatioCytoplasm", "Nuclei_Sensor_RatioCytoplasmMixture")
+"""Sensor ratios over the whole cytoplasm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRequest:
+    """Whole cells that are to be grown: in which channel, how; ``nobodys`` labels what is no nucleus and stays."""
+
+    channel: str
+    settings: CellSettings
+    nobodys: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SensorOfNuclei:
+    """The sensor's channel by index and its mean (n,) in the nuclei; and when a ratio has a meaning."""
+
+    channel: int
+    mean: Floats
+    least_signal: float
+    least_px: int
+    grounded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Compartments:
+    """Pixels of the cells of n nuclei, with their nuclei and without; a cytoplasm may be empty."""
+
+    cells: Regions
+    shape: Shape
+    cytoplasm: PixelLists
+
+
+def measure_cells(
+    request: CellRequest,
+    image: NDArray[np.generic],
+    nuclei: Regions,
+    ring: PixelLists,
+    fill: NDArray[np.bool_] | None,
+    *,
+    suffixes: Mapping[str, str],
+    backgrounds: Mapping[str, float],
+    pixel_size_um: float | None,
+    origin: tuple[int, int],
+    field: tuple[int, int],
+    blank: tuple[int, ...],
+    sensor: SensorOfNuclei | None,
+) -> tuple[Columns, Ints32]:
+    """Grow the ``nuclei`` in a channel of ``image`` (C, Y, X) and measure cells and cytoplasm in all channels: columns
+    (n,), and the cells (Y, X), numbered as ``nuclei.dense``.
+
+    ``suffixes`` are the channels by name, ``backgrounds`` the field's; of ``blank`` channels nothing was recorded. The
+    image is part of a ``field`` (height, width) and starts at ``origin``.
+    """
+    cells = grow_cells(
+        nuclei,
+        ring,
+        image[list(suffixes).index(request.channel)],
+        background=backgrounds[request.channel],
+        settings=request.settings,
+        fill=fill,
+        closed=None if request.nobodys is None else nuclei.label_values == request.nobodys,
+    )
+    found = _compartments_of(cells, nuclei)
+    columns = _shape_values(found, pixel_size_um=pixel_size_um, origin=origin, field=field)
+    for c, ((channel, suffix), plane) in enumerate(zip(suffixes.items(), image, strict=True)):
+        pixels = as_float32(plane)
+        columns |= _intensity_values(found, pixels, suffix, blank=c in blank)
+        if sensor is not None and c == sensor.channel:
+            means = columns[f"Cytoplasm_Intensity_MeanIntensity_{suffix}"].astype(np.float64)
+            columns |= _sensor_values(found, pixels, means, sensor, background=backgrounds[channel])
+    return columns, cells
+
+
+def _compartments_of(cells: Ints32, nuclei: Regions) -> _Compartments:
+    """Compartments of ``cells`` (Y, X), numbered as the nuclei are, each with all of its nucleus."""
+    found = regions_of(cells)
+    offsets, indices = _without(found.pixels.offsets, found.pixels.indices, nuclei.dense.ravel())
+    return _Compartments(found, measure_shape(found), PixelLists(offsets, indices))
+
+
+def _shape_values(
+    found: _Compartments, *, pixel_size_um: float | None, origin: tuple[int, int], field: tuple[int, int]
+) -> Columns:
+    """Columns on shape and place, in pixels of a ``field`` (height, width) whose part here starts at ``origin``."""
+    shape, (top, left) = found.shape, origin
+    y0, x0, y1, x1 = shape.box.T + np.array([top, left, top, left])[:, None]
+    um2_per_px = np.nan if pixel_size_um is None else pixel_size_um**2
+    cytoplasm = found.cytoplasm.counts
+    return {
+        "Cells_AreaShape_Area": shape.area,
+        "Cells_AreaShape_AreaUm2": shape.area * um2_per_px,
+        "Cells_AreaShape_Center_X": shape.center_x + left,
+        "Cells_AreaShape_Center_Y": shape.center_y + top,
+        "Cells_AreaShape_BoundingBoxMinimum_X": x0,
+        "Cells_AreaShape_BoundingBoxMinimum_Y": y0,
+        "Cells_AreaShape_BoundingBoxMaximum_X": x1,
+        "Cells_AreaShape_BoundingBoxMaximum_Y": y1,
+        "Cells_AreaShape_Perimeter": shape.perimeter,
+        "Cells_AreaShape_Eccentricity": shape.eccentricity,
+        "Cells_AreaShape_Solidity": shape.solidity,
+        "Cells_AreaShape_MajorAxisLength": shape.major_axis,
+        "Cells_AreaShape_MinorAxisLength": shape.minor_axis,
+        "Cells_AreaShape_Orientation": shape.orientation,
+        "Cytoplasm_AreaShape_Area": cytoplasm,
+        "Cytoplasm_AreaShape_AreaUm2": cytoplasm * um2_per_px,
+        "Cells_Flag_TouchesBorder": (y0 == 0) | (x0 == 0) | (y1 == field[0]) | (x1 == field[1]),
+    }
+
+
+def _intensity_values(found: _Compartments, pixels: Floats32, suffix: str, *, blank: bool) -> Columns:
+    """Columns on intensities of cells and cytoplasm in one channel (Y, X); NaN where nothing was recorded in it."""
+    columns: Columns = {}
+    for name, lists in (("Cells", found.cells.pixels), ("Cytoplasm", found.cytoplasm)):
+        measured = region_statistics(pixels, lists, ceiling=np.inf)
+        total = np.where(lists.counts > 0, measured.total, np.nan)
+        for feature, values in zip(_STATISTICS, _in_order(replace(measured, total=total)), strict=True):
+            columns[f"{name}_Intensity_{feature}Intensity_{suffix}"] = np.full(len(values), np.nan) if blank else values
+    return columns
+
+
+def _sensor_values(
+    found: _Compartments, pixels: Floats32, means: Floats, sensor: SensorOfNuclei, *, background: float
+) -> Columns:
+    """Sensor ratios over the whole cytoplasm and over its brighter component; NaN where `Nuclei_Sensor_Ratio` would be,
+    with the cytoplasm in place of the ring."""
+    lists = found.cytoplasm
+    bright = ring_cytoplasm(pixels, lists, background=background, least_px=sensor.least_px, any_dim=True).mean
+    above = sensor.mean - background
+    usable = (lists.counts >= sensor.least_px) & (above > 0) & (above >= sensor.least_signal) & sensor.grounded
+    return {
+        name: np.divide(values - background, above, out=np.full(len(above), np.nan), where=usable)
+        for name, values in zip(_RATIOS, (means, bright), strict=True)
+    }
+
+
+def _in_order(measured: RegionIntensities) -> tuple[Floats, ...]:
+    return measured.mean, measured.median, measured.std, measured.minimum, measured.maximum, measured.total
+
+
+@kernel
+def _without(offsets: Ints64, indices: Ints32, nuclei: Ints32) -> tuple[Ints64, Ints32]:
+    """Offsets and indices of each list's pixels that are of no nucleus."""
+    n = len(offsets) - 1
+    kept_offsets = np.zeros(n + 1, np.int64)
+    kept = np.empty(len(indices), np.int32)
+    m = 0
+    for i in range(n):
+        for k in range(offsets[i], offsets[i + 1]):
+            if nuclei[indices[k]] == 0:
+                kept[m] = indices[k]
+                m += 1
+        kept_offsets[i + 1] = m
+    return kept_offsets, kept[:m].copy()
+
+
+def compartment_columns(
+    suffixes: Mapping[str, str], shapes: tuple[Column, ...], *, grown_in: str, sensor: str | None
+) -> tuple[Column, ...]:
+    """The columns above, for channels by name and suffix; ``shapes`` are those of nuclei, whose definitions hold for
+    cells too, and ``grown_in`` is the channel in which cells were grown."""
+    cell = f"the cell, grown from the nucleus in channel {grown_in}"
+    return (
+        *(_of_cells(column) for column in shapes if column.name.startswith("Nuclei_AreaShape_")),
+        Column(
+            "Cytoplasm_AreaShape_Area",
+            "int32",
+            "px",
+            f"Pixels of {cell}, that are not the nucleus'; 0 where nothing was seen to grow into",
+            "hcs; CellProfiler IdentifyTertiaryObjects",
+        ),
+        Column(
+            "Cytoplasm_AreaShape_AreaUm2",
+            "float64",
+            "um2",
+            "Area of the cytoplasm × pixel size²; NaN if that is unknown",
+            "hcs",
+        ),
+        *(
+            Column(
+                f"{name}_Intensity_{feature}Intensity_{suffix}",
+                "float64" if feature == "Integrated" else "float32",
+                "grey levels",
+                f"{_WORDS[feature]} of the {whose} pixels in channel {channel}"
+                + ("; NaN where the cytoplasm has none" if name == "Cytoplasm" else ""),
+                "CellProfiler MeasureObjectIntensity",
+            )
+            for channel, suffix in suffixes.items()
+            for name, whose in (("Cells", "cell's"), ("Cytoplasm", "cytoplasm's"))
+            for feature in _STATISTICS
+        ),
+        *(_sensor(sensor) if sensor is not None else ()),
+        Column(
+            "Cells_Flag_TouchesBorder",
+            "bool",
+            "",
+            "A pixel of the cell lies in the field's first or last row or column: the cell may be cut",
+            "hcs",
+        ),
+    )
+
+
+def _of_cells(column: Column) -> Column:
+    return replace(
+        column,
+        name=column.name.replace("Nuclei_", "Cells_"),
+        definition=column.definition.replace("nucleus", "cell") + ", of the whole cell",
+    )
+
+
+def _sensor(sensor: str) -> tuple[Column, ...]:
+    over, bright = _RATIOS
+    return (
+        Column(
+            over,
+            "float32",
+            "",
+            f"The sensor ratio in channel {sensor} with the whole cytoplasm in place of the ring: (cytoplasm mean - "
+            "field background) / (nucleus mean - field background); NaN with fewer than ring_min_px pixels of "
+            "cytoplasm, and where the nucleus has no ratio",
+            "hcs",
+        ),
+        Column(
+            bright,
+            "float32",
+            "",
+            "The same over the brighter of two Gaussians fitted to the cytoplasm's pixels: without the thin rim, "
+            "whatever that one's brightness (over all of it where the brighter one has fewer than ring_min_px pixels)",
+            "Van Valen et al., PLoS Comput. Biol. 12, e1005177 (2016)",
+        ),
+    )

@@ -1,0 +1,129 @@
+"""Whole cells of a plate: labels beside the nuclei's, columns, frames of a movie, and others' labels."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.run import table_bytes
+
+from hcs.commands.simulate import write_simulation
+from hcs.config import Config, parse_config
+from hcs.errors import ConfigError, ResultsError
+from hcs.field.link import link_field
+from hcs.field.whole import process_fields_here
+from hcs.run.finish import finish
+from hcs.run.prepare import Prepared, prepare
+from hcs.simulate.settings import SimulationSettings
+from hcs.store.plate.labels import read_labels, write_labels
+from hcs.store.results.folder import open_results
+from hcs.store.results.verify import verify
+
+CELLS = {"diameter_px": 24.0, "channels": {"cells": "CDK2"}}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plate = tmp_path_factory.mktemp("cells") / "p.zarr"
+    write_simulation(plate, SimulationSettings(wells=2, size_px=256, seed=4))
+    return plate
+
+
+@pytest.fixture
+def plate(simulated: Path, tmp_path: Path) -> Path:
+    shutil.copytree(simulated, tmp_path / "p.zarr")
+    return tmp_path / "p.zarr"
+
+
+def prepared(plate: Path, out: Path, **settings: object) -> Prepared:
+    config = Config.model_validate(CELLS | settings)
+    return prepare(plate, out, config, plate_map_path=None, wells=None, device="cpu")
+
+
+def process(run: Prepared) -> None:
+    run.record.write(run.out)
+    assert run.job.labels is not None
+    run.job.labels.prepare(run.job.plate)
+    entries = process_fields_here(run.job, run.pending)
+    assert all(entry.status == "ok" for entry in entries), entries
+
+
+def test_labels_and_columns_of_cells_are_there_and_made_once(plate: Path, tmp_path: Path) -> None:
+    run = prepared(plate, tmp_path / "out")
+    assert any("whole cells in   CDK2 (as --cells says)" in line for line in run.lines())
+    assert any("nuclei and cells, into" in line for line in run.lines())
+    process(run)
+    finish(run.out)
+    results = open_results(run.out)
+    nuclei = results.nuclei()
+    for key in run.keys:
+        cells, labels = results.cells(str(key.well)), results.labels(str(key.well))
+        np.testing.assert_array_equal(cells[labels > 0], labels[labels > 0])
+        rows = nuclei[nuclei["Metadata_Well"] == str(key.well)]
+        areas = np.bincount(cells.ravel())[rows["Metadata_ObjectNumber"]]
+        np.testing.assert_array_equal(rows["Cells_AreaShape_Area"], areas)
+    wells = pd.read_parquet(run.out / "wells.parquet")
+    assert wells["Median_Cells_AreaShape_Area"].gt(wells["Median_Nuclei_AreaShape_Area"]).all()
+    told = pd.read_csv(run.out / "columns.csv").query("table == 'nuclei'")["name"].tolist()
+    assert set(nuclei.columns) <= {*told, "Nuclei_DNA_ContentN", "Nuclei_Flag_Dead"}
+    assert not verify(results).faults
+    before = table_bytes(run.out)
+    again = prepared(plate, run.out)
+    assert again.pending == ()
+    (run.out / "ledger" / f"{run.keys[0].file_stem}.json").unlink()
+    process(prepared(plate, run.out))
+    assert table_bytes(run.out) == before
+
+
+def test_cells_of_others_are_left_as_they_are(plate: Path, tmp_path: Path) -> None:
+    run = prepared(plate, tmp_path / "first")
+    theirs = np.ones((256, 256), np.uint32)
+    write_labels(str(plate), run.keys[0], theirs, ngff="0.5", pixel_size_um=0.65, name="cells")
+    with pytest.raises(ResultsError, match="labels/cells of 1 field"):
+        prepared(plate, tmp_path / "first")
+    other = prepared(plate, tmp_path / "second", cells={"labels_name": "whole"})
+    process(other)
+    np.testing.assert_array_equal(read_labels(str(plate), run.keys[0], "cells"), theirs)
+    assert read_labels(str(plate), run.keys[0], "whole").max() > 1
+
+
+def test_nuclei_of_a_run_without_cells_may_be_kept(plate: Path, tmp_path: Path) -> None:
+    process(prepared(plate, tmp_path / "without", channels={}))
+    with pytest.raises(ResultsError, match="no labels of whole cells"):
+        open_results(tmp_path / "without").cells("A01")
+    process(prepared(plate, tmp_path / "with"))
+    nuclei = pd.read_parquet(tmp_path / "with" / "nuclei")
+    without = pd.read_parquet(tmp_path / "without" / "nuclei")
+    ring = "Intensity_MeanIntensity_CDK2"
+    np.testing.assert_array_equal(nuclei[f"Ring_{ring}"], without[f"Cytoplasm_{ring}"])
+    np.testing.assert_array_equal(nuclei["Nuclei_Sensor_Ratio"], without["Nuclei_Sensor_Ratio"])
+
+
+def test_two_labels_of_one_name_are_refused(plate: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cells\.labels_name = nuclei"):
+        prepared(plate, tmp_path / "o", cells={"labels_name": "nuclei"})
+    with pytest.raises(ConfigError, match="--cells"):
+        prepared(plate, tmp_path / "o", channels={"cells": "GFP"})
+    with pytest.raises(ConfigError, match="labels_name"):
+        parse_config({"cells": {"labels_name": "../x"}}, source="settings")
+
+
+def test_frames_of_a_movie_have_cells(tmp_path: Path) -> None:
+    plate = tmp_path / "m.zarr"
+    write_simulation(plate, SimulationSettings(wells=1, size_px=192, seed=4, frames=2))
+    run = prepared(plate, tmp_path / "out")
+    process(run)
+    entry = link_field(run.job, run.keys[0].of_field, 2)
+    assert entry is not None
+    assert entry.status == "ok"
+    results = open_results(run.out)
+    for frame in (0, 1):
+        cells, labels = results.cells("A01", frame=frame), results.labels("A01", frame=frame)
+        np.testing.assert_array_equal(cells[labels > 0], labels[labels > 0])
+        assert np.count_nonzero(cells) > 1.5 * np.count_nonzero(labels)
+        truth = read_labels(str(plate), run.keys[0].of_field.at(frame), "truth_cells")
+        nuclei = read_labels(str(plate), run.keys[0].of_field.at(frame), "truth")
+        np.testing.assert_array_equal(truth[nuclei > 0], nuclei[nuclei > 0])
