@@ -13,6 +13,7 @@ pairs, which other processes disturb least. `peers` needs onnx, onnxruntime and 
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import os
@@ -141,19 +142,20 @@ def times(model: str, sizes: list[int], repeats: int) -> None:
 
 
 def hashes(threads: int) -> None:
-    """One line: a hash of the probabilities of each arithmetic."""
+    """One line: a hash of the probabilities of each arithmetic, and integers' time over that of float32."""
     tune_cpu(threads)
-    field = np.random.default_rng(0).random((1, 640, 640), dtype=np.float32) ** 3 * 1.5
-    told = []
-    for segmenter in segmenters("fast", *NUMBERS):
-        with torch.inference_mode():
-            told.append(hashlib.sha256(stream(segmenter.networks[0], torch.from_numpy(field)).numpy()).hexdigest()[:12])
-    print(" | ".join(told))
+    field = torch.from_numpy(np.random.default_rng(0).random((1, 640, 640), dtype=np.float32) ** 3 * 1.5)
+    runs = [partial(stream, segmenter.networks[0], field) for segmenter in segmenters("fast", *NUMBERS)]
+    with torch.inference_mode():
+        told = [hashlib.sha256(run().numpy()).hexdigest()[:12] for run in runs]
+        pairs = [[processor_s(run) for run in runs] for _ in range(5)]
+    ratio = np.median([whole / plain for plain, whole in pairs])
+    print(" | ".join([*told, f"{ratio:.2f}" if threads == 1 else ""]))
 
 
 def compare_bytes() -> None:
     """Hashes in processes of one and two threads, and of older processors' instructions."""
-    print("| instructions | threads | float32 | int8 |\n|---|---|---|---|")
+    print("| instructions | threads | float32 | int8 | time |\n|---|---|---|---|---|")
     for instructions, threads in (*((each, 1) for each in INSTRUCTIONS), ("DEFAULT", 2)):
         environment = os.environ | {"ONEDNN_MAX_CPU_ISA": instructions, "OMP_NUM_THREADS": str(threads)}
         if instructions in {"AVX2", "AVX2_VNNI", "SSE41"}:
@@ -172,11 +174,13 @@ def peers(model: str, size: int, repeats: int) -> None:
     plain, whole = (segmenter.networks[0] for segmenter in segmenters(model, *NUMBERS))
     field = np.random.default_rng(0).random((1, size, size), dtype=np.float32)
     tensor = torch.from_numpy(field)
+    half = copy.deepcopy(plain).bfloat16()
     with torch.inference_mode():
         known = stream(plain, tensor).numpy()
     ours: dict[str, Callable[[], Any]] = {
         "hcs float32": lambda: stream(plain, tensor).numpy(),
         "hcs int8": lambda: stream(whole, tensor).numpy(),
+        "torch bfloat16": lambda: torch.softmax(half(tensor[:, None].bfloat16()).float(), 1).numpy(),
     }
     print(
         f"{size} x {size}, one thread\n\n| | s | of hcs float32 | mean difference of probabilities |\n|---|---|---|---|"

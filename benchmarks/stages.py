@@ -2,8 +2,8 @@
 
 Simulates a plate of 2160 × 2160 fields of 1,500 nuclei and one of 640 × 640 fields, two channels each, and runs both
 with one and with two workers. The floor of reading and decoding is the plate's bytes over the measured bandwidth of
-disk and codec; that of the network its operations over the measured rate of this device's convolutions, both on one
-thread. The page cache is warm.
+disk and codec; that of the network its operations over the measured rate of this device's float32 convolutions, both
+on one thread: in integers, as the default is, a network is below that. The page cache is warm.
 
 Run: python benchmarks/stages.py [--large N] [--small N] [--repeats N] [--folder DIR] [--figure docs/stages.png]
      python benchmarks/stages.py --processor
@@ -103,7 +103,7 @@ def floor_of(plate: Path, size_px: int) -> Floor:
     read_s = best_s(lambda: [path.read_bytes() for path in files])
     decode_s = best_s(lambda: [blosc.decompress(chunk) for chunk in stored])
     rate = convolution_rate()
-    segmenter = load_segmenter(find_model("fast"), "cpu", flips=False)
+    segmenter = load_segmenter(find_model("fast", arithmetic="float32"), "cpu", flips=False)
     network = segmenter.networks[0]
     spec = network.spec
     padded = -(-size_px // spec.stride_px) * spec.stride_px
