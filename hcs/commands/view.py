@@ -15,7 +15,6 @@ from hcs.errors import ConfigError, HcsError
 from hcs.plate.keys import FieldKey
 from hcs.run.viewers import description
 from hcs.store.plate.edit import shown_as, write_edited
-from hcs.store.plate.labels import read_labels
 from hcs.store.plate.pictures import Pictures
 from hcs.store.results.folder import Results
 
@@ -83,7 +82,7 @@ class Shown:
         if target is None:
             return found
         try:
-            labels = [read_labels(target.path, unit, target.name) for unit in units]
+            labels = [pictures.as_they_are(unit) for unit in units]
         except HcsError:
             return found
         options = {"name": target.name, "opacity": 0.5, **place}

@@ -136,6 +136,19 @@ def test_a_second_time_there_is_nothing_to_do(done: Finished, hcs: Hcs) -> None:
     assert again.pending == ()  # a run that goes on finds all done, and leaves the edited labels alone
 
 
+def test_a_field_whose_nuclei_were_all_erased_has_none(done: Finished) -> None:
+    """Zarr takes chunks of zeros away, as most programs let it."""
+    array = array_of(done, "A01/0")
+    array[...] = 0
+    assert not list((done.files.plate / "A" / "01" / "0" / "labels" / "nuclei" / "0").rglob("c/*/*"))
+    said: list[str] = []
+    remeasure(opened(done), workers=Workers(), say=said.append)
+    assert "A01/0  0 nuclei" in said[0]
+    results = opened(done)
+    assert len(results.nuclei(wells=["A01"])) == 0
+    assert not results.labels("A01").any()
+
+
 def test_an_interrupted_measuring_is_done_again(done: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(done, "A01/0")
 

@@ -45,12 +45,13 @@ class EditedLabels:
         return dict(self.known_by)[key.of_field]
 
     def read(self, entry: FieldEntry, key: FieldKey, shape: tuple[int, int]) -> tuple[NDArray[np.uint32], str]:
-        """Labels (Y, X) of a field of that shape, or of the frame that ``key`` names, and no remark.
+        """Labels (Y, X) of a field of that shape, or of the frame that ``key`` names, and what is to be
+        said of them.
 
         A nucleus keeps its number, and numbers may have gaps. FieldError where there are no labels, they are damaged
         or no labels, or of another shape than the field.
         """
-        labels, _ = labels_at(location(self.target.path), f"{self.target.field(entry)}/labels/{self.name}", key)
+        labels, remark = labels_at(location(self.target.path), f"{self.target.field(entry)}/labels/{self.name}", key)
         if labels.shape != shape:
             raise FieldError(
                 key,
@@ -61,4 +62,4 @@ class EditedLabels:
             raise FieldError(
                 key, f"its edited labels go from {labels.min()} to {labels.max()}; nuclei are numbered 1 to {_HIGHEST}"
             )
-        return labels.astype(np.uint32), ""
+        return labels.astype(np.uint32), remark

@@ -13,6 +13,7 @@ from hcs.errors import FieldError, PlateError, ResultsError
 from hcs.plate.keys import FieldKey
 from hcs.store.location import Location, location
 from hcs.store.plate.field import open_image, read_pixels
+from hcs.store.plate.given_labels import labels_at
 from hcs.store.plate.labels import read_labels
 from hcs.store.plate.reader import FieldEntry, find_channel, locate
 from hcs.store.plate.target import LabelTarget, beside
@@ -100,7 +101,19 @@ class Pictures:
                 f"`hcs remeasure {self.folder}` measures nuclei that were edited; else run the plate again into a new "
                 "folder, or read images without labels by image() and crops()"
             )
+        if whole.edited_crc32:
+            return self.as_they_are(key)
         return read_labels(target.path, key, target.name)
+
+    def as_they_are(self, key: FieldKey) -> NDArray[np.uint32]:
+        """Labels (Y, X) of a field, whoever wrote them: without any chunk they are a field without nuclei, as most
+        programs write it. FieldError where there are none, or none that can be read."""
+        target = self.target
+        if target is None:
+            raise FieldError(key, f"{self.folder} was made with `labels: none`")
+        path = target.field(self.entry(key) if target.in_plate else beside(key.of_field))
+        labels, _ = labels_at(location(target.path), f"{path}/labels/{target.name}", key)
+        return labels.astype(np.uint32)
 
     def entry(self, key: FieldKey) -> FieldEntry:
         """The field in the plate; ResultsError where the plate is out of reach."""
