@@ -107,7 +107,8 @@ def convert_plate(
 
     All headers are read first. A field is written with those of its channels whose files are there and sound; what is
     missing is named in the summary. ``say`` is told what was understood before anything is written, ``progress`` fields
-    written and fields in all. ``workers`` is the number of processes, by default one for every core.
+    written and fields in all. ``workers`` is the number of processes, by default one for every core; a script that
+    converts more than a gigabyte calls this below ``if __name__ == "__main__":``, as for any processes of Python.
 
     Every field is read back and compared with the pixels of its files. The plate appears when all of it is written; an
     interrupted conversion, begun again, goes on. Raises ConfigError for a bad choice, PlateError for files that do not
