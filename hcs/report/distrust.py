@@ -13,13 +13,20 @@ from hcs.report.tables import PlateTables
 
 _FEW = 3.5
 _WELL_GAIN = 0.05
+_HELD = 0.1
 _CHANCE = 0.05
 
 
 def distrusted(tables: PlateTables) -> dict[str, str]:
     """Wells that a reader should not take at face value, and why, in plate order."""
     reasons: dict[str, list[str]] = {}
-    for well, reason in (*_incomplete(tables), *_flagged(tables), *_few_nuclei(tables), *_lowering(tables)):
+    for well, reason in (
+        *_incomplete(tables),
+        *_flagged(tables),
+        *_few_nuclei(tables),
+        *_not_empty(tables),
+        *_lowering(tables),
+    ):
         reasons.setdefault(well, []).append(reason)
     order = [str(well) for well in tables.frame("wells").get("Metadata_Well", ())]
     return {well: "; ".join(reasons[well]) for well in order if well in reasons}
@@ -57,6 +64,18 @@ def _few_nuclei(tables: PlateTables) -> Iterable[tuple[str, str]]:
         for well, count in zip(rows["Metadata_Well"], counts, strict=True):
             if len(counts) >= 4 and (count - middle) / spread < -_FEW:
                 yield str(well), f"{count:.0f} nuclei, {role} controls have {middle:.0f} in the median"
+
+
+def _not_empty(tables: PlateTables) -> Iterable[tuple[str, str]]:
+    """Wells that were to be empty and hold a tenth of the negative controls' nuclei or more."""
+    wells = tables.frame("wells")
+    if wells.empty or "Metadata_Role" not in wells:
+        return
+    usual = float(wells.loc[wells["Metadata_Role"].eq("negative"), "Count_Nuclei"].median())
+    own = wells[wells["Metadata_Role"].eq("empty")]
+    for well, count in zip(own["Metadata_Well"], own["Count_Nuclei"].to_numpy(np.float64), strict=True):
+        if count >= max(_HELD * usual, 1.0):
+            yield str(well), f"should be empty, holds {count:.0f} nuclei"
 
 
 def _lowering(tables: PlateTables) -> Iterable[tuple[str, str]]:

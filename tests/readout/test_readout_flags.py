@@ -256,6 +256,20 @@ def test_what_a_compound_does_is_no_fault_of_its_images() -> None:
     assert found[12] == "stain_DNA"
 
 
+def test_wells_that_are_meant_to_be_empty_lack_no_nuclei_and_teach_nothing() -> None:
+    empty = range(10)
+    table = plate(Count_Nuclei=dict.fromkeys(empty, 0) | {0: 2, 1: 1, 15: 5}, Quality_SNR_DNA=dict.fromkeys(empty, 8.0))
+    table["Status"] = np.where(table["Count_Nuclei"] > 0, "ok", "empty")
+    plate_map = pd.DataFrame({"well": table["Metadata_Well"], "compound": "", "dose": np.nan, "unit": ""})
+    plate_map["role"] = np.where(table.index < 10, "empty", "negative")
+    assert (flag_fields(table, SETTINGS).flags[list(empty)] != "").any()
+    flags = flag_fields(table, SETTINGS, plate_map=plate_map).flags
+    assert (flags[list(empty)] == "").all()
+    assert flags[15] == "few_nuclei"
+    table.loc[3, "Quality_Background_DNA"] = 900.0
+    assert flag_fields(table, SETTINGS, plate_map=plate_map).flags[3] == "background_DNA", "that is the image's fault"
+
+
 def test_what_was_not_recorded_is_flagged_and_a_tenth_leaves_the_field_out() -> None:
     table = plate().assign(Fraction_Recorded=1.0)
     table.loc[[3, 5], "Fraction_Recorded"] = [0.97, 0.5]

@@ -233,13 +233,16 @@ def test_wells_to_look_at_twice_by_hand() -> None:
     counts = np.where(readouts.wells["Metadata_Well"] == "B01", 5, 400)
     wells = readouts.wells.assign(Count_Nuclei=counts, Status="ok")
     wells.loc[wells["Metadata_Well"] == "C03", ["Status", "Reason"]] = ["excluded", "flagged blurred_DNA"]
-    wells.loc[wells["Metadata_Well"] == "D06", ["Status", "Metadata_Role"]] = ["empty", "empty"]
+    wells.loc[wells["Metadata_Well"] == "D06", ["Status", "Metadata_Role", "Count_Nuclei"]] = ["empty", "empty", 0]
+    wells.loc[wells["Metadata_Well"] == "D05", ["Metadata_Role", "Count_Nuclei"]] = ["empty", 60]
+    wells.loc[wells["Metadata_Well"] == "D04", ["Metadata_Role", "Count_Nuclei"]] = ["empty", 3]
     fields = pd.DataFrame({"Metadata_Well": ["A03", "A03", "A04"], "Flags": ["stain_DNA;debris_DNA", "stain_DNA", ""]})
     found = distrusted(tables_of(readouts, wells=wells, fields=fields, attribution=pd.DataFrame()))
     assert found == {
         "A03": "image flagged: stain_DNA, debris_DNA (2 fields)",
         "B01": "5 nuclei, negative controls have 400 in the median",
         "C03": "excluded: flagged blurred_DNA",
+        "D05": "should be empty, holds 60 nuclei",
     }
 
 

@@ -152,7 +152,8 @@ def flag_fields(
         for rule in (_CHANNEL_RULES if nuclear in (None, channel) else _elsewhere())
     ]
     done = fields["Status"].isin(_DONE).to_numpy()
-    learn = (fields["Status"] == "ok").to_numpy()
+    no_cells = np.zeros(len(fields), np.bool_) if conditions is None else conditions.empty
+    learn = (fields["Status"] == "ok").to_numpy() & ~no_cells
     found: list[list[str]] = [[] for _ in range(len(fields))]
     excluding: list[list[str]] = [[] for _ in range(len(fields))]
     rows = []
@@ -163,6 +164,8 @@ def flag_fields(
         )
         if rule.by_compound and conditions is not None:
             hit &= _alone(conditions, fields["Metadata_Well"].to_numpy(), outside, learn)
+        if rule.by_compound:
+            hit &= ~no_cells
         hit &= _matters(rule, fields, column, learn)
         rows.append({"Measure": column, "Flag": flag, **row, "Count_Flagged": int(hit.sum())})
         for i in np.flatnonzero(hit):
@@ -190,6 +193,8 @@ class _Conditions:
 
     names: npt.NDArray[np.object_]
     treated: npt.NDArray[np.bool_]
+    empty: npt.NDArray[np.bool_]
+    """Whether no cell was meant to be in it: such fields are compared with no others by their cells."""
 
 
 def _conditions(fields: pd.DataFrame, plate_map: pd.DataFrame) -> _Conditions:
@@ -201,7 +206,9 @@ def _conditions(fields: pd.DataFrame, plate_map: pd.DataFrame) -> _Conditions:
     wells = fields["Metadata_Well"].astype(str)
     roles = wells.map(known["role"])
     return _Conditions(
-        np.array([names.get(well, "") for well in wells], object), roles.isin(["positive", "sample"]).to_numpy()
+        np.array([names.get(well, "") for well in wells], object),
+        roles.isin(["positive", "sample"]).to_numpy(),
+        roles.eq("empty").to_numpy(),
     )
 
 

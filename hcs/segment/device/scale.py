@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hcs.segment.despeckle import BRIGHT, EDGE_TIMES, SQUARE_PX, TIMES
+from hcs.segment.despeckle import BRIGHT, EDGE_TIMES, MOST_PX, NUCLEUS, RADIUS_PX, TIMES
 from hcs.segment.normalise import COMPRESSION
 
 
@@ -28,33 +28,30 @@ def despeckled_on_device(field: Tensor) -> Tensor:
     y, x = torch.nonzero(field > BRIGHT, as_tuple=True)
     if not len(y):
         return field
-    last = [length - 1 for length in field.shape]
-    near = torch.arange(1 - SQUARE_PX, SQUARE_PX, device=field.device)
-    rows, columns = ((at[:, None] + near).clamp(0, end) for at, end in zip((y, x), last, strict=True))
-    around = field[rows[:, :, None], columns[:, None, :]]
-    least = -F.max_pool2d(-around[:, None], SQUARE_PX, stride=1)[:, 0]
-    first = torch.arange(1 - SQUARE_PX, 1, device=field.device)
-    inside = [
-        ((at[:, None] + first >= 0) & (at[:, None] + first <= end + 1 - SQUARE_PX))
-        for at, end in zip((y, x), last, strict=True)
-    ]
-    opened = torch.where(inside[0][:, :, None] & inside[1][:, None, :], least, -torch.inf).flatten(1)
-    medians = around.flatten(1).median(dim=1).values
-    specks = field[y, x] > _times_as_bright(opened.amax(dim=1), TIMES)
+    around = field.flatten()[_squares(field, y, x, RADIUS_PX)]
+    medians = around.median(dim=1).values
+    unit = float(np.arcsinh(COMPRESSION))
+    heights, low = torch.sinh(field[y, x] * unit), torch.sinh(medians * unit).clamp(min=0.0)
+    limits = EDGE_TIMES * low.clamp(min=NUCLEUS)
+    small = (torch.sinh(around * unit) > limits[:, None]).sum(dim=1) <= MOST_PX
+    specks = (heights > TIMES * low) & small
     y, x, medians = y[specks], x[specks], medians[specks]
-    limits = _times_as_bright(medians, EDGE_TIMES)
-    near = torch.arange(-1, 2, device=field.device)
-    rows, columns = ((at[:, None] + near).clamp(0, end) for at, end in zip((y, x), last, strict=True))
-    places = (rows[:, :, None] * field.shape[1] + columns[:, None, :]).flatten(1)
+    edges = torch.arcsinh(EDGE_TIMES * low[specks]) / unit
+    places = _squares(field, y, x, 1)
     flat = field.flatten()
-    wanted = torch.where(flat[places] > limits[:, None], medians[:, None], torch.inf)
+    wanted = torch.where(flat[places] > edges[:, None], medians[:, None], torch.inf)
     return flat.scatter_reduce(0, places.flatten(), wanted.flatten(), "amin").view(field.shape)
 
 
-def _times_as_bright(compressed: Tensor, times: float) -> Tensor:
-    """`hcs.segment.despeckle.times_as_bright` of a tensor (n,)."""
-    unit = float(np.arcsinh(COMPRESSION))
-    return torch.arcsinh(torch.sinh(compressed.clamp(min=0.0) * unit) * times) / unit
+def _squares(field: Tensor, y: Tensor, x: Tensor, radius: int) -> Tensor:
+    """Flat indices (n, side²) of the pixels around places (n,) of a field (Y, X), mirrored at its edge."""
+    near = torch.arange(-radius, radius + 1, device=field.device)
+    height, width = field.shape
+    rows, columns = (
+        torch.minimum(at.abs(), 2 * (length - 1) - at.abs()).clamp(0, length - 1)
+        for at, length in ((y[:, None] + near, height), (x[:, None] + near, width))
+    )
+    return (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
 
 
 def restored_on_device(planes: Tensor, scale: Fraction, shape: tuple[int, int]) -> Tensor:
