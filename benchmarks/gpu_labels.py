@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TINY = 2
-"""Of each tiny field so many: in the simulator every pixel has its thread, so that many reach for one place at once."""
-THREADS = 81
-"""Most threads that are simulated at once."""
+"""Of each tiny field so many: in the simulator a thread has one pixel or two, so that many reach for one place."""
+TINY_PX = 81
+"""Pixels of a tiny field."""
 OFTEN, SELDOM = 0.5, 0.02
 """Share of steps before which another simulated thread gets its turn, in blocks of many threads and of few."""
 GRIDS = ((1, 6), (7, 1))
@@ -324,7 +324,7 @@ def simulate() -> Callable[[int, int], Any]:
     simulator.np = SimpleNamespace(**(vars(np) | {"ndindex": shuffled}))
 
     def launches(i: int, size: int) -> Any:
-        grid = (1, size) if size <= THREADS else GRIDS[i % 2]
+        grid = (1, -(-size // (1 + i % 2))) if size <= TINY_PX else GRIDS[i % 2]
         return lambda kernel, *arguments: kernel[grid](*arguments)
 
     return launches
