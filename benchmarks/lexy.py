@@ -17,15 +17,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+import tifffile
+import torch
 from skimage.io import imread
 
 import hcs
 from hcs.evaluate.masks import SCORES, score_mask
+from hcs.evaluate.matching import match
 from hcs.segment.baselines.tracknet import Encoder, MaskNet, MaskSpec, Shown
+from hcs.segment.carry import Labels, agree, around, carry, clear_frames, clearness, corrected, levelled, together
 from hcs.segment.normalise import normalisation_of
 from hcs.segment.predict import tune_cpu
-from hcs.simulate.vanishing import Fading, Mask, VanishingFrame, estimated_mask, vanishing_frames, with_cytoplasm
+from hcs.simulate.movie import SimulatedMovie
+from hcs.simulate.plate import lay_out_plate
+from hcs.simulate.settings import SimulationSettings
+from hcs.simulate.vanishing import (
+    Fading,
+    Mask,
+    VanishingFrame,
+    estimated_mask,
+    gone_over_time,
+    vanishing_frames,
+    with_cytoplasm,
+)
 from hcs.train.vanishing import (
     Floats,
     VanishingTraining,
@@ -209,6 +225,106 @@ def run_entry(entry: Entry, data: argparse.Namespace, train: Sequence[Fading], v
     print(f"{entry.name}: {time.monotonic() - began:.0f} s; {rows}", flush=True)
 
 
+def carried_through(images: Sequence[np.ndarray], own: Sequence[Labels]) -> list[Labels]:
+    """Labels of every frame as ``hcs run --model lexy`` makes them from what a network gives frame by frame."""
+    clear = clear_frames([clearness(image, DIAMETER_PX) for image in images])
+    flat = [levelled(image) for image in images]
+    out = []
+    for frame, labels in enumerate(own):
+        before, after = around(frame, clear)
+        sides = []
+        if before is not None:
+            sides.append(carry(flat[before : frame + 1], own[before]))
+        if after is not None:
+            sides.append(carry(flat[frame : after + 1][::-1], own[after]))
+        both = before is not None and after is not None
+        if clear[frame] or not sides or (both and not agree(sides[0], sides[1])):
+            out.append(labels)
+            continue
+        found = together(sides[0], sides[1], (after - frame) / (after - before)) if both else sides[0]
+        out.append(corrected(found, labels))
+    return out
+
+
+def numbered(mask: Mask) -> Labels:
+    """Pieces of a mask."""
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1].astype(np.uint32)
+
+
+def shipped(image: np.ndarray) -> Labels:
+    """What the model of the sensor's channel finds."""
+    return hcs.segment_image(image, model="sensor", diameter_px=DIAMETER_PX)
+
+
+def on_sequences(out: Path, movies: Sequence[Sequence[VanishingFrame]]) -> list[Row]:
+    """Designs along the synthetic sequences: the plain U-Net of this run, and the shipped model, alone and carried."""
+    rows: list[Row] = []
+    checkpoint = out / "unet" / "checkpoint.pt"
+    segmenters = {"sensor, shipped": lambda movie: [shipped(f.image) for f in movie]}
+    if checkpoint.exists():
+        unet = MaskNet(ENTRIES[0].settings(1).spec)
+        unet.load_state_dict(torch.load(checkpoint, weights_only=True)["network"])
+        unet.eval()
+        none = np.zeros((CROP_PX, CROP_PX), bool)
+        segmenters["unet"] = lambda movie: [
+            numbered(p > 0.5) for p in follow(unet, [compressed(f.image) for f in movie], none)
+        ]
+    for name, segment in segmenters.items():
+        own = [segment(movie) for movie in movies]
+        carried = [carried_through([f.image for f in m], o) for m, o in zip(movies, own, strict=True)]
+        if name != "unet":
+            rows += sequence_scores(name, [[labels > 0 for labels in o] for o in own], movies)
+        rows += sequence_scores(f"{name}, carried", [[labels > 0 for labels in c] for c in carried], movies)
+    return rows
+
+
+def on_movies(data: Path) -> list[Row]:
+    """The shipped model alone and carried: simulated LEXY movies, and a real movie whose nuclei are made to vanish."""
+    rows: list[Row] = []
+    for seed in (5, 6):
+        settings = SimulationSettings(
+            wells=1, size_px=320, frames=30, interval_min=5, sensor="LEXY", stimulus_min=30, light_ratio=1.0, seed=seed
+        )
+        plate = lay_out_plate(settings)
+        frames = list(SimulatedMovie(plate, plate.keys[0]).frames())
+        ratio = [abs(float(f.cells["ratio"].median()) - 1) for f in frames]
+        rows += movie_rows(f"simulated, seed {seed}", [f.image[1] for f in frames], [f.labels for f in frames], ratio)
+    pictures = [
+        tifffile.imread(path, key=0)
+        for path in sorted((data / "sensor" / "incucyte-hc01501").rglob("*.tif*"))
+        if "_R_" in path.name
+    ]
+    if pictures:
+        planes = [picture[300:700, 400:800] for picture in pictures]
+        true = [hcs.segment_image(plane) for plane in planes]
+        diameter = 2 * np.sqrt(np.median(np.concatenate([np.bincount(t.ravel())[1:] for t in true])) / np.pi)
+        pairs = [magnified(p, t, DIAMETER_PX / diameter) for p, t in zip(planes, true, strict=True)]
+        gone = gone_over_time(len(pairs), 1.0)
+        rng = np.random.default_rng(3)
+        faded = []
+        for (picture, labels), share in zip(pairs, gone, strict=True):
+            cytoplasm = 0.25 * float(np.median(picture[labels > 0]) - np.percentile(picture, 2))
+            whole = with_cytoplasm(np.random.default_rng(3), picture, labels, level=cytoplasm, diameter_px=DIAMETER_PX)
+            fading = Fading.of(whole, labels)
+            faded.append(fading.at(share) + fading.noise * rng.standard_normal(picture.shape))
+        rows += movie_rows("Incucyte, made to vanish", faded, [labels for _, labels in pairs], list(1 - gone))
+    return rows
+
+
+def movie_rows(name: str, images: Sequence[np.ndarray], true: Sequence[Labels], contrast: Sequence[float]) -> list[Row]:
+    """Scores of a movie's masks, and F1 of its nuclei, over all frames and in that of least contrast."""
+    own = [shipped(image) for image in images]
+    found = {"sensor": own, "lexy": carried_through(images, own)}
+    dark = int(np.argmin(contrast))
+    rows = []
+    for model, labels in found.items():
+        for test, chosen in ((f"{len(images)} frames", range(len(images))), ("least contrast", [dark])):
+            scores = scored([labels[k] > 0 for k in chosen], [true[k] > 0 for k in chosen])
+            f1 = float(np.mean([match(true[k], labels[k]).f1(0.5) for k in chosen]))
+            rows.append({"network": f"{model} on {name}", "test": test, **scores, "f1": round(f1, 4)})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -231,8 +347,11 @@ def main() -> None:
         if path.exists()
         for row in json.loads(path.read_text())
     ]
+    if not arguments.only or "designs" in arguments.only.split(","):
+        rows += on_sequences(arguments.out, sequences(val))
+        rows += on_movies(arguments.data)
     with (arguments.out / "scores.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=["network", "encoder", "loss", "test", *SCORES, "steps", "of"])
+        writer = csv.DictWriter(file, fieldnames=["network", "encoder", "loss", "test", *SCORES, "f1", "steps", "of"])
         writer.writeheader()
         writer.writerows(rows)
 

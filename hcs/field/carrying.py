@@ -23,6 +23,7 @@ from hcs.measure.illumination import correct
 from hcs.segment.carry import (
     Flow,
     added,
+    agree,
     around,
     carried,
     clear_frames,
@@ -84,6 +85,11 @@ class Movie:
         before, after = around(frame, clear)
         sides = [self._carried(source, frame) for source in (before, after) if source is not None]
         if before is not None and after is not None:
+            if not agree(sides[0], sides[1]):
+                return own, (
+                    f"its nuclei are faint, and those carried from frame {before} and {after} do not agree: they move "
+                    "too far from frame to frame; film more often"
+                )
             sides = [together(sides[0], sides[1], (after - frame) / (after - before))]
         if not sides:
             return own, ""

@@ -34,6 +34,7 @@ _WIDEST: Final = 1.25
 _SAME: Final = 0.3
 """Overlap over the smaller of two nuclei from which both are of one family."""
 _AGREED: Final = 0.7
+_MOST_AGREE: Final = 0.6
 _LEAST_PX: Final = 20
 _LEAST_SIDE_PX: Final = 32
 
@@ -150,6 +151,17 @@ def together(before: Labels, after: Labels, nearness: float) -> Labels:
         out[box][_between(a[box], b[box], nearness) & (out[box] == 0)] = number
     large = np.bincount(out.ravel()) >= _LEAST_PX
     return _numbered(np.where(large[out], out, 0)).astype(np.uint32)
+
+
+def agree(before: Labels, after: Labels) -> bool:
+    """Whether labels carried from before and from after tell of the same nuclei: most of either have one of the other
+    in their place. Where they do not, frames are too far apart, and nothing carried can be trusted."""
+    family = _families(_numbered(before), _numbered(after))
+    if not family.size:
+        return True
+    n = len(np.unique(before[before > 0]))
+    both = np.isin(family, np.intersect1d(family[:n], family[n:]))
+    return float(both.mean()) >= _MOST_AGREE
 
 
 def corrected(carried_over: Labels, own: Labels) -> Labels:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hcs.segment.carry import around, carry, clear_frames, clearness, corrected, levelled, step_flow, together
+from hcs.segment.carry import agree, around, carry, clear_frames, clearness, corrected, levelled, step_flow, together
 
 SIDE = 128
 Y, X = np.mgrid[:SIDE, :SIDE]
@@ -79,6 +79,13 @@ def test_the_nearer_side_is_right_where_a_nucleus_divided_or_one_side_has_none()
     assert together(alone, daughters, 0.2).max() == 2  # both daughters; the other has left
     assert together(mother, mother * 0, 0.7).max() == 1
     assert together(mother * 0, mother * 0, 0.7).max() == 0
+
+
+def test_sides_that_tell_of_other_nuclei_are_not_believed() -> None:
+    here = labelled(disc(64, 30), disc(20, 60), disc(100, 100))
+    assert agree(here, labelled(disc(66, 34), disc(20, 62), disc(30, 110)))
+    assert not agree(here, labelled(disc(66, 60), disc(40, 90), disc(30, 110)))
+    assert agree(here * 0, here * 0)
 
 
 def test_the_frames_own_outline_is_taken_where_it_agrees() -> None:
