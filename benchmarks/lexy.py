@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -24,12 +25,16 @@ import torch
 from skimage.io import imread
 
 import hcs
+from hcs.commands.segment import segment_image
+from hcs.config import Config
 from hcs.evaluate.masks import SCORES, score_mask
 from hcs.evaluate.matching import match
+from hcs.field.worker import load_segmenter
 from hcs.segment.baselines.tracknet import Encoder, MaskNet, MaskSpec, Shown
 from hcs.segment.carry import Labels, agree, around, carry, clear_frames, clearness, corrected, levelled, together
 from hcs.segment.normalise import normalisation_of
 from hcs.segment.predict import tune_cpu
+from hcs.segment.segmenter import Segmenter
 from hcs.simulate.movie import SimulatedMovie
 from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
@@ -42,6 +47,7 @@ from hcs.simulate.vanishing import (
     vanishing_frames,
     with_cytoplasm,
 )
+from hcs.store.models import find_model
 from hcs.train.vanishing import (
     Floats,
     VanishingTraining,
@@ -251,9 +257,15 @@ def numbered(mask: Mask) -> Labels:
     return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1].astype(np.uint32)
 
 
+@lru_cache(maxsize=1)
+def sensors_model() -> Segmenter:
+    """The model of the sensor's channel, loaded once."""
+    return load_segmenter(find_model("sensor", "cpu"), "cpu", flips=False)
+
+
 def shipped(image: np.ndarray) -> Labels:
     """What the model of the sensor's channel finds."""
-    return hcs.segment_image(image, model="sensor", diameter_px=DIAMETER_PX)
+    return segment_image(image, sensors_model(), Config(model="sensor", diameter_px=DIAMETER_PX))
 
 
 def on_sequences(out: Path, movies: Sequence[Sequence[VanishingFrame]]) -> list[Row]:
