@@ -78,7 +78,8 @@ def main() -> None:
           "mean F1, outlines moved to suit each image |\n|---|---|---|---|---|---|")  # fmt: skip
     for title, chosen in (("all", like | ~like), ("256 x 256, nuclei of 17 to 23 px", like), ("the others", ~like)):
         low, high = np.percentile(ratio[chosen], (10, 90))
-        print(f"| {title} | {chosen.sum()} | {low:.2f} to {high:.2f} | {interval(as_it_is[chosen].mean(axis=1))} | "
+        count = np.count_nonzero(chosen)
+        print(f"| {title} | {count} | {low:.2f} to {high:.2f} | {interval(as_it_is[chosen].mean(axis=1))} | "
               f"{interval(as_it_is[chosen, 0])} | {interval(suited[chosen].mean(axis=1))} |")  # fmt: skip
     counts = {px: int((best == i).sum()) for i, px in enumerate(MOVES_PX)}
     print("moved by, px: " + ", ".join(f"{px:+d} in {count}" for px, count in counts.items()))

@@ -118,7 +118,7 @@ def test_the_2n_peak_gets_narrower() -> None:
                 f.labels, image[None], channels=("DNA",), dna="DNA", sensor=None, settings=MeasureSettings(),
                 recorded=f.image[:1],
             )  # fmt: skip
-            inside = ~table.columns["Nuclei_Flag_TouchesBorder"]
+            inside = table.columns["Nuclei_Flag_TouchesBorder"] == 0
             tables.append(table.columns["Nuclei_DNA_Content"][inside])
         return np.concatenate(tables)
 

@@ -62,8 +62,8 @@ def test_labels_of_the_plate_are_measured(plate: SimulationFiles, tmp_path: Path
 def test_label_images_are_numbered_anew_without_gaps(plate: SimulationFiles, tmp_path: Path) -> None:
     truth = truth_of(plate.plate).astype(np.int64)
     (tmp_path / "masks").mkdir()
-    for entry in open_plate(str(plate.plate)).fields:
-        tifffile.imwrite(tmp_path / "masks" / f"{entry.key.well}_0_cp_masks.tif", (truth * 3).astype(np.uint16))
+    for field in open_plate(str(plate.plate)).fields:
+        tifffile.imwrite(tmp_path / "masks" / f"{field.key.well}_0_cp_masks.tif", (truth * 3).astype(np.uint16))
     entry, nuclei = processed(prepared(plate.plate, tmp_path / "out", tmp_path / "masks"))
     count = len(np.unique(truth)) - 1
     assert (entry.nuclei, [*nuclei["Metadata_ObjectNumber"]]) == (count, [*range(1, count + 1)])
