@@ -185,11 +185,13 @@ def main() -> None:
             pattern=None,
             channels=None,
             z=None,
-            skip_incomplete=False,
+            t=None,
             plate_format=None,
             pixel_size_um=None,
+            interval_min=None,
             ngff="0.5",
             plate_map_path=plate_map,
+            workers=None,
             say=lambda line: None,
         )
     dna = run(plate, out / "by-dna", plate_map, nuclei=None, model="auto")

@@ -27,7 +27,7 @@ def measure_here(
     config = Config.model_validate({"diameter_px": 24.0, "labels": "out", **settings})
     prepared = prepare(plate, out, config, plate_map_path=plate_map, wells=None, device="cpu")
     if prepared.pending:
-        prepared = open_run(prepared, None)  # type: ignore[arg-type]  with a given diameter no worker is asked
+        prepared = open_run(prepared, None)  # type: ignore[arg-type]  # with a given diameter no worker is asked
         chosen = list(choose(prepared.pending))
         if chosen:
             process_fields_here(prepared.job.for_fields(chosen), chosen)

@@ -76,7 +76,8 @@ def test_both_validators_accept_colours_and_properties(results: Results) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         group = zarr.open_group(field_of(results) / "labels" / "nuclei", mode="r")
-        about = ome_zarr_models.open_ome_zarr(group).ome_attributes.image_label
+        attributes: Any = ome_zarr_models.open_ome_zarr(group).ome_attributes
+        about = attributes.image_label
     numbers = results.nuclei(wells=["A01"])["Metadata_ObjectNumber"]
     assert [each.label_value for each in about.properties] == sorted(numbers)
 
