@@ -171,7 +171,7 @@ def teach(nuclei: pd.DataFrame, examples: pd.DataFrame, source: str) -> Taught:
     said = _cross_validated(values, truth, wells, classes)
     temperature = _temperature(said, np.searchsorted(classes, truth))
     said = _softened(said, temperature)
-    model = _trees().fit(values, truth)
+    model = _fitted(values, truth)
     held_out, score = classes[said.argmax(axis=1)], said.max(axis=1)
     names = tuple(map(str, classes))
     return Taught(model, names, features, truth, held_out, score, len(np.unique(wells)), temperature)
@@ -210,7 +210,7 @@ def _cross_validated(
         if len(there) == 1:
             said[rest, places[0]] = 1.0
         else:
-            said[np.ix_(rest, places)] = _trees().fit(values[seen], truth[seen]).predict_proba(values[rest])
+            said[np.ix_(rest, places)] = _fitted(values[seen], truth[seen]).predict_proba(values[rest])
     return said
 
 
@@ -226,6 +226,12 @@ def _softened(said: NDArray[np.float64], temperature: float) -> NDArray[np.float
     """Probabilities (n, k) at a temperature."""
     powers = np.maximum(said, _TINY) ** (1.0 / temperature)
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _fitted(values: NDArray[np.float64], truth: NDArray[np.str_]) -> Any:
+    """Trees grown on features (n, p), of which some may have no value in any row: scikit-learn cannot bin these."""
+    empty = ~np.isfinite(values).any(axis=0)
+    return _trees().fit(np.where(empty, 0.0, values), truth)
 
 
 def _trees() -> Any:
