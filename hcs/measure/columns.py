@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hcs.columns import Column
 from hcs.errors import ConfigError
-from hcs.measure.compartments import compartment_columns
+from hcs.measure.compartment_columns import compartment_columns
 
 REGIONPROPS = "scikit-image regionprops"
 HCS = "hcs"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.columns import Column
 from hcs.measure.cells import grow_cells
+from hcs.measure.compartment_columns import RATIOS, STATISTICS
 from hcs.measure.intensity import Floats, Floats32, RegionIntensities, as_float32, region_statistics
 from hcs.measure.jit import kernel
 from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions, regions_of
@@ -18,18 +18,6 @@ from hcs.measure.settings import CellSettings
 from hcs.measure.shape import Shape, measure_shape
 
 Columns = dict[str, NDArray[np.generic]]
-
-_STATISTICS = ("Mean", "Median", "Std", "Min", "Max", "Integrated")
-_WORDS = {
-    "Mean": "Mean",
-    "Median": "Median",
-    "Std": "Population standard deviation",
-    "Min": "Lowest",
-    "Max": "Highest",
-    "Integrated": "Sum",
-}
-_RATIOS = ("Nuclei_Sensor_RatioCytoplasm", "Nuclei_Sensor_RatioCytoplasmMixture")
-"""Sensor ratios over the whole cytoplasm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +132,7 @@ def _intensity_values(found: _Compartments, pixels: Floats32, suffix: str, *, bl
     for name, lists in (("Cells", found.cells.pixels), ("Cytoplasm", found.cytoplasm)):
         measured = region_statistics(pixels, lists, ceiling=np.inf)
         total = np.where(lists.counts > 0, measured.total, np.nan)
-        for feature, values in zip(_STATISTICS, _in_order(replace(measured, total=total)), strict=True):
+        for feature, values in zip(STATISTICS, _in_order(replace(measured, total=total)), strict=True):
             columns[f"{name}_Intensity_{feature}Intensity_{suffix}"] = np.full(len(values), np.nan) if blank else values
     return columns
 
@@ -160,7 +148,7 @@ def _sensor_values(
     usable = (lists.counts >= sensor.least_px) & (above > 0) & (above >= sensor.least_signal) & sensor.grounded
     return {
         name: np.divide(values - background, above, out=np.full(len(above), np.nan), where=usable)
-        for name, values in zip(_RATIOS, (means, bright), strict=True)
+        for name, values in zip(RATIOS, (means, bright), strict=True)
     }
 
 
@@ -182,80 +170,3 @@ def _without(offsets: Ints64, indices: Ints32, nuclei: Ints32) -> tuple[Ints64, 
                 m += 1
         kept_offsets[i + 1] = m
     return kept_offsets, kept[:m].copy()
-
-
-def compartment_columns(
-    suffixes: Mapping[str, str], shapes: tuple[Column, ...], *, grown_in: str, sensor: str | None
-) -> tuple[Column, ...]:
-    """The columns above, for channels by name and suffix; ``shapes`` are those of nuclei, whose definitions hold for
-    cells too, and ``grown_in`` is the channel in which cells were grown."""
-    cell = f"the cell, grown from the nucleus in channel {grown_in}"
-    return (
-        *(_of_cells(column) for column in shapes if column.name.startswith("Nuclei_AreaShape_")),
-        Column(
-            "Cytoplasm_AreaShape_Area",
-            "int32",
-            "px",
-            f"Pixels of {cell}, that are not the nucleus'; 0 where nothing was seen to grow into",
-            "hcs; CellProfiler IdentifyTertiaryObjects",
-        ),
-        Column(
-            "Cytoplasm_AreaShape_AreaUm2",
-            "float64",
-            "um2",
-            "Area of the cytoplasm × pixel size²; NaN if that is unknown",
-            "hcs",
-        ),
-        *(
-            Column(
-                f"{name}_Intensity_{feature}Intensity_{suffix}",
-                "float64" if feature == "Integrated" else "float32",
-                "grey levels",
-                f"{_WORDS[feature]} of the {whose} pixels in channel {channel}"
-                + ("; NaN where the cytoplasm has none" if name == "Cytoplasm" else ""),
-                "CellProfiler MeasureObjectIntensity",
-            )
-            for channel, suffix in suffixes.items()
-            for name, whose in (("Cells", "cell's"), ("Cytoplasm", "cytoplasm's"))
-            for feature in _STATISTICS
-        ),
-        *(_sensor(sensor) if sensor is not None else ()),
-        Column(
-            "Cells_Flag_TouchesBorder",
-            "bool",
-            "",
-            "A pixel of the cell lies in the field's first or last row or column: the cell may be cut",
-            "hcs",
-        ),
-    )
-
-
-def _of_cells(column: Column) -> Column:
-    return replace(
-        column,
-        name=column.name.replace("Nuclei_", "Cells_"),
-        definition=column.definition.replace("nucleus", "cell") + ", of the whole cell",
-    )
-
-
-def _sensor(sensor: str) -> tuple[Column, ...]:
-    over, bright = _RATIOS
-    return (
-        Column(
-            over,
-            "float32",
-            "",
-            f"The sensor ratio in channel {sensor} with the whole cytoplasm in place of the ring: (cytoplasm mean - "
-            "field background) / (nucleus mean - field background); NaN with fewer than ring_min_px pixels of "
-            "cytoplasm, and where the nucleus has no ratio",
-            "hcs",
-        ),
-        Column(
-            bright,
-            "float32",
-            "",
-            "The same over the brighter of two Gaussians fitted to the cytoplasm's pixels: without the thin rim, "
-            "whatever that one's brightness (over all of it where the brighter one has fewer than ring_min_px pixels)",
-            "Van Valen et al., PLoS Comput. Biol. 12, e1005177 (2016)",
-        ),
-    )

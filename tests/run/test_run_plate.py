@@ -70,7 +70,7 @@ def test_the_record_says_how_to_repeat_the_run(finished: Finished) -> None:
     assert len(record.model["sha256"]) == 64
     plain = replace(record.channels, because={})
     assert plain == RecordedChannels(names=("DNA", "CDK2"), dna="DNA", sensor="CDK2", nuclei="DNA")
-    assert set(record.channels.because) == {"dna", "sensor", "nuclei"}
+    assert set(record.channels.because) == {"dna", "sensor", "nuclei", "cells"}
     assert record.times is not None
     assert {"infer", "read", "measure"} <= set(record.times["worker_s_by_stage"])
     assert record.versions["torch"] != "unknown"

@@ -51,7 +51,7 @@ def test_ngio_reads_regions_features_and_channels(results: Results) -> None:
         import ngio
 
         field = ngio.open_ome_zarr_plate(results.plate_path).get_image("A", "01", "0")
-        assert field.list_labels() == ["truth", "nuclei"]
+        assert field.list_labels() == ["truth", "truth_cells", "nuclei"]
         assert set(field.list_tables()) == {"FOV_ROI_table", "nuclei", "nuclei_ROI_table"}
         table = field.get_table("nuclei")
         frame = table.dataframe
