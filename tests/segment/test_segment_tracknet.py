@@ -20,6 +20,7 @@ WIDTHS: dict[Encoder, tuple[int, ...]] = {
 @pytest.mark.parametrize("shown", PLANES)
 def test_every_architecture_answers_at_full_resolution(encoder: Encoder, shown: Shown) -> None:
     spec = MaskSpec(shown=shown, encoder=encoder, widths=WIDTHS[encoder])
+    torch.manual_seed(0)
     network = MaskNet(spec).eval()
     side = 2 * spec.stride_px
     with torch.no_grad():
@@ -31,18 +32,22 @@ def test_every_architecture_answers_at_full_resolution(encoder: Encoder, shown: 
 @pytest.mark.parametrize("encoder", WIDTHS)
 def test_no_pixel_is_felt_farther_than_the_spec_says(encoder: Encoder) -> None:
     spec = MaskSpec(shown="image", encoder=encoder, widths=WIDTHS[encoder])
-    network = MaskNet(spec).eval().double()
     side = -(-2 * spec.receptive_radius_px // spec.stride_px) * spec.stride_px + 2 * spec.stride_px
-    seen = torch.rand(1, 1, 32, side, dtype=torch.double).requires_grad_()
-    network(seen)[0, :, 16, side // 2].sum().backward()
-    assert seen.grad is not None
-    reach = torch.nonzero(seen.grad[0, 0].abs().sum(dim=0)).ravel() - side // 2
-    assert reach.abs().max() <= spec.receptive_radius_px
+    reach = []
+    for seed in range(4):  # of so few random filters none may answer
+        torch.manual_seed(seed)
+        network = MaskNet(spec).eval().double()
+        seen = torch.rand(1, 1, 32, side, dtype=torch.double).requires_grad_()
+        network(seen)[0, :, 16, side // 2].sum().backward()
+        assert seen.grad is not None
+        reach.append(torch.nonzero(seen.grad[0, 0].abs().sum(dim=0)).ravel() - side // 2)
+    assert 0 < torch.cat(reach).abs().max() <= spec.receptive_radius_px
 
 
 def test_a_reference_goes_through_the_same_encoder() -> None:
-    network = MaskNet(MaskSpec(shown="reference", widths=(4, 6, 8)))
-    single = MaskNet(MaskSpec(shown="previous", widths=(4, 6, 8)))
+    torch.manual_seed(0)
+    network = MaskNet(MaskSpec(shown="reference", widths=(8, 12, 16)))
+    single = MaskNet(MaskSpec(shown="previous", widths=(8, 12, 16)))
     count = {name: sum(p.numel() for p in net.encoder.parameters()) for name, net in (("s", network), ("t", single))}
     assert count["s"] == count["t"]
     planes = torch.rand(1, 4, 16, 16)
