@@ -78,12 +78,17 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) 
         columns = _noisy(tables[like.field], noise)
         part = write_part(out, prepared.job.plate.name, key, columns, texts=prepared.job.texts)
         write_entry(out, replace(like, field=str(key), part_bytes=part.nbytes, part_crc32=part.crc32))
-    folder = Path(str(out))
-    before = sum(path.is_file() for path in folder.rglob("*"))
+    before = _files_of_plate(out)
     began = time.perf_counter()
     finish(out, submit=submit)
     seconds = (time.perf_counter() - began) * len(prepared.keys) / (len(repeated) + len(done))
-    return seconds, sum(path.is_file() for path in folder.rglob("*")) - before + 1
+    return seconds, _files_of_plate(out) - before + 1
+
+
+def _files_of_plate(out: Location) -> int:
+    """Files of a results folder but those beside labels, which are counted by field."""
+    folder = Path(str(out))
+    return sum(path.is_file() for path in folder.rglob("*") if "labels.zarr" not in path.relative_to(folder).parts)
 
 
 def _rows(nuclei: pd.DataFrame, key: FieldKey) -> NDArray[np.bool_]:

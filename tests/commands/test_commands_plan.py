@@ -102,9 +102,10 @@ def test_the_plan_of_a_plate_is_what_its_run_took(finished: Finished, tmp_path: 
 
 
 def written_files(finished: Finished) -> int:
-    """Files of the results and of the labels in the plate, which came with true labels of its own."""
-    labels = [path for path in finished.files.plate.rglob("labels/nuclei/**/*") if path.is_file()]
-    return len(labels) + sum(path.is_file() for path in finished.out.rglob("*"))
+    """Files of the results, and in the plate, which came with true labels of its own, of the labels and tables."""
+    plate = finished.files.plate
+    fields = [path for part in ("labels/nuclei", "tables") for path in plate.rglob(f"{part}/**/*") if path.is_file()]
+    return len(fields) + sum(path.is_file() for path in finished.out.rglob("*"))
 
 
 def test_a_plan_finds_what_a_run_would_refuse(hcs: Hcs, finished: Finished, tmp_path: Path) -> None:
