@@ -27,7 +27,7 @@ from hcs.engine.flow import process_fields
 from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.field.job import Job
 from hcs.field.large import is_large, look_at
-from hcs.field.memory import field_bytes
+from hcs.field.memory import field_bytes, load_of
 from hcs.field.worker import segmenter_of
 from hcs.machine import cores
 from hcs.plate.keys import FieldKey
@@ -398,17 +398,7 @@ def projected_bytes(job: Job, key: FieldKey) -> int:
     if is_large(info, job.config):
         return look_at(info, job, key, segmenter).projected_bytes
     specs = [network.spec for network in segmenter.networks]
-    return field_bytes(
-        (info.shape[1], info.shape[2]),
-        channels=info.shape[0],
-        itemsize=info.dtype.itemsize,
-        classes=max(spec.classes for spec in specs),
-        width=max(spec.widths[0] for spec in specs),
-        scale=job.scale,
-        tile_px=job.config.tiles.size_px,
-        halo_px=max(spec.receptive_radius_px for spec in specs),
-        cells=job.channels.cells is not None,
-    )
+    return field_bytes((info.shape[1], info.shape[2]), load_of(job, info, specs))
 
 
 def _stored_bytes(prepared: Prepared, info: FieldInfo) -> int:

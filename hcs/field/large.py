@@ -13,7 +13,7 @@ import numpy as np
 from hcs.config import Config
 from hcs.errors import FieldError
 from hcs.field.job import Job
-from hcs.field.memory import block_bytes
+from hcs.field.memory import block_bytes, load_of
 from hcs.machine import memory_bytes
 from hcs.plate.keys import FieldKey
 from hcs.segment.normalise import STATISTICS_UNIT_PX
@@ -89,18 +89,7 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         around_px=_around(job, info.pixel_size_um),
     )
     shape = info.shape[1], info.shape[2]
-    projected = block_bytes(
-        cut,
-        shape,
-        channels=info.shape[0],
-        itemsize=info.dtype.itemsize,
-        classes=max(spec.classes for spec in specs),
-        width=max(spec.widths[0] for spec in specs),
-        scale=job.scale,
-        tile_px=config.tiles.size_px,
-        halo_px=radius,
-        cells=job.channels.cells is not None,
-    )
+    projected = block_bytes(cut, shape, load_of(job, info, specs))
     return LargeField(
         shape=shape,
         pixel_size_um=info.pixel_size_um,

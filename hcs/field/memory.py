@@ -6,11 +6,19 @@ probabilities; a test holds them to what processes really take.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
+from hcs.field.job import Job
 from hcs.segment.memory import _LAYER_BYTES, rows_at_once
+from hcs.store.plate.field import FieldInfo
 from hcs.tiles.blocks import Cut
 from hcs.tiles.grid import padded_length
+
+if TYPE_CHECKING:
+    from hcs.segment.network import Spec
 
 PROCESS_BYTES = 420_000_000
 """A worker with its packages, compiled kernels and a network loaded, before the first field."""
@@ -29,62 +37,66 @@ _HEAP = 1.35
 """Memory that a process holds per byte in use, where parts of many sizes come and go."""
 
 
-def field_bytes(
-    shape: tuple[int, int],
-    *,
-    channels: int,
-    itemsize: int,
-    classes: int,
-    width: int,
-    scale: Fraction,
-    tile_px: int,
-    halo_px: int,
-    cells: bool = False,
-) -> int:
-    """Peak memory of a worker that processes a field of ``shape`` (Y, X) in one piece, by a network of ``width``
-    channels at full resolution."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a field is, and what is done to it, as far as memory depends on it."""
+
+    channels: int
+    itemsize: int
+    classes: int
+    width: int
+    """Channels of the network at full resolution."""
+    scale: Fraction
+    tile_px: int
+    halo_px: int
+    cells: bool = False
+    """Whether whole cells are measured."""
+
+    def tile_bytes(self, shape: tuple[int, int]) -> int:
+        """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X), as our own network takes
+        it on the CPU: of the rows that are under way in it at a time."""
+        sides = [int(length * self.scale) for length in shape]
+        rows, columns = (min(padded_length(side, 16), self.tile_px + 2 * self.halo_px) for side in sides)
+        return min(rows, rows_at_once(columns, 16) + 2 * self.halo_px) * columns * self.width * _LAYER_BYTES
+
+    @property
+    def probability_bytes(self) -> float:
+        """Bytes a pixel of the field for probabilities, twice where they are resampled."""
+        magnified = 0.0 if self.scale == 1 else float(self.scale) ** 2
+        return self.classes * _PROBABILITY_BYTES * (1.0 + magnified) + _PROBABILITY_BYTES * magnified
+
+
+def load_of(job: Job, info: FieldInfo, specs: Sequence[Spec]) -> Load:
+    """The load of a field of a plate, for networks of ``specs``."""
+    return Load(
+        channels=info.shape[0],
+        itemsize=info.dtype.itemsize,
+        classes=max(spec.classes for spec in specs),
+        width=max(spec.widths[0] for spec in specs),
+        scale=job.scale,
+        tile_px=job.config.tiles.size_px,
+        halo_px=max(spec.receptive_radius_px for spec in specs),
+        cells=job.channels.cells is not None,
+    )
+
+
+def field_bytes(shape: tuple[int, int], load: Load) -> int:
+    """Peak memory of a worker that processes a field of ``shape`` (Y, X) in one piece."""
     size = shape[0] * shape[1]
-    pixels = size * channels * itemsize
-    finding = int(size * (_probabilities(classes, scale) + _FIND_BYTES))
-    measuring = size * (classes * _PROBABILITY_BYTES + _MEASURE_BYTES + 4 * channels + _CELL_BYTES * cells)
-    return PROCESS_BYTES + pixels + max(finding, measuring) + tile_bytes(shape, width, scale, tile_px, halo_px)
+    pixels = size * load.channels * load.itemsize
+    finding = int(size * (load.probability_bytes + _FIND_BYTES))
+    kept = load.classes * _PROBABILITY_BYTES + 4 * load.channels
+    measuring = size * (kept + _MEASURE_BYTES + _CELL_BYTES * load.cells)
+    return PROCESS_BYTES + pixels + max(finding, measuring) + load.tile_bytes(shape)
 
 
-def block_bytes(
-    cut: Cut,
-    shape: tuple[int, int],
-    *,
-    channels: int,
-    itemsize: int,
-    classes: int,
-    width: int,
-    scale: Fraction,
-    tile_px: int,
-    halo_px: int,
-    cells: bool = False,
-) -> int:
+def block_bytes(cut: Cut, shape: tuple[int, int], load: Load) -> int:
     """Peak memory of a worker over the tasks of a field cut into blocks: the largest block, the largest cell, or the
     whole field's statistics, which are an eighth of a byte a pixel for the networks' channel and for every channel."""
     read = max((block.read.shape for block in cut.blocks(shape)), key=lambda sides: sides[0] * sides[1])
-    size = read[0] * read[1]
-    finding = int(size * (itemsize + _probabilities(classes, scale) + _FIND_BYTES))
-    block = finding + tile_bytes(read, width, scale, tile_px, halo_px)
-    cell = max(c.read.size for c in cut.cells(shape)) * (
-        _MEASURE_BYTES + channels * (itemsize + 4) + _CELL_BYTES * cells
-    )
+    finding = int(read[0] * read[1] * (load.itemsize + load.probability_bytes + _FIND_BYTES))
+    block = finding + load.tile_bytes(read)
+    measuring = _MEASURE_BYTES + load.channels * (load.itemsize + 4) + _CELL_BYTES * load.cells
+    cell = max(c.read.size for c in cut.cells(shape)) * measuring
     statistics = int(shape[0] * shape[1] / 8 * _STATISTICS_COPIES)
     return PROCESS_BYTES + _WORKER_BYTES + int(_HEAP * max(block, cell, statistics))
-
-
-def tile_bytes(shape: tuple[int, int], width: int, scale: Fraction, tile_px: int, halo_px: int) -> int:
-    """Memory of the layers of a network of ``width`` channels for the largest tile of a field of ``shape`` (Y, X) seen
-    at ``scale``, as our own network takes it on the CPU: of the rows that are under way in it at a time."""
-    sides = [int(length * scale) for length in shape]
-    rows, columns = (min(padded_length(side, 16), tile_px + 2 * halo_px) for side in sides)
-    return min(rows, rows_at_once(columns, 16) + 2 * halo_px) * columns * width * _LAYER_BYTES
-
-
-def _probabilities(classes: int, scale: Fraction) -> float:
-    """Bytes a pixel of the field for probabilities, twice where they are resampled."""
-    magnified = 0.0 if scale == 1 else float(scale) ** 2
-    return classes * _PROBABILITY_BYTES * (1.0 + magnified) + _PROBABILITY_BYTES * magnified

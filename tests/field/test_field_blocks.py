@@ -295,20 +295,13 @@ def test_a_model_that_must_see_the_whole_field_is_refused(small: BlockTask) -> N
 
 
 def test_memory_grows_with_the_block_and_not_with_the_field(small: BlockTask) -> None:
-    from hcs.field.memory import block_bytes
+    from hcs.field.memory import Load, block_bytes
 
     def projected(side_px: int, block_px: int) -> int:
         cut = replace(small.large.cut, block_px=block_px)
-        options = {
-            "channels": 2,
-            "itemsize": 2,
-            "classes": 3,
-            "width": 16,
-            "scale": small.job.scale,
-            "tile_px": 1024,
-            "halo_px": 107,
-        }
-        return block_bytes(cut, (side_px, side_px), **options)
+        scale = small.job.scale
+        load = Load(channels=2, itemsize=2, classes=3, width=16, scale=scale, tile_px=1024, halo_px=107)
+        return block_bytes(cut, (side_px, side_px), load)
 
     assert projected(8000, 2048) <= projected(12_000, 2048) <= 1.02 * projected(8000, 2048)
     assert projected(8000, 4096) > projected(8000, 2048) + 400_000_000
