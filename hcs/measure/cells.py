@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from hcs.measure.contours import contoured
 from hcs.measure.intensity import Floats, Floats32, as_float32
 from hcs.measure.intensity import _gather as gather
-from hcs.measure.intensity import _select as select
 from hcs.measure.jit import kernel
+from hcs.measure.ranks import select
 from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions
 from hcs.measure.settings import CellSettings
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.measure.jit import kernel
+from hcs.measure.ranks import select
 from hcs.measure.regions import Ints32, Ints64, PixelLists
 from hcs.measure.settings import MeasureSettings
 
@@ -151,7 +152,7 @@ def _gather(values: Floats32, indices: Ints32, start: int, stop: int) -> Floats3
 def _median(region: Floats32) -> float:
     """Median of at least one value, the mean of the middle two of an even number; reorders ``region``."""
     half = len(region) // 2
-    upper = _select(region, 0, half)
+    upper = select(region, 0, half)
     if len(region) % 2:
         return upper
     lower = region[0]
@@ -173,44 +174,13 @@ def _midmeans(values: Floats32, offsets: Ints64, indices: Ints32, fallback: floa
             means[i] = fallback
             continue
         cut = size // 4
-        _select(region, 0, cut)
-        _select(region, cut, size - 1 - cut)
+        select(region, 0, cut)
+        select(region, cut, size - 1 - cut)
         total = 0.0
         for k in range(cut, size - cut):
             total += region[k]
         means[i] = total / (size - 2 * cut)
     return means
-
-
-@kernel
-def _select(values: Floats32, low: int, rank: int) -> float:
-    """The value of ``rank`` in sorted order, and ``values[low:]`` so reordered that lower ones come before
-    it.
-
-    Everything before ``low`` is taken to be in place already. Quickselect whose partition has no branch to
-    mispredict; values equal to the pivot get a pass of their own, since a flat background holds many.
-    """
-    high = len(values) - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        middle = low
-        for k in range(low, high + 1):
-            value = values[k]
-            values[k] = values[middle]
-            values[middle] = value
-            middle += value < pivot
-        if rank < middle:
-            high = middle - 1
-            continue
-        low = middle
-        for k in range(middle, high + 1):
-            value = values[k]
-            values[k] = values[low]
-            values[low] = value
-            low += value == pivot
-        if rank < low:
-            break
-    return float(values[rank])
 
 
 @kernel

@@ -17,6 +17,7 @@ from hcs.measure.columns import HCS, channel_suffixes
 from hcs.measure.fill import Fill
 from hcs.measure.intensity import Floats, Floats32, as_float32, saturation_level
 from hcs.measure.jit import kernel
+from hcs.measure.ranks import percentile
 from hcs.measure.settings import MeasureSettings
 
 _ROW_STEP = 4
@@ -125,7 +126,7 @@ def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: Measur
     half = _pooled(pixels, 2)
     eighth = _pooled(half, 4)
     known = eighth[cells.recorded(eighth, 8)]
-    level = float(np.percentile(known if known.size else pixels, settings.background_percentile))
+    level = percentile(known if known.size else pixels.ravel(), settings.background_percentile)
     noise = noise_sd(pixels, cells.fill)
     if plane.dtype.kind in "iu":
         noise = max(noise, _ROUNDING)  # a background of one grey level is not without noise, only rounded
@@ -286,7 +287,7 @@ def noise_sd(pixels: Floats32, fill: NDArray[np.bool_] | None = None) -> float:
         if not whole.any():
             return 0.0
         runs = runs[whole]
-    return float(np.percentile(runs, _QUIETEST)) / _OF_NOISE * float(np.sqrt(np.pi)) / 2.0
+    return percentile(runs, _QUIETEST) / _OF_NOISE * float(np.sqrt(np.pi)) / 2.0
 
 
 def _saturated(pixels: Floats32, ceiling: float) -> float:
@@ -307,7 +308,7 @@ def _stain(pixels: Floats32, cells: _Cells, level: float) -> float:
 
 def _brightest(pixels: Floats32, level: float, stain: float) -> float:
     """Grey level above which a pixel is more than stained nucleus: 1.5 times the stain, or a high percentile."""
-    return level + 1.5 * stain if stain > 0 else float(np.percentile(pixels[::_ROW_STEP, ::_ROW_STEP], 99.9))
+    return level + 1.5 * stain if stain > 0 else percentile(pixels[::_ROW_STEP, ::_ROW_STEP].ravel(), 99.9)
 
 
 def _pooled(pixels: Floats32, factor: int) -> Floats32:
@@ -332,7 +333,7 @@ def _gradient(eighth: Floats32, covered: NDArray[np.uint8], level: float) -> flo
             tile = np.ix_(rows, columns)
             free = eighth[tile][full[tile] == 0]
             if free.size > 0.1 * len(rows) * len(columns):
-                levels.append(float(np.percentile(free, 5.0)))
+                levels.append(percentile(free, 5.0))
     if len(levels) < _TILES or level <= 0:
         return float("nan")
     return (max(levels) - min(levels)) / level
@@ -343,7 +344,7 @@ def _confluence(quarter: Floats32, recorded: NDArray[np.bool_], level: float, no
     seen = quarter[::2, ::2][recorded[::2, ::2]]
     if seen.size == 0:
         return float("nan")
-    signal = float(np.percentile(seen, 99.0)) - level
+    signal = percentile(seen, 99.0) - level
     return float(np.mean((quarter > level + max(5.0 * noise / 4.0, 0.1 * signal))[recorded]))
 
 

@@ -10,6 +10,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.measure.ranks import levels_of_rows, percentile, ranked
+
 _SAMPLE_PX = 250_000
 _BLOCK_PX = 8
 _TILE_PX = 32
@@ -86,7 +88,7 @@ def normalise(image: NDArray[np.generic]) -> NDArray[np.float32]:
 def normalise_by_brightest(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """As `normalise`, but ``scale`` is the 99.8th percentile above ``low``: what training begins with."""
     parts = [statistics(image, step=sample_step(image.size))]
-    low, bright, noise = _levels(parts)
+    low, bright, noise, _ = _levels(parts)
     return Normalisation(low, max(bright - low, _HOLDS_SD * noise)).apply(image)
 
 
@@ -134,23 +136,19 @@ def statistics(
 
 def settled(parts: Sequence[FieldStatistics]) -> Normalisation:
     """The normalisation of the field that ``parts`` cover."""
-    low, bright, noise = _levels(parts)
-    least = _HOLDS_SD * max(noise, _quantum(parts) / float(np.sqrt(12.0)))
+    low, bright, noise, quantum = _levels(parts)
+    least = _HOLDS_SD * max(noise, quantum / float(np.sqrt(12.0)))
     middle = _middle(np.concatenate([part.tiles for part in parts]).astype(np.float64), low, least)
     return Normalisation(low, max(_HEADROOM * middle if middle > 0.0 else bright - low, least))
 
 
-def _levels(parts: Sequence[FieldStatistics]) -> tuple[float, float, float]:
-    """2nd and 99.8th percentile of a field, and its noise."""
-    low, bright = (float(v) for v in np.percentile(np.concatenate([part.sample for part in parts]), (2.0, 99.8)))
-    return low, bright, _noise(np.concatenate([part.differences for part in parts]))
-
-
-def _quantum(parts: Sequence[FieldStatistics]) -> float:
-    """The step between grey levels: rounding to it hides noise that is smaller, so that a background of one value has
-    no noise to tell a tile's contrast from; 0 for one value."""
-    steps = np.diff(np.sort(np.concatenate([part.sample for part in parts])))
-    return float(steps[steps > 0.0].min(initial=np.inf)) if steps.any() else 0.0
+def _levels(parts: Sequence[FieldStatistics]) -> tuple[float, float, float, float]:
+    """2nd and 99.8th percentile of a field, its noise, and the step between its grey levels: rounding to that hides
+    noise that is smaller, so that a background of one value has no noise to tell a tile's contrast from; 0 for a field
+    of one value."""
+    sample = ranked(np.concatenate([part.sample for part in parts]))
+    low, bright = sample.percentiles(2.0, 99.8)
+    return low, bright, _noise(np.concatenate([part.differences for part in parts])), sample.least_step()
 
 
 def _tiles(pixels: NDArray[np.float32], step: int) -> NDArray[np.float32]:
@@ -197,8 +195,7 @@ def _tile_levels(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     """Dark level, bright level and number of pixels of every tile (t, size), (t, 3)."""
     size = tiles.shape[1]
     dark, bright = (int(quantile * (size - 1)) for quantile in (_DARK, _BRIGHT))
-    ranked = np.partition(tiles, (dark, bright), axis=1)
-    return np.column_stack((ranked[:, dark], ranked[:, bright], np.full(len(tiles), size, np.float32)))
+    return np.column_stack((*levels_of_rows(tiles, dark, bright), np.full(len(tiles), size, np.float32)))
 
 
 def _middle(tiles: NDArray[np.float64], low: float, least: float) -> float:
@@ -274,7 +271,7 @@ def _means_of_blocks_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def _noise(differences: NDArray[np.float32]) -> float:
     if differences.size == 0:
         return 0.0
-    return float(np.percentile(differences, 25.0)) * float(np.sqrt(np.pi)) / 2.0
+    return percentile(differences, 25.0) * float(np.sqrt(np.pi)) / 2.0
 
 
 def _even(n: int) -> int:
