@@ -30,6 +30,8 @@ _OF_NOISE = 0.76
 _SPECK_PX = 10
 _USUAL_PX = 24
 _FEWEST_LIT = 40
+_MOST_OPEN = 0.1
+"""Largest standard error of the logarithm by which corners differ from half-way: twice that is the number's own."""
 _FEWEST_SHARP = 32
 _ROUNDING = 12.0**-0.5
 
@@ -207,7 +209,7 @@ def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float,
 
 def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:
     """Brightness of nuclei in the field's corners over that in its middle, or the reverse: the smaller of the two; NaN
-    with fewer than 40 nuclei.
+    with fewer than 40 nuclei, and where these differ so much that the number's standard error is above 20 %.
 
     The logarithm of the nuclei's means above ``level`` is fitted by a plane and the square of the distance from the
     middle. Only the latter counts, for that is what a lens does; stain and cells may differ from side to side.
@@ -233,7 +235,10 @@ def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:
         off = np.abs(logs - terms @ fit)
         kept = off <= 3.0 * 1.4826 * np.median(off)
         terms, logs = terms[kept], logs[kept]
-    return float(np.exp(-2.0 * abs(fit[3])))
+    left = logs - terms @ fit
+    freedom = max(logs.size - terms.shape[1], 1)
+    error = np.sqrt(left @ left / freedom * np.linalg.pinv(terms.T @ terms)[3, 3])
+    return float(np.exp(-2.0 * abs(fit[3]))) if error <= _MOST_OPEN else float("nan")
 
 
 @kernel
@@ -397,7 +402,7 @@ _DEFINITIONS: Final = {
         "",
         "Brightness of nuclei above Background in the field's corners over that in its middle, or the reverse, the "
         "smaller; by a fit of the logarithm to a plane, not counted, and the squared distance from the middle, "
-        "NaN with fewer than 40 nuclei",
+        "NaN with fewer than 40 nuclei or a standard error above 20 %",
         HCS,
     ),
     "Saturated": ("", "Share of pixels at or above saturation_level; NaN for float images without a level", HCS),

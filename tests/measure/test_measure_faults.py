@@ -56,3 +56,7 @@ def test_dark_corners_are_told_by_the_nuclei_and_a_slope_of_stain_is_not() -> No
     assert quality(image, labels).shading > 0.7
     assert quality(image * (1 - 0.37 * (y * y + x * x)), labels).shading < 0.35
     assert quality(image * np.exp(0.5 * x), labels).shading > 0.6
+    rng, numbers = np.random.default_rng(0), np.arange(labels.max() + 1)
+    factors = np.where(rng.random(numbers.size) < 0.4, rng.uniform(5, 50, numbers.size), 1.0).astype(np.float32)
+    dead = quality(np.where(labels > 0, image * factors[labels], image), labels).shading
+    assert np.isnan(dead), "where every third nucleus is a bright dead cell, nobody can tell"
