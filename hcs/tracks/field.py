@@ -185,25 +185,26 @@ def _medians(values: Floats, lineage: Lineage) -> Floats:
 
 
 def _notes(scene: Scene, drift: Floats, quality: Floats, interval_min: float | None) -> tuple[str, ...]:
+    """What to know of the links; sentences without their full stop, for they are put together."""
     notes = []
     detections, motion = scene.detections, scene.motion
     frames = detections.frames
     missing = int(frames[-1] - frames[0] + 1 - len(frames)) if len(frames) else 0
     if missing:
-        notes.append(f"{missing} frame(s) between the first and the last have no nucleus; links go over them.")
+        notes.append(f"{missing} frame(s) between the first and the last have no nucleus; links go over them")
     if len(frames) > 1:
         jump = float(np.hypot(*np.diff(drift, axis=0).T).max())
         if jump > detections.diameter_px:
-            notes.append(f"The field moved by up to {jump:.0f} px from one frame to the next; that was taken out.")
+            notes.append(f"The field moved by up to {jump:.0f} px from one frame to the next; that was taken out")
         spacing = 0.5 / np.sqrt(motion.density)  # mean distance of the nearest neighbour, at random places
         if motion.scale_px > _FAR * spacing:
             notes.append(
                 f"Nuclei move about {motion.scale_px:.0f} px a frame and lie about {spacing:.0f} px apart: frames are "
-                "too rare to link them surely; film more often, or take fewer cells."
+                "too rare to link them surely; film more often, or take fewer cells"
             )
         doubtful = float((quality < _DOUBTFUL).mean())
         if doubtful > 0.2:
-            notes.append(f"{doubtful:.0%} of the tracks have a quality below {_DOUBTFUL:g}.")
+            notes.append(f"{doubtful:.0%} of the tracks have a quality below {_DOUBTFUL:g}")
         if interval_min is None:
-            notes.append("No interval of the frames is known: divisions may follow each other in any time.")
+            notes.append("No interval of the frames is known: divisions may follow each other in any time")
     return tuple(notes)
