@@ -13,6 +13,7 @@ import numpy as np
 from hcs.clock import Stopwatch
 from hcs.config import Config
 from hcs.errors import ConfigError
+from hcs.measure.fill import find_fill
 from hcs.pipeline import FoundNuclei, measure_found
 from hcs.plate.channels import Channels
 from hcs.segment.despeckle import despeckled
@@ -44,6 +45,7 @@ def call_kernels(side_px: int = 64) -> None:
     for dtype in _RECORDED:
         image = np.stack([inside * 100, inside * 50 + 20]).astype(dtype)
         normalise(np.zeros((512, 512), dtype))  # of more pixels than there are values
+        find_fill(image)
         measure_found(FoundNuclei(labels, inside, image, image, None, Stopwatch()), _CHANNELS, config)
 
 

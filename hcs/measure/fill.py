@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.measure.jit import kernel
+
 Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
 
@@ -192,7 +194,7 @@ def _as_cv(plane: NDArray[Any]) -> NDArray[Any]:
 
 def _values(pixels: NDArray[Any]) -> list[Any]:
     """Values that may cover areas: a square of 5 px holds a pixel of a lattice of 4, an area a run of them."""
-    lattice = pixels[::_LATTICE_PX, ::_LATTICE_PX]
+    lattice = np.ascontiguousarray(pixels[::_LATTICE_PX, ::_LATTICE_PX])
     usual = _usual(pixels.dtype)
     values: list[Any] = [value for value in usual if (lattice == value).any()]
     level = lattice[:, 1:-1][(lattice[:, 1:-1] == lattice[:, :-2]) & (lattice[:, 1:-1] == lattice[:, 2:])]
@@ -207,7 +209,35 @@ def _usual(dtype: np.dtype[Any]) -> tuple[int, ...]:
     return (0, int(np.iinfo(dtype).max)) if dtype.kind in "iu" else (0,)
 
 
+@kernel
+def _may_hold_square(pixels: NDArray[Any], value: Any) -> bool:
+    """Whether a square of 5 px may be of ``value`` alone: in its row and in its column, a pixel of the lattice that it
+    holds lies in a run of 5 px. Most values of a field without fill fail here, and cost no more."""
+    height, width = pixels.shape
+    for y in range(0, height, _LATTICE_PX):
+        for x in range(0, width, _LATTICE_PX):
+            if pixels[y, x] != value:
+                continue
+            left = right = x
+            while left > 0 and pixels[y, left - 1] == value:
+                left -= 1
+            while right < width - 1 and pixels[y, right + 1] == value:
+                right += 1
+            if right - left + 1 < _LEAST_SIDE_PX:
+                continue
+            top = bottom = y
+            while top > 0 and pixels[top - 1, x] == value:
+                top -= 1
+            while bottom < height - 1 and pixels[bottom + 1, x] == value:
+                bottom += 1
+            if bottom - top + 1 >= _LEAST_SIDE_PX:
+                return True
+    return False
+
+
 def _candidate(pixels: NDArray[Any], value: Any, core: tuple[slice, slice]) -> Candidate | None:
+    if not _may_hold_square(pixels, pixels.dtype.type(value)):
+        return None
     equal = (pixels == value).view(np.uint8)
     square = np.ones((_LEAST_SIDE_PX, _LEAST_SIDE_PX), np.uint8)
     # Outside the field nothing is equal: a dark column at its edge is no area.

@@ -137,22 +137,23 @@ def measure_nuclei(
     for c, (plane, before, (channel, suffix)) in enumerate(
         zip(image, raw, channel_suffixes(channels).items(), strict=True)
     ):
+        pixels = as_float32(plane)
         known = None if window is None else window.backgrounds[channel]
         if known is None:
             known, grounds[channel] = settled_background(
-                block_means(as_float32(plane), settings, missing),
+                block_means(pixels, settings, missing),
                 settings,
                 channel,
                 backgrounds if always or channel == sensor else None,
                 always=always,
             )
         measured = _measure_channel(
-            plane,
-            plane if recorded is None else before,
+            pixels,
+            None if recorded is None else before,
             nuclei,
             around,
-            settings,
             background=known,
+            ceiling=saturation_level(before.dtype, settings),
         )
         found_backgrounds[channel] = measured.background
         found |= _intensity_columns(measured, suffix)
@@ -164,14 +165,14 @@ def measure_nuclei(
         if channel == sensor:
             least = settings.sensor_min_signal if before.dtype.kind in "iu" else 0.0
             cytoplasm = ring_cytoplasm(
-                as_float32(plane), around.ring, background=measured.background, least_px=settings.ring_min_px
+                pixels, around.ring, background=measured.background, least_px=settings.ring_min_px
             )
             ground = grounds.get(channel, "") if window is None else window.grounds.get(channel, "")
             of_sensor = SensorOfNuclei(
                 c, measured.nucleus.mean, least_signal=least, least_px=settings.ring_min_px, grounded=ground != "none"
             )
             if settings.sensor_ratio == "dhb":
-                measured = _as_dhb(measured, as_float32(plane), around)
+                measured = _as_dhb(measured, pixels, around)
             found |= _sensor_columns(measured, around, cytoplasm, least_px=settings.ring_min_px, least_signal=least)
             if ground == "none":
                 found |= {name: np.full(len(nuclei), np.nan) for name in _RATIOS}
@@ -238,19 +239,18 @@ class _Channel:
 
 
 def _measure_channel(
-    plane: NDArray[np.generic],
-    before: NDArray[np.generic],
+    pixels: Floats32,
+    before: NDArray[np.generic] | None,
     nuclei: Regions,
     around: Surroundings,
-    settings: MeasureSettings,
     *,
     background: float,
+    ceiling: float,
 ) -> _Channel:
-    """Measurements of one plane (Y, X), which was ``before`` when it was recorded, if not itself."""
-    pixels = as_float32(plane)
-    ceiling = saturation_level(before.dtype, settings)
+    """Measurements of one plane (Y, X), which was ``before`` when it was recorded, if not itself; pixels from
+    ``ceiling`` are saturated."""
     nucleus = region_statistics(pixels, nuclei.pixels, ceiling=ceiling)
-    if before is not plane:
+    if before is not None:
         seen = region_statistics(as_float32(before), nuclei.pixels, ceiling=ceiling)
         nucleus = replace(nucleus, saturated=seen.saturated)
     return _Channel(

@@ -50,8 +50,8 @@ def find_surroundings(
     if fill is not None:
         zone[fill] = NEAR
     n = len(nuclei)
-    ring = PixelLists(*_pixels_by_owner(owner, zone, RING, n))
-    annulus = PixelLists(*_pixels_by_owner(owner, zone, ANNULUS, n))
+    offsets, ring_indices, annulus_indices = _pixels_by_owner(owner, zone, n)
+    ring, annulus = PixelLists(offsets[0], ring_indices), PixelLists(offsets[1], annulus_indices)
     margins = np.array([settings.reach_px * growth for growth in _WINDOW_GROWTH])
     margin = _choose_margins(zone, box, annulus.counts, margins, settings.local_min_px)
     if not margin.any():
@@ -132,23 +132,29 @@ def _nearest(keys: Keys, nobody: int, owner_bits: int, limits: Keys) -> tuple[In
 
 
 @kernel
-def _pixels_by_owner(owner: Ints32, zone: Bytes, wanted: int, n: int) -> tuple[Ints64, Ints32]:
-    """Offsets and flat indices of the pixels in zone ``wanted`` of each owner 1…n, in row-major order."""
+def _pixels_by_owner(owner: Ints32, zone: Bytes, n: int) -> tuple[Ints64, Ints32, Ints32]:
+    """Of the rings and of the annuli of owners 1…n the offsets, (2, n + 1), and the flat indices of their pixels, in
+    row-major order."""
     owners, zones = owner.ravel(), zone.ravel()
-    offsets = np.zeros(n + 1, np.int64)
+    offsets = np.zeros((2, n + 1), np.int64)
     for k in range(len(zones)):
-        if zones[k] == wanted:
-            offsets[owners[k]] += 1
+        if zones[k] == RING or zones[k] == ANNULUS:
+            offsets[zones[k] - RING, owners[k]] += 1
     for i in range(n):
-        offsets[i + 1] += offsets[i]
-    indices = np.empty(offsets[n], np.int32)
-    following = offsets[:-1].copy()
+        offsets[0, i + 1] += offsets[0, i]
+        offsets[1, i + 1] += offsets[1, i]
+    ring, annulus = np.empty(offsets[0, n], np.int32), np.empty(offsets[1, n], np.int32)
+    following = offsets.copy()
     for k in range(len(zones)):
-        if zones[k] == wanted:
+        if zones[k] == RING:
             i = owners[k] - 1
-            indices[following[i]] = k
-            following[i] += 1
-    return offsets, indices
+            ring[following[0, i]] = k
+            following[0, i] += 1
+        elif zones[k] == ANNULUS:
+            i = owners[k] - 1
+            annulus[following[1, i]] = k
+            following[1, i] += 1
+    return offsets, ring, annulus
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcs.measure.fill import find_fill, without_fill
+from hcs.measure.fill import _may_hold_square, find_fill, without_fill
 
 SIDE_PX = 400
 
@@ -128,3 +128,25 @@ def test_labels_are_cut_at_fill_and_numbered_anew() -> None:
     assert (cut[300:320, 300:320] == 2).all()
     assert (cut[30:60, 202:240] == 1).all()
     assert not cut[:200, :200].any()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_a_square_of_one_value_is_seen_wherever_it_lies(dtype: str) -> None:
+    """What is passed over without another look: values of which no square of 5 px can be."""
+    noisy = (np.indices((31, 37)).sum(axis=0) % 2 + 5).astype(dtype)
+    for y, x in [(0, 0), (26, 32), (0, 32), (26, 0), (11, 13), (7, 22), (5, 6)]:
+        pixels = noisy.copy()
+        pixels[y : y + 5, x : x + 5] = 9
+        assert _may_hold_square(pixels, pixels.dtype.type(9))
+    assert not _may_hold_square(noisy, noisy.dtype.type(5))
+
+
+def test_no_square_of_one_value_is_passed_over() -> None:
+    rng, passed = np.random.default_rng(3), 0
+    for _ in range(300):
+        pixels = (rng.random((14, 15)) < rng.uniform(0.6, 0.97)).astype(np.uint8)
+        held = cv2.erode(pixels, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).any()
+        if not _may_hold_square(pixels, np.uint8(1)):
+            passed += 1
+            assert not held
+    assert passed > 5

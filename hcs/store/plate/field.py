@@ -355,7 +355,8 @@ def _read_channels(
     """Stored pixels (C, Y, X) of the channels, in the order asked for; one read where they are neighbours."""
     low, high = min(channels), max(channels)
     if set(range(low, high + 1)) == set(channels):
-        return _read_range(array, info, slice(low, high + 1), window, frame)[[c - low for c in channels]]
+        block = _read_range(array, info, slice(low, high + 1), window, frame)
+        return block if channels == (*range(low, high + 1),) else block[[c - low for c in channels]]
     return np.concatenate([_read_range(array, info, slice(c, c + 1), window, frame) for c in channels])
 
 
@@ -369,7 +370,8 @@ def _read_range(
     missing = [axis for axis in "tczyx" if axis not in info.axes]
     block = block.reshape(*(1 for _ in missing), *block.shape)
     order = ["".join([*missing, info.axes]).index(axis) for axis in "tczyx"]
-    projected: NDArray[Any] = block.transpose(order)[0].max(axis=1)
+    planes: NDArray[Any] = block.transpose(order)[0]
+    projected: NDArray[Any] = planes[:, 0] if planes.shape[1] == 1 else planes.max(axis=1)
     return projected
 
 
