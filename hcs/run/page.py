@@ -166,12 +166,14 @@ def _in_place(images_from: Mapping[str, Any]) -> str:
 def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
     """Where the numbers come from, and how to make them again."""
     channels, model = record.channels, record.model
-    roles = f"nuclei found in {channels.nuclei}, DNA {channels.dna or 'none'}, sensor {channels.sensor or 'none'}"
+    dna, sensor = channels.dna or "none", channels.sensor or "none"
+    roles = f"nuclei found in {channels.nuclei}; stain of DNA: {dna}; sensor: {sensor}"
+    numbers = [f"calculated in {model['arithmetic']}"] if model.get("arithmetic") else []
     texts: dict[str, object] = {
         "Command": record.command,
         "This page again": shlex.join(["hcs", "report", str(folder)]),
         "Plate": record.plate_path if record.images_from is None else _in_place(record.images_from),
-        "Model": f"{model['name']}, sha256 {model['sha256']}",
+        "Model": ", ".join([str(model["name"]), f"sha256 {model['sha256']}", *numbers]),
         "Channels": f"{', '.join(channels.names)} ({roles})",
         "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
         "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
