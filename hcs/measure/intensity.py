@@ -15,6 +15,10 @@ from hcs.measure.settings import MeasureSettings
 Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
+_WIDEST = 4096
+"""Grey levels from the lowest to the highest of a region whose values are counted, at most."""
+_LARGEST = 2.0**24
+
 
 @dataclass(frozen=True, slots=True)
 class RegionIntensities:
@@ -115,14 +119,16 @@ def _statistics(values: Floats32, offsets: Ints64, indices: Ints32, ceiling: flo
     n = len(offsets) - 1
     table = np.empty((n, 6))
     saturated = np.zeros(n, np.int64)
+    counts = np.empty(_WIDEST, np.int32)
     for i in range(n):
         region = _gather(values, indices, offsets[i], offsets[i + 1])
         size = len(region)
         total = 0.0
-        lowest, highest = np.inf, -np.inf
+        lowest, highest, whole = np.inf, -np.inf, True
         for value in region:
             total += value
             lowest, highest = min(lowest, value), max(highest, value)
+            whole &= np.floor(value) == value
             saturated[i] += value >= ceiling
         table[i, 5] = total
         if size == 0:
@@ -135,8 +141,55 @@ def _statistics(values: Floats32, offsets: Ints64, indices: Ints32, ceiling: flo
             squares += (value - mean) * (value - mean)
         table[i, 0], table[i, 2] = mean, np.sqrt(squares / size)
         table[i, 3], table[i, 4] = lowest, highest
-        table[i, 1] = _median(region)
+        if _is_counted(size, lowest, highest, whole):
+            _count(region, lowest, highest, counts)
+            table[i, 1] = lowest + _middle(counts, size)
+        else:
+            table[i, 1] = _median(region)
     return table, saturated
+
+
+@kernel
+def _is_counted(size: int, lowest: float, highest: float, whole: bool) -> bool:
+    """Whether values of a region are ranked sooner by how often each occurs than by selection: whole numbers, and close
+    together. Sums of whole numbers are exact in any order, so that the result is the same."""
+    exact = lowest > -_LARGEST and highest < _LARGEST
+    return whole and exact and highest - lowest < min(_WIDEST, 4 * size)
+
+
+@kernel
+def _count(region: Floats32, lowest: float, highest: float, counts: Ints32) -> None:
+    """How often each whole number from ``lowest`` to ``highest`` occurs, at the start of ``counts``."""
+    base = int(lowest)
+    counts[: int(highest) - base + 1] = 0
+    for value in region:
+        counts[int(value) - base] += 1
+
+
+@kernel
+def _middle(counts: Ints32, size: int) -> float:
+    """Median of ``size`` whole numbers from 0 of these counts."""
+    below, k = 0, 0
+    while below + counts[k] <= (size - 1) // 2:
+        below += counts[k]
+        k += 1
+    lower = k
+    while below + counts[k] <= size // 2:
+        below += counts[k]
+        k += 1
+    return 0.5 * (lower + k)
+
+
+@kernel
+def _sum_between(counts: Ints32, start: int, stop: int) -> int:
+    """Sum of those whole numbers from 0 of these counts that have ranks from ``start`` to before ``stop``."""
+    total, below, k = 0, 0, 0
+    while below < stop:
+        above = below + counts[k]
+        total += k * max(0, min(above, stop) - max(below, start))
+        below = above
+        k += 1
+    return total
 
 
 @kernel
@@ -167,6 +220,7 @@ def _midmeans(values: Floats32, offsets: Ints64, indices: Ints32, fallback: floa
     """Mean of each list without its lowest and highest ⌊size/4⌋ values, (n,)."""
     n = len(offsets) - 1
     means = np.empty(n)
+    counts = np.empty(_WIDEST, np.int32)
     for i in range(n):
         region = _gather(values, indices, offsets[i], offsets[i + 1])
         size = len(region)
@@ -174,6 +228,15 @@ def _midmeans(values: Floats32, offsets: Ints64, indices: Ints32, fallback: floa
             means[i] = fallback
             continue
         cut = size // 4
+        lowest, highest, whole = np.inf, -np.inf, True
+        for value in region:
+            lowest, highest = min(lowest, value), max(highest, value)
+            whole &= np.floor(value) == value
+        if _is_counted(size, lowest, highest, whole):
+            _count(region, lowest, highest, counts)
+            kept = size - 2 * cut
+            means[i] = (lowest * kept + _sum_between(counts, cut, size - cut)) / kept
+            continue
         select(region, 0, cut)
         select(region, cut, size - 1 - cut)
         total = 0.0

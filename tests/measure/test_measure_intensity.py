@@ -131,3 +131,16 @@ def test_saturation_level_follows_the_dtype_or_the_settings() -> None:
     assert saturation_level(np.dtype(">u2"), MeasureSettings()) == 65535
     assert saturation_level(np.dtype(np.float32), MeasureSettings()) == np.inf
     assert saturation_level(np.dtype(np.uint16), MeasureSettings(saturation_level=4095)) == 4095
+
+
+@pytest.mark.parametrize("spread", [0, 1, 3, 100, 3000, 20_000])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 901])
+@pytest.mark.parametrize("offset", [0.0, -40.0, 0.5, 2.0**24, 1e30])
+def test_ranks_are_the_same_counted_or_selected(spread: int, size: int, offset: float) -> None:
+    values = (np.random.default_rng(size).integers(0, spread + 1, (1, size)) + offset).astype(np.float32)
+    in_order = np.sort(values.astype(np.float64), axis=None)
+    found = region_statistics(values, whole(values), ceiling=np.inf)
+    assert found.median[0] == np.median(in_order)
+    kept = in_order[size // 4 : size - size // 4]
+    middle = local_background(values, whole(values), fallback=0.0)[0]
+    assert middle == (kept.sum() / kept.size if offset < 2.0**24 else pytest.approx(kept.mean(), rel=1e-12))
