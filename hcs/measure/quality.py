@@ -95,10 +95,14 @@ class _Cells:
     """Label of each of these pixels."""
     covered: NDArray[np.uint8]
     """(Y // 2, X // 2), 1 within about 4 px of a nucleus, and of what was not recorded."""
+    share: Floats32
+    """(Y // 8, X // 8), how much of each square of 8 px is covered."""
     fill: NDArray[np.bool_] | None
     """(Y, X), what was not recorded; None where all was."""
     diameter_px: float
     """Median diameter of circles of the nuclei's areas; NaN without a nucleus."""
+    number: int
+    """How many nuclei have a sampled pixel."""
 
     def recorded(self, values: Floats32, factor: int) -> NDArray[np.bool_]:
         """Which of the means of squares of ``factor`` px are of recorded pixels alone, of the shape of ``values``."""
@@ -120,7 +124,9 @@ def _find_cells(labels: NDArray[np.integer], fill: NDArray[np.bool_] | None) -> 
         mask |= fill[: 2 * height : 2, : 2 * width : 2].view(np.uint8)
     if mask.size:
         mask = np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
-    return _Cells(3 * (rows * labels.shape[1] + columns), found, mask, fill, diameter)
+    number = int(np.count_nonzero(areas))
+    share = _pooled(mask.astype(np.float32), 4)
+    return _Cells(3 * (rows * labels.shape[1] + columns), found, mask, share, fill, diameter, number)
 
 
 def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: MeasureSettings) -> ChannelQuality:
@@ -148,7 +154,7 @@ def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: Measur
         shading=_shading(pixels, cells, level),
         saturated=_saturated(recorded, saturation_level(plane.dtype, settings)),
         background=level,
-        gradient=_gradient(eighth, cells.covered, level),
+        gradient=_gradient(eighth, cells.share, level),
         noise=noise,
         stain=stain,
         snr=stain / noise if noise > 0 else float("nan"),
@@ -203,7 +209,7 @@ def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float,
                 focus_score(quarter, noise=sd, ceiling=ceiling, fill=None if fill is None else fill[rows, columns])
             )
     known = [score for score in scores if np.isfinite(score)]
-    enough = len(known) > 1 and max(known) > 0 and np.unique(cells.label).size >= _FEWEST_SHARP
+    enough = len(known) > 1 and max(known) > 0 and cells.number >= _FEWEST_SHARP
     return whole, min(known) / max(known) if enough else float("nan")
 
 
@@ -325,18 +331,19 @@ def _pooled(pixels: Floats32, factor: int) -> Floats32:
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _gradient(eighth: Floats32, covered: NDArray[np.uint8], level: float) -> float:
+def _gradient(eighth: Floats32, covered: Floats32, level: float) -> float:
     """Range of the background over the field, relative to its level: least to most of 4 × 4 tiles.
 
     A tile shows the 5th percentile of its means of 8 × 8 px that are free of nuclei; one that is less than a tenth free
     shows none.
     """
-    full = _pooled(covered.astype(np.float32), 4)
     levels = []
     for rows in np.array_split(np.arange(eighth.shape[0]), _TILES):
         for columns in np.array_split(np.arange(eighth.shape[1]), _TILES):
-            tile = np.ix_(rows, columns)
-            free = eighth[tile][full[tile] == 0]
+            if not rows.size or not columns.size:
+                continue
+            tile = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            free = eighth[tile][covered[tile] == 0]
             if free.size > 0.1 * len(rows) * len(columns):
                 levels.append(percentile(free, 5.0))
     if len(levels) < _TILES or level <= 0:
