@@ -90,6 +90,9 @@ def columns_page() -> str:
         "nuclei, with whole cells": tuple(
             c for c in column_dictionary(channels, *channels, "CDK2") if c not in plain_columns
         ),
+        "nuclei, with micronuclei": tuple(
+            c for c in column_dictionary(channels, *channels, micronuclei=True) if c not in plain_columns
+        ),
         "nuclei, of a plate with time": (*TIME_COLUMNS, *NUCLEUS_COLUMNS),
         **fixed_columns(timed=False),
         "wells, of a plate with time": LIVE_WELL_COLUMNS,

@@ -112,6 +112,7 @@ def measure_found(
         backgrounds=backgrounds,
         always=config.background not in ("auto", "field"),
         cells=cell_request(channels, config, found.pixel_size_um),
+        micronuclei=config.micronuclei,
     )
     clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
     quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=settings, fill=found.fill)

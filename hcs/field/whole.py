@@ -40,6 +40,10 @@ _TOO_LARGE_FOR_GIVEN = (
     "it has more pixels than tiles.max_field_px, and labels from elsewhere are measured in one piece; raise "
     "tiles.max_field_px where memory allows"
 )
+_TOO_LARGE_FOR_MICRONUCLEI = (
+    "it has more pixels than tiles.max_field_px, and micronuclei are found in one piece; raise tiles.max_field_px "
+    "where memory allows, or say micronuclei: false"
+)
 _WAITING_PER_THREAD = 2
 """Fields that were read ahead, or wait to be written, for every thread that does so: memory holds these, not all."""
 _TOO_LARGE_A_FRAME = (
@@ -146,6 +150,8 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool
             raise FieldError(key, _TOO_LARGE_FOR_GIVEN)
         if key.is_frame:
             raise FieldError(key, _TOO_LARGE_A_FRAME)
+        if job.config.micronuclei:
+            raise FieldError(key, _TOO_LARGE_FOR_MICRONUCLEI)
         return look_at(field.info, job, key, segmenter)
     clock.lap("read")
     waited_s = field.meter.seconds

@@ -27,6 +27,7 @@ from hcs.measure.intensity import (
     region_statistics,
     saturation_level,
 )
+from hcs.measure.micronuclei import count_micronuclei
 from hcs.measure.regions import Regions, regions_of
 from hcs.measure.ring import Cytoplasm, ring_cytoplasm
 from hcs.measure.settings import MeasureSettings
@@ -97,6 +98,7 @@ def measure_nuclei(
     backgrounds: Mapping[str, float] | None = None,
     always: bool = False,
     cells: CellRequest | None = None,
+    micronuclei: bool = False,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
@@ -111,7 +113,8 @@ def measure_nuclei(
     With ``backgrounds`` (channel → grey levels) the sensor's background is that level where the field shows no ground,
     and there is no ratio where there is no such level; with ``always`` every channel and field has it.
 
-    With ``cells`` each nucleus is grown to its whole cell, which is measured too.
+    With ``cells`` each nucleus is grown to its whole cell, which is measured too. With ``micronuclei`` those in the DNA
+    channel are counted, each at its nearest nucleus; that needs all of a field.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
@@ -120,7 +123,9 @@ def measure_nuclei(
     Raises ConfigError for unknown or clashing channel names, and ValueError where shapes do not match, labels
     are negative, or pixels are not finite.
     """
-    dictionary = column_dictionary(channels, dna, sensor, None if cells is None else cells.channel)
+    dictionary = column_dictionary(
+        channels, dna, sensor, None if cells is None else cells.channel, micronuclei=micronuclei
+    )
     _require_same_shape(labels, image, channels, confidence)
     nuclei = regions_of(labels)
     shape = measure_shape(nuclei)
@@ -162,6 +167,8 @@ def measure_nuclei(
             continue
         if channel == dna:
             found["Nuclei_DNA_Content"] = measured.nucleus.total - measured.local * shape.area
+            if micronuclei:
+                found |= count_micronuclei(as_float32(plane), nuclei, missing)
         if channel == sensor:
             least = settings.sensor_min_signal if before.dtype.kind in "iu" else 0.0
             cytoplasm = ring_cytoplasm(

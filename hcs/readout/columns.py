@@ -164,6 +164,12 @@ _WELL_COLUMNS: tuple[Column, ...] = (
     text_column("Flags", "flags of the well's fields, each once, parted by ;; see fields"),
     count_column("Fields_Flagged", "fields", "fields of the well that have any flag"),
     number_column("Fraction_SensorHigh", "fraction of the measured nuclei with a sensor ratio above sensor_threshold"),
+    number_column(
+        "Fraction_Micronucleated",
+        "fraction of the measured nuclei with a Nuclei_Micronuclei_Count of 1 or more; where micronuclei were not "
+        "looked for, the column is absent",
+        "hcs",
+    ),
     text_column(
         "Metadata_NucleiChannel",
         "channel in which nuclei were found, where that is the sensor's; else the column is absent",

@@ -13,6 +13,7 @@ _WHOLE = {
     "Fraction_4N": "4N fraction",
     "Fraction_SensorHigh": "Fraction with a high sensor ratio",
     "Fraction_SensorHighMixture": "Fraction with a high sensor ratio, from the mixture",
+    "Fraction_Micronucleated": "Fraction of nuclei with micronuclei",
     "Count_Nuclei": "Nuclei",
     "Count_Nuclei_Measured": "Nuclei measured",
     "Count_Dead": "Dead nuclei",
@@ -29,6 +30,8 @@ _FEATURES = {
     "Nuclei_AreaShape_Area": "nuclear area",
     "Cytoplasm_AreaShape_Area": "ring area",
     "Nuclei_Confidence": "segmentation confidence",
+    "Nuclei_Micronuclei_Count": "number of micronuclei",
+    "Nuclei_Micronuclei_Area": "area of micronuclei",
 }
 _ROOMS = {"Nuclei": "", "Cytoplasm": "ring "}
 _KINDS = {"Mean": "Mean", "Median": "Median", "SD": "SD of", "Fraction": "Fraction"}

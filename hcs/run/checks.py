@@ -39,10 +39,16 @@ from hcs.store.results.record import RUN_RECORD, RunRecord
 
 
 def empty_nuclei(
-    channels: tuple[str, ...], dna: str | None, sensor: str | None, cells: str | None = None
+    channels: tuple[str, ...],
+    dna: str | None,
+    sensor: str | None,
+    cells: str | None = None,
+    *,
+    micronuclei: bool = False,
 ) -> pd.DataFrame:
     """The nucleus table of a plate without nuclei."""
-    types = {c.name: c.dtype for c in (*KEY_COLUMNS, *column_dictionary(channels, dna, sensor, cells))}
+    measured = column_dictionary(channels, dna, sensor, cells, micronuclei=micronuclei)
+    types = {c.name: c.dtype for c in (*KEY_COLUMNS, *measured)}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
 
 
@@ -80,10 +86,16 @@ def check_readouts(
     settings: ReadoutSettings,
     *,
     timed: bool = False,
+    micronuclei: bool = False,
 ) -> None:
     """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei.
-    ``timed`` says that columns read from tracks will be there."""
-    nuclei = empty_nuclei(channels.names, channels.dna_name, channels.sensor_name, channels.cells_name)
+    ``timed`` says that columns read from tracks will be there, ``micronuclei`` that those are counted, for which a
+    DNA channel is needed."""
+    if micronuclei and channels.dna_name is None:
+        raise ConfigError("micronuclei: true needs a DNA channel, and the plate has none; name it with --dna")
+    nuclei = empty_nuclei(
+        channels.names, channels.dna_name, channels.sensor_name, channels.cells_name, micronuclei=micronuclei
+    )
     fields = pd.DataFrame(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )

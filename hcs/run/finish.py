@@ -202,8 +202,8 @@ def _nuclei(results: Results) -> pd.DataFrame:
         parts = results.parts()
         stored = parts.columns()
         return parts.read(list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
-    channels = results.record.channels
-    return empty_nuclei(channels.names, channels.dna, channels.sensor, channels.cells)
+    channels, micronuclei = results.record.channels, results.record.config.micronuclei
+    return empty_nuclei(channels.names, channels.dna, channels.sensor, channels.cells, micronuclei=micronuclei)
 
 
 def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWell | None:
@@ -238,7 +238,9 @@ def _write_columns(
 ) -> Written:
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
     channels = record.channels
-    nucleus = column_dictionary(channels.names, channels.dna, channels.sensor, channels.cells)
+    nucleus = column_dictionary(
+        channels.names, channels.dna, channels.sensor, channels.cells, micronuclei=record.config.micronuclei
+    )
     timed = record.time is not None
     tables = {
         "nuclei": (

@@ -226,7 +226,7 @@ def _prepare(
         interval_min=record.interval_min,
     )
     stated_background(config, channels)
-    check_readouts(keys, channels, plate_map, config.readout, timed=times is not None)
+    check_readouts(keys, channels, plate_map, config.readout, timed=times is not None, micronuclei=config.micronuclei)
     return Prepared(
         job=job,
         keys=units,

@@ -249,3 +249,24 @@ def test_two_hundred_thousand_nuclei_take_a_second() -> None:
     result = summarise_wells(table, fields(dict.fromkeys(wells, ("ok",))), None, SENSOR)
     assert time.process_time() - start < 5  # about 0.4 s alone; wide, so that a busy machine does not fail it
     assert len(result) == 384
+
+
+def test_the_fraction_with_micronuclei_is_a_readout_with_its_z_prime() -> None:
+    counted = nuclei()
+    assert "Fraction_Micronucleated" not in summarise_wells(counted, fields(), plate_map(), SENSOR)
+    positive = counted["Metadata_Well"].str[1:].astype(int) > 5
+    counted["Nuclei_Micronuclei_Count"] = np.where(positive, [0, 3, 5] * len(RATIOS), 0)  # the third is at the border
+    counted.loc[counted["Metadata_Well"].isin(["A12", "B12"]), "Nuclei_Micronuclei_Count"] = 1
+    counted.loc[counted.index[counted["Metadata_Well"].isin(["A03", "B03"])][::3], "Nuclei_Micronuclei_Count"] = 2
+    counted["Nuclei_Micronuclei_Area"] = 20 * counted["Nuclei_Micronuclei_Count"]
+    settings = ReadoutSettings(readouts=("Fraction_Micronucleated",), draws=200)
+    readouts = make_readouts(counted, fields(), plate_map(), settings)
+    wells = readouts.wells.set_index("Metadata_Well")
+    assert wells.loc["A11", "Fraction_Micronucleated"] == pytest.approx(0.5)
+    assert wells.loc["A01", "Fraction_Micronucleated"] == 0
+    assert wells.loc["A11", "Mean_Nuclei_Micronuclei_Count"] == pytest.approx(1.5)
+    assert (readouts.plate["Readout"] == "Fraction_Micronucleated").all()
+    of_group = readouts.plate.set_index("Group")["ZPrime"]  # 0.5, 0.5 and 1 against 0, 0 and 0.5
+    assert of_group["x"] == pytest.approx(1 - 6 * np.std([0, 0, 0.5], ddof=1) / 0.5)
+    definition = {c.name: c for c in well_columns(readouts.wells)}["Fraction_Micronucleated"].definition
+    assert "Nuclei_Micronuclei_Count" in definition

@@ -14,6 +14,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.readout.wells.nuclei import (
     AREA,
     DNA_CONTENT,
+    MICRONUCLEI,
     SENSOR_RATIO,
     SOLIDITY,
     TOUCHES_BORDER,
@@ -26,7 +27,7 @@ ByWell: TypeAlias = Iterable[tuple[str, pd.DataFrame]]
 """Wells and their nuclei, each well once."""
 
 SENSOR_FEATURES = (SENSOR_RATIO, "Nuclei_Sensor_LogRatio")
-_SINGLE = (DNA_CONTENT, SENSOR_RATIO, TOUCHES_BORDER, AREA, SOLIDITY)
+_SINGLE = (DNA_CONTENT, SENSOR_RATIO, TOUCHES_BORDER, AREA, SOLIDITY, MICRONUCLEI)
 _SATURATED = "Nuclei_Flag_SaturatedPixels_"
 
 

@@ -17,6 +17,7 @@ TOUCHES_BORDER = "Nuclei_Flag_TouchesBorder"
 AREA = "Nuclei_AreaShape_Area"
 SOLIDITY = "Nuclei_AreaShape_Solidity"
 DEAD = "Nuclei_Flag_Dead"
+MICRONUCLEI = "Nuclei_Micronuclei_Count"
 
 Rows = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]

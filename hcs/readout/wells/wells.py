@@ -14,6 +14,7 @@ from hcs.readout.settings import ReadoutSettings
 from hcs.readout.wells.features import ByWell, by_well, content_in_n, well_features
 from hcs.readout.wells.nuclei import (
     DNA_CONTENT,
+    MICRONUCLEI,
     NO_DNA,
     SENSOR_RATIO,
     Codes,
@@ -88,7 +89,10 @@ def summarise_wells(
     sensor = _sensor_high(numbers(nuclei, SENSOR_RATIO), rows, settings)
     features = well_features(by_well(nuclei, wells) if tables is None else tables, wells, settings)
     content_n = content_in_n(features, cycle.peak)
-    return pd.concat([table, well_fractions(cycle), sensor, features, content_n], axis=1)
+    parts = [table, well_fractions(cycle), sensor, features, content_n]
+    if MICRONUCLEI in nuclei:
+        parts.append(_micronucleated(numbers(nuclei, MICRONUCLEI), rows))
+    return pd.concat(parts, axis=1)
 
 
 def expected_wells(fields: pd.DataFrame) -> list[str]:
@@ -175,3 +179,9 @@ def _sensor_high(ratio: Floats, rows: list[Codes], settings: ReadoutSettings) ->
         if known.size:
             shares[i] = float((known > settings.sensor_threshold).mean())
     return pd.Series(shares, name="Fraction_SensorHigh")
+
+
+def _micronucleated(counts: Floats, rows: list[Codes]) -> pd.Series:
+    """Share of each well's measured nuclei that have a micronucleus; NaN without any nucleus."""
+    shares = [float((counts[chosen] > 0).mean()) if chosen.size else np.nan for chosen in rows]
+    return pd.Series(shares, name="Fraction_Micronucleated", dtype=np.float64)
