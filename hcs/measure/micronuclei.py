@@ -41,7 +41,7 @@ _FARTHEST_DIAMETERS = 0.3
 _BLUR_PX = 0.8
 _LEAST_NOISE = 5.0
 _LEAST_CONTRAST = 0.07
-_SPARSE = 3
+_SPARSE = 5
 
 FEATURES = (
     "log area in squares of the median diameter",
@@ -81,9 +81,7 @@ class Candidates:
         """How sure each is a micronucleus, (n,)."""
         lowest, highest = np.array(LOWEST), np.array(HIGHEST)
         z = 2 * (np.clip(self.features, lowest, highest) - lowest) / (highest - lowest) - 1
-        first, second = np.triu_indices(z.shape[1])
-        score = INTERCEPT + (z * np.array(LINEAR)).sum(axis=1)
-        score += (z[:, first] * z[:, second] * np.array(PRODUCTS)).sum(axis=1)
+        score = _scores(z, INTERCEPT, np.array(LINEAR), np.array(PRODUCTS))
         return np.asarray(1 / (1 + np.exp(-score)))
 
 
@@ -172,6 +170,20 @@ def _opened(plane: Floats32, side_px: int) -> Floats32:
     """The plane (Y, X) without what is narrower than a disc of this many pixels."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side_px, side_px))
     return np.asarray(cv2.morphologyEx(plane, cv2.MORPH_OPEN, disc), np.float32)
+
+
+@kernel
+def _scores(z: Floats, intercept: float, linear: Floats, products: Floats) -> Floats:
+    """Score (n,) of each row of z (n, p): its sum with weights, and that of its products of every two."""
+    scores = np.full(len(z), intercept)
+    for i in range(len(z)):
+        k = 0
+        for first in range(z.shape[1]):
+            scores[i] += linear[first] * z[i, first]
+            for second in range(first, z.shape[1]):
+                scores[i] += products[k] * z[i, first] * z[i, second]
+                k += 1
+    return scores
 
 
 @kernel
