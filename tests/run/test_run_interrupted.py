@@ -93,7 +93,7 @@ def test_ctrl_c_ends_with_one_sentence(finished: Finished, tmp_path: Path, when:
     ready = {
         "at once": lambda: psutil.Process(run.pid).children(),
         "while workers start": lambda: workers_of(run.pid),
-        "among fields": lambda: entered(out) >= 2,
+        "among fields": lambda: entered(out) >= 1,
     }[when]
     while not ready():
         assert run.poll() is None
@@ -140,7 +140,7 @@ def test_a_scheduler_lost_in_the_middle_leaves_table_and_ledger_in_agreement(
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             run = started(finished.files, out, "--scheduler", json.loads(file.read_text())["address"])
-            while entered(out) < 2:
+            while entered(out) < 1:
                 assert run.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -155,7 +155,7 @@ def test_a_scheduler_lost_in_the_middle_leaves_table_and_ledger_in_agreement(
     results = hcs.open_results(out)
     ledger, nuclei = results.ledger(), results.nuclei()
     assert set(ledger["Status"]) <= {"ok", "empty", "pending"}  # no field is at fault
-    assert ledger["Status"].isin(["ok", "empty"]).sum() >= 2
+    assert ledger["Status"].isin(["ok", "empty"]).sum() >= 1
     assert len(nuclei) == ledger["Count_Nuclei"].sum()
     assert not verify(results).faults
     goes_on = call_hcs(*command(finished.files, out, "--workers", "1")[3:])
