@@ -2,6 +2,8 @@
 
 Truth is found (or taken) in one channel and vetted; a first round of training tells what the truth lacks, a second one
 makes the model; wells that neither saw say how good it is.
+
+Long, because each round is of no use without the wells, the vetting and the card of the others.
 """
 
 from __future__ import annotations

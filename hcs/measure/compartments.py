@@ -15,7 +15,7 @@ from hcs.measure.jit import kernel
 from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions, regions_of
 from hcs.measure.ring import ring_cytoplasm
 from hcs.measure.settings import CellSettings
-from hcs.measure.shape import Shape, measure_shape
+from hcs.measure.shape import Shape, measure_shape, shape_columns
 
 Columns = dict[str, NDArray[np.generic]]
 
@@ -101,28 +101,13 @@ def _shape_values(
     found: _Compartments, *, pixel_size_um: float | None, origin: tuple[int, int], field: tuple[int, int]
 ) -> Columns:
     """Columns on shape and place, in pixels of a ``field`` (height, width) whose part here starts at ``origin``."""
-    shape, (top, left) = found.shape, origin
-    y0, x0, y1, x1 = shape.box.T + np.array([top, left, top, left])[:, None]
     um2_per_px = np.nan if pixel_size_um is None else pixel_size_um**2
     cytoplasm = found.cytoplasm.counts
-    return {
-        "Cells_AreaShape_Area": shape.area,
-        "Cells_AreaShape_AreaUm2": shape.area * um2_per_px,
-        "Cells_AreaShape_Center_X": shape.center_x + left,
-        "Cells_AreaShape_Center_Y": shape.center_y + top,
-        "Cells_AreaShape_BoundingBoxMinimum_X": x0,
-        "Cells_AreaShape_BoundingBoxMinimum_Y": y0,
-        "Cells_AreaShape_BoundingBoxMaximum_X": x1,
-        "Cells_AreaShape_BoundingBoxMaximum_Y": y1,
-        "Cells_AreaShape_Perimeter": shape.perimeter,
-        "Cells_AreaShape_Eccentricity": shape.eccentricity,
-        "Cells_AreaShape_Solidity": shape.solidity,
-        "Cells_AreaShape_MajorAxisLength": shape.major_axis,
-        "Cells_AreaShape_MinorAxisLength": shape.minor_axis,
-        "Cells_AreaShape_Orientation": shape.orientation,
+    columns, touches = shape_columns("Cells", found.shape, pixel_size_um=pixel_size_um, origin=origin, field=field)
+    return columns | {
         "Cytoplasm_AreaShape_Area": cytoplasm,
         "Cytoplasm_AreaShape_AreaUm2": cytoplasm * um2_per_px,
-        "Cells_Flag_TouchesBorder": (y0 == 0) | (x0 == 0) | (y1 == field[0]) | (x1 == field[1]),
+        "Cells_Flag_TouchesBorder": touches,
     }
 
 

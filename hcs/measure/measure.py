@@ -31,7 +31,7 @@ from hcs.measure.micronuclei import count_micronuclei
 from hcs.measure.regions import Regions, regions_of
 from hcs.measure.ring import Cytoplasm, ring_cytoplasm
 from hcs.measure.settings import MeasureSettings
-from hcs.measure.shape import Shape, measure_shape
+from hcs.measure.shape import Shape, measure_shape, shape_columns
 from hcs.measure.surroundings import Surroundings, find_surroundings
 
 if TYPE_CHECKING:
@@ -301,29 +301,10 @@ def _require_same_shape(
 
 
 def _shape_columns(nuclei: Regions, shape: Shape, pixel_size_um: float | None, window: Window | None) -> Columns:
-    top, left = (0, 0) if window is None else window.origin
-    height, width = nuclei.dense.shape if window is None else window.field
-    y0, x0, y1, x1 = shape.box.T + np.array([top, left, top, left])[:, None]
-    um2_per_px = np.nan if pixel_size_um is None else pixel_size_um**2
-    features: Columns = {
-        "Area": shape.area,
-        "AreaUm2": shape.area * um2_per_px,
-        "Center_X": shape.center_x + left,
-        "Center_Y": shape.center_y + top,
-        "BoundingBoxMinimum_X": x0,
-        "BoundingBoxMinimum_Y": y0,
-        "BoundingBoxMaximum_X": x1,
-        "BoundingBoxMaximum_Y": y1,
-        "Perimeter": shape.perimeter,
-        "Eccentricity": shape.eccentricity,
-        "Solidity": shape.solidity,
-        "MajorAxisLength": shape.major_axis,
-        "MinorAxisLength": shape.minor_axis,
-        "Orientation": shape.orientation,
-    }
-    columns: Columns = {f"Nuclei_AreaShape_{name}": values for name, values in features.items()}
-    columns["Nuclei_Flag_TouchesBorder"] = (y0 == 0) | (x0 == 0) | (y1 == height) | (x1 == width)
-    return columns
+    origin, field = ((0, 0), nuclei.dense.shape) if window is None else (window.origin, window.field)
+    size = field[0], field[1]
+    columns, touches = shape_columns("Nuclei", shape, pixel_size_um=pixel_size_um, origin=origin, field=size)
+    return columns | {"Nuclei_Flag_TouchesBorder": touches}
 
 
 def _region_columns(nuclei: Regions, around: Surroundings, confidence: NDArray[np.float32] | None) -> Columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,3 +209,31 @@ def _envelope(side: Ints64) -> Ints64:
             position = side[a] * (b - a) + (side[b] - side[a]) * (k - a)
             pixels[k // 2] = -(-position // (2 * (b - a)))
     return pixels
+
+
+def shape_columns(
+    name: str, shape: Shape, *, pixel_size_um: float | None, origin: tuple[int, int], field: tuple[int, int]
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+    """Columns ``<name>_AreaShape_…`` of regions, in pixels of a ``field`` (height, width) whose part here starts at
+    ``origin``, and which of them touch the field's border (n,)."""
+    top, left = origin
+    y0, x0, y1, x1 = shape.box.T + np.array([top, left, top, left])[:, None]
+    um2_per_px = np.nan if pixel_size_um is None else pixel_size_um**2
+    features = {
+        "Area": shape.area,
+        "AreaUm2": shape.area * um2_per_px,
+        "Center_X": shape.center_x + left,
+        "Center_Y": shape.center_y + top,
+        "BoundingBoxMinimum_X": x0,
+        "BoundingBoxMinimum_Y": y0,
+        "BoundingBoxMaximum_X": x1,
+        "BoundingBoxMaximum_Y": y1,
+        "Perimeter": shape.perimeter,
+        "Eccentricity": shape.eccentricity,
+        "Solidity": shape.solidity,
+        "MajorAxisLength": shape.major_axis,
+        "MinorAxisLength": shape.minor_axis,
+        "Orientation": shape.orientation,
+    }
+    touches = (y0 == 0) | (x0 == 0) | (y1 == field[0]) | (x1 == field[1])
+    return {f"{name}_AreaShape_{feature}": values for feature, values in features.items()}, touches

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,15 +102,15 @@ def _opened(path: Path, _: int) -> _Open:
         return _Nd2(package, path) if ending == ".nd2" else (_Czi if ending == ".czi" else _Lif)(package, path)
 
 
-class _Open:
+class _Open(ABC):
     """A file that is closed when nobody needs it any more."""
 
     _file: Any
     scenes: tuple[Scene, ...]
 
+    @abstractmethod
     def read(self, number: int, t: int, z: int, c: int) -> NDArray[Any]:
         """One plane."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close the file."""
