@@ -37,3 +37,8 @@ TIME_COLUMNS = (
     ),
 )
 """What else a nucleus is told by where fields have several time points."""
+
+DNA_CONTENT_N = "Nuclei_DNA_ContentN"
+"""DNA content in units of N, known when all fields are measured."""
+DEAD = "Nuclei_Flag_Dead"
+"""Whether a nucleus is called dead, known likewise."""

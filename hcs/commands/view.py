@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, HcsError
 from hcs.plate.keys import FieldKey
-from hcs.run.viewers import description
+from hcs.run.viewer_fields import description
 from hcs.store.plate.edit import shown_as, write_edited
 from hcs.store.plate.pictures import Pictures
 from hcs.store.results.folder import Results

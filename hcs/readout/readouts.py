@@ -18,7 +18,7 @@ from hcs.readout.screen.compounds import summarise_compounds, summarise_plate
 from hcs.readout.screen.tables import ScreenTables, screen_notes, screen_tables
 from hcs.readout.screen.toxicity import find_toxicity, toxicity_notes, with_warning
 from hcs.readout.settings import ReadoutSettings
-from hcs.readout.wells.dead import count_dead, dead_notes, dead_table, flag_dead, learn_living
+from hcs.readout.wells.dead import LivingNuclei, count_dead, dead_notes, dead_table, flag_dead, learn_living
 from hcs.readout.wells.features import ByWell
 from hcs.readout.wells.nuclei import SENSOR_RATIO, source_rows
 from hcs.readout.wells.wells import expected_wells, plate_peak, summarise_wells
@@ -70,21 +70,8 @@ def make_readouts(
     further columns of wells, such as those read from tracks, which are readouts like any other.
     Raises ConfigError for a readout that is no numeric well column, naming close matches.
     """
-    living = learn_living(nuclei, plate_map, settings)
-    nuclei = flag_dead(nuclei, living, dna=dna)
-    if tables is not None:
-        tables = ((well, flag_dead(rows, living, dna=dna)) for well, rows in tables)
-    peak = plate_peak(nuclei, plate_map, settings, dna=dna)
-    cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
-    peak = cycle.peak
-    wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
-    wells = count_dead(nuclei, wells, living, fields)
-    wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
-    if extend is not None:
-        wells = wells.merge(
-            extend(cycle, [str(well) for well in wells["Metadata_Well"]]), on="Metadata_Well", how="left"
-        )
-    _check_readouts(wells, settings)
+    found = find_wells(nuclei, fields, plate_map, settings, plate=plate, dna=dna, tables=tables, extend=extend)
+    nuclei, wells, living, cycle, peak = found.nuclei, found.wells, found.living, found.cycle, found.cycle.peak
     toxicity = find_toxicity(wells, settings)
     screen = screen_tables(wells, settings, quality=quality, toxicity=toxicity)
     compounds = with_warning(summarise_compounds(wells, settings), toxicity)
@@ -99,6 +86,47 @@ def make_readouts(
         *screen_notes(screen, settings),
     )
     return Readouts(wells, compounds, plate_table, peak, histogram, settings, notes, cycle, screen, dead, toxicity)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundWells:
+    """The well table, and what all that is read from it stands on."""
+
+    wells: pd.DataFrame
+    nuclei: pd.DataFrame
+    """The nuclei, with a column that says which are dead."""
+    living: LivingNuclei
+    cycle: PlateCycle
+
+
+def find_wells(
+    nuclei: pd.DataFrame,
+    fields: pd.DataFrame,
+    plate_map: pd.DataFrame | None,
+    settings: ReadoutSettings,
+    *,
+    plate: str | None = None,
+    dna: str | None = None,
+    tables: ByWell | None = None,
+    extend: Extend | None = None,
+) -> FoundWells:
+    """The well table that ``make_readouts`` compares wells by; arguments and ConfigError as there. It alone tells
+    whether a readout is a column, before a plate is begun."""
+    living = learn_living(nuclei, plate_map, settings)
+    nuclei = flag_dead(nuclei, living, dna=dna)
+    if tables is not None:
+        tables = ((well, flag_dead(rows, living, dna=dna)) for well, rows in tables)
+    peak = plate_peak(nuclei, plate_map, settings, dna=dna)
+    cycle = find_cycle(nuclei, expected_wells(fields), plate_map, settings, peak=peak, dna=dna)
+    wells = summarise_wells(nuclei, fields, plate_map, settings, cycle=cycle, plate=plate, tables=tables)
+    wells = count_dead(nuclei, wells, living, fields)
+    wells[CAICEDO] = caicedo_fractions(nuclei, cycle.content_n, wells["Metadata_Well"], settings)
+    if extend is not None:
+        wells = wells.merge(
+            extend(cycle, [str(well) for well in wells["Metadata_Well"]]), on="Metadata_Well", how="left"
+        )
+    _check_readouts(wells, settings)
+    return FoundWells(wells, nuclei, living, cycle)
 
 
 def _check_readouts(wells: pd.DataFrame, settings: ReadoutSettings) -> None:

@@ -24,7 +24,7 @@ from hcs.measure.columns import column_dictionary
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
-from hcs.readout.readouts import make_readouts
+from hcs.readout.readouts import find_wells
 from hcs.readout.settings import ReadoutSettings
 from hcs.run.in_place import IN_PLACE
 from hcs.run.live import empty_extend
@@ -101,7 +101,7 @@ def check_readouts(
     )
     frame = plate_map.frame if plate_map is not None else None
     extend = partial(empty_extend, settings) if timed else None
-    make_readouts(nuclei, fields, frame, settings, plate="", extend=extend)
+    find_wells(nuclei, fields, frame, settings, plate="", extend=extend)
 
 
 def declared_wells(plate: Plate) -> tuple[WellId, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hcs.columns import KEY_COLUMNS, TIME_COLUMNS, Column
+from hcs.columns import DNA_CONTENT_N, KEY_COLUMNS, TIME_COLUMNS, Column
 from hcs.measure.columns import channel_suffixes, column_dictionary
 from hcs.readout.columns import well_columns
 from hcs.readout.cycle.tables import (
@@ -36,12 +36,12 @@ from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.time_tables import time_columns, time_tables, timepoint_notes, with_timepoint
-from hcs.run.viewers import write_for_viewers
+from hcs.run.viewers import ViewersAhead
 from hcs.store.atomic import write_text
 from hcs.store.location import Location
 from hcs.store.mirror import local_copy
 from hcs.store.platemap import kept_plate_map
-from hcs.store.results.folder import DNA_CONTENT_N, Results, open_results
+from hcs.store.results.folder import Results, open_results
 from hcs.store.results.phases import write_phases
 from hcs.store.results.readout_record import COLUMNS, ReadoutRecord
 from hcs.store.results.record import RunRecord
@@ -72,19 +72,30 @@ def finish(
 
     ``settings`` replaces the readout settings that the run was made with; ``exclude_flagged`` leaves fields with a flag
     of image quality out, whatever they say; ``new_map`` takes the place of the run's plate map; ``plate`` says where
-    the plate is now. Pictures of the page are made beside the tables: by idle workers, if ``submit`` gives them work,
-    else by a thread. Works on a run that is still going on or was stopped: fields that are not done count as pending.
+    the plate is now. Pictures of the page and tables for viewers are made beside the rest: by idle workers, if
+    ``submit`` gives them work, else by a thread. Works on a run that is still going on or was stopped: fields that are
+    not done count as pending.
     """
     with local_copy(out) as folder, one_thread() as aside:
         illustrate = partial(PicturesAhead, submit=submit or aside, out=out if submit else None)
+        describe = partial(ViewersAhead, submit=submit or aside, out=out if submit else None)
         if new_map is not None:
             put_map(folder, new_map)
-        return _finish(folder, illustrate, settings, exclude_flagged, plate)
+        return _finish(
+            folder,
+            illustrate=illustrate,
+            describe=describe,
+            settings=settings,
+            exclude_flagged=exclude_flagged,
+            plate_path=plate,
+        )
 
 
 def _finish(
     out: Path,
+    *,
     illustrate: Callable[[Results, pd.DataFrame], PicturesAhead],
+    describe: Callable[[Results], ViewersAhead],
     settings: ReadoutSettings | None,
     exclude_flagged: bool,
     plate_path: str | None,
@@ -179,8 +190,9 @@ def _finish(
         done=tuple(dict.fromkeys(e.field for r in (results, every_frame) for e in r.entries() if e.done)),
         files=files,
     ).write(out)
+    viewers = describe(open_results(out, plate=plate_path))
     write_report(out, ahead=pictures, nuclei=every)
-    return replace(readouts, notes=(*readouts.notes, *write_for_viewers(open_results(out, plate=plate_path))))
+    return replace(readouts, notes=(*readouts.notes, *viewers.notes()))
 
 
 def _by_sensor(

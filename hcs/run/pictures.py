@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hcs.store.results.folder import Results
 
 _WELLS_A_TASK = 12
-_PATIENCE_S = 30.0
+PATIENCE_S = 30.0
 """How long workers may take beyond the readouts: they may be gone."""
 
 
@@ -142,7 +142,7 @@ class PicturesAhead:
         self.pictured = pictured_fields(fields)
         channels = results.record.channels
         self._names = tuple(dict.fromkeys(name for name in (channels.nuclei, channels.sensor) if name))
-        self._submit, self._patience_s = submit, None if out is None else _PATIENCE_S
+        self._submit, self._patience_s = submit, None if out is None else PATIENCE_S
         self._source = None
         self.notes: tuple[str, ...] = ()
         """Sentences on labels that are not shown."""

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from helpers.screen_plates import well_names
 
+from hcs.columns import DEAD
 from hcs.errors import ConfigError
 from hcs.readout.readouts import Readouts, make_readouts
 from hcs.readout.settings import DeadSettings, ReadoutSettings, ToxicitySettings
 from hcs.readout.wells.dead import DEAD_COLUMNS, LIVING, flag_dead, learn_living
-from hcs.readout.wells.nuclei import AREA, DEAD, DNA_CONTENT, TOUCHES_BORDER
+from hcs.readout.wells.nuclei import AREA, DNA_CONTENT, TOUCHES_BORDER
 from hcs.simulate.compounds import CYTOTOXIC, G2M_ARRESTER, INACTIVE, Compound, condition
 from hcs.simulate.population import Population, WellEffects, brighten, draw_population
 from hcs.simulate.settings import SimulationSettings

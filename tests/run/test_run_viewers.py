@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,9 @@ from hcs.commands.view import Session, Shown
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.plate.keys import FieldKey
-from hcs.run.viewers import NEITHER, PHASE_COLOURS, description, write_for_viewers
+from hcs.run.pictures import one_thread
+from hcs.run.viewer_fields import NEITHER, PHASE_COLOURS, description
+from hcs.run.viewers import ViewersAhead
 from hcs.store.plate.describe import describe_nuclei
 from hcs.store.plate.labels import write_labels
 from hcs.store.plate.mark import Mark, origin_of
@@ -38,6 +42,11 @@ def results(finished: Finished, tmp_path: Path) -> Results:
     shutil.copytree(finished.files.plate, tmp_path / "tiny.zarr")
     shutil.copytree(finished.out, tmp_path / "results")
     return open_results(tmp_path / "results", plate=tmp_path / "tiny.zarr")
+
+
+def write_for_viewers(results: Results) -> tuple[str, ...]:
+    with one_thread() as aside:
+        return ViewersAhead(results, aside).notes()
 
 
 def field_of(results: Results, well: str = "A01") -> Path:
@@ -302,3 +311,31 @@ def test_view_says_how_napari_is_installed(results: Results, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "napari", None)
     with pytest.raises(ConfigError, match=r"napari is not installed .*pip install 'napari\[pyqt6\]'"):
         view(results, None, 0, say=lambda _: None)
+
+
+def test_workers_write_them_without_pandas(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "fields.py").write_text(_WITHOUT_PANDAS)
+    for tables in Path(results.plate_path).glob("*/*/*/tables"):
+        shutil.rmtree(tables)
+    command = [sys.executable, str(tmp_path / "fields.py"), str(results.folder), results.plate_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]
+    assert len(list(Path(results.plate_path).glob("*/*/*/tables"))) == len(results.keys())
+
+
+_WITHOUT_PANDAS = """
+import sys
+from hcs.run.viewer_fields import FieldWriter
+from hcs.store.location import location
+from hcs.store.plate.reader import open_plate
+from hcs.store.plate.target import LabelTarget
+from hcs.store.results.ledger import read_ledger
+from hcs.store.results.record import RunRecord
+
+out = location(sys.argv[1])
+record, plate = RunRecord.read(out), open_plate(sys.argv[2])
+target = LabelTarget.recorded(record.labels, out, sys.argv[2])
+writer = FieldWriter(out, record.plate, plate, target, record.run_id)
+counts = writer.write([(entry, None) for entry in read_ledger(out, record.keys, record.run_id)])
+print(counts["written"] > 0, "pandas" in sys.modules)
+"""

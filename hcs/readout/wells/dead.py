@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hcs.columns import Column
+from hcs.columns import DEAD, Column
 from hcs.readout.columns import count_column, number_column, text_column
 from hcs.readout.settings import ReadoutSettings
 from hcs.readout.wells.nuclei import (
     AREA,
-    DEAD,
     DNA_CONTENT,
     NO_DNA,
     Rows,

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hcs.columns import DEAD
 from hcs.errors import ResultsError
 from hcs.readout.settings import ReadoutSettings
 
@@ -16,7 +17,6 @@ SENSOR_RATIO = "Nuclei_Sensor_Ratio"
 TOUCHES_BORDER = "Nuclei_Flag_TouchesBorder"
 AREA = "Nuclei_AreaShape_Area"
 SOLIDITY = "Nuclei_AreaShape_Solidity"
-DEAD = "Nuclei_Flag_Dead"
 MICRONUCLEI = "Nuclei_Micronuclei_Count"
 
 Rows = npt.NDArray[np.bool_]

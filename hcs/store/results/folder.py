@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from hcs.columns import DEAD, DNA_CONTENT_N
 from hcs.errors import ResultsError
 from hcs.measure.columns import channel_suffixes
 from hcs.plate.keys import NO_FRAME, FieldKey, WellId
@@ -232,8 +233,6 @@ class RunTables:
         return ResultsError(f"{self.folder} has no {name}; run `hcs readout {self.folder}` to make it")
 
 
-DNA_CONTENT_N = "Nuclei_DNA_ContentN"
-DEAD = "Nuclei_Flag_Dead"
 _CONTENT = "Nuclei_DNA_Content"
 _AREA = "Nuclei_AreaShape_Area"
 

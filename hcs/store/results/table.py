@@ -66,20 +66,20 @@ def write_part(
     keys = key_columns(plate, key, rows)
     if key.is_frame:
         keys |= {
-            "Metadata_Timepoint": _array(np.full(rows, key.frame, np.int32)),
-            "Metadata_Time_min": _array(np.full(rows, time_min, np.float64)),
+            "Metadata_Timepoint": plain_array(np.full(rows, key.frame, np.int32)),
+            "Metadata_Time_min": plain_array(np.full(rows, time_min, np.float64)),
         }
-    keys |= {name: _constant(text, rows) for name, text in (texts or {}).items()}
-    table = pa.table(keys | {name: _array(values) for name, values in columns.items()})
+    keys |= {name: constant_text(text, rows) for name, text in (texts or {}).items()}
+    table = pa.table(keys | {name: plain_array(values) for name, values in columns.items()})
     return write_table(out, part_path(out, plate, key), table)
 
 
 def key_columns(plate: str, key: FieldKey, rows: int) -> dict[str, pa.Array]:
     """The columns by which the rows of one field are told."""
     return {
-        "Metadata_Plate": _constant(plate, rows),
-        "Metadata_Well": _constant(str(key.well), rows),
-        "Metadata_Site": _array(np.full(rows, key.field, np.int32)),
+        "Metadata_Plate": constant_text(plate, rows),
+        "Metadata_Well": constant_text(str(key.well), rows),
+        "Metadata_Site": plain_array(np.full(rows, key.field, np.int32)),
     }
 
 
@@ -89,14 +89,14 @@ def write_table(out: Location, path: Location, table: pa.Table) -> Written:
     return _write(path, table, use_dictionary=list(_KEYS))
 
 
-def _array(values: NDArray[Any]) -> pa.Array:
+def plain_array(values: NDArray[Any]) -> pa.Array:
     """Numbers or truth values (n,) as `pyarrow.array` has them. That imports pandas, if only to see that they are none
     of its own: half a second and 47 MB of every worker."""
     packed = np.packbits(values, bitorder="little") if values.dtype == np.bool_ else np.ascontiguousarray(values)
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(packed)])
 
 
-def _constant(text: str, rows: int) -> pa.Array:
+def constant_text(text: str, rows: int) -> pa.Array:
     """The same text in every row."""
     data = text.encode()
     starts = np.arange(rows + 1, dtype=np.int32) * np.int32(len(data))
