@@ -77,7 +77,9 @@ CORRECTED = replace(
 )
 """Settings of a training on nuclei that were edited by hand: the run's own model, trained on a little; `start_from` is
 put in."""
-TRUSTED = TruthSettings(min_confidence=0.0, max_saturated=1.0, min_sharpness=0.0, min_signal=0.0, min_signal_share=0.0)
+TRUSTED = TruthSettings(
+    min_confidence=0.0, max_saturated=1.0, min_sharpness=0.0, min_signal=0.0, min_signal_share=0.0, register=False
+)
 """Nuclei that somebody edited are taken as they are."""
 FIRST_ROUND = 0.3
 """Of the steps."""
@@ -373,6 +375,8 @@ def _finish(target: Path, learnt: Path, wanted: FromPlates, start_from: str, *, 
     card = read_card(find_model(str(target)))
     splits = set(pd.read_csv(truth / INDEX)["split"])
     card["input_channel"], card["truth_channel"] = str(wanted.given), str(wanted.labels or wanted.truth)
+    index = pd.read_csv(truth / INDEX)
+    card["truth_moved_px"] = [int(index[f"moved_{axis}_px"].iloc[0]) for axis in "yx"]
     reasons = pd.read_csv(learnt / IGNORED)["reason"].value_counts()
     card["ignored"] = {str(reason): int(count) for reason, count in reasons.items()}
     if wanted.corrected is not None:

@@ -53,6 +53,8 @@ class TruthSettings:
     """Most of such a nucleus that may lie on nuclei of the truth."""
     margin_px: int = 2
     """Pixels around an ignored nucleus that are ignored with it."""
+    register: bool = True
+    """Whether the truth is moved by whole pixels to lie on the input, where outlines tell how far the two are apart."""
 
     def __post_init__(self) -> None:
         for name in ("min_confidence", "max_saturated", "min_signal_share", "lacking_confidence", "lacking_overlap"):

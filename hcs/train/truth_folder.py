@@ -19,6 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError, FieldError
+from hcs.measure.registration import moved, offset_px, uncovered, usual_offset
 from hcs.segment.diameter import given_diameter, nucleus_diameters, plate_diameter
 from hcs.segment.segmenter import Segmenter
 from hcs.segment.settings import InstanceSettings
@@ -89,6 +90,8 @@ def write_truth(fields: Sequence[Field], folder: Path, finder: Finder, settings:
     A field that cannot be read is left out, which ``say`` is told; ConfigError where a split loses all its fields.
     """
     readable, looked_at = _looked_at(fields, say)
+    move = _moves(looked_at, say) if settings.register else (0, 0)
+    readable = [_registered(field, move) for field in readable]
     limit = camera_limit([truth for _, truth in looked_at])
     scale = Fraction(1)
     if any(field.labels is None for field in readable):
@@ -107,8 +110,9 @@ def write_truth(fields: Sequence[Field], folder: Path, finder: Finder, settings:
     for field in kept:
         labels = read_label_image(folder / "labels" / f"{field.name}.tif").astype(np.int32)
         vetted = vet(labels, found[field.name], settings, usual_sharpness=usual)
+        vetted = replace(vetted, ignore=vetted.ignore | uncovered(vetted.ignore.shape, *move))
         write_labels_image(folder / "ignore" / f"{field.name}.png", vetted.ignore.astype(np.uint32))
-        rows.append(_row(field, vetted))
+        rows.append(_row(field, vetted) | {"moved_y_px": move[0], "moved_x_px": move[1]})
         ignored += _ignored_rows(field.name, vetted)
     _write_csv(folder / IGNORED, ignored, columns=["name", "y", "x", "area_px", "reason"])
     _write_csv(folder / INDEX, rows)
@@ -158,6 +162,31 @@ def _looked_at(fields: Sequence[Field], say: Say) -> tuple[list[Field], list[tup
             lost.add(field.name)
             say(f"left out: {error}")
     return [field for field in fields if field.name not in lost], pixels
+
+
+def _moves(looked_at: Sequence[tuple[NDArray[Any], NDArray[Any]]], say: Say) -> tuple[int, int]:
+    """Whole pixels by which the truth channel is moved to lie on the input."""
+    offset = usual_offset([offset_px(given, truth) for given, truth in looked_at if given.shape == truth.shape])
+    if offset is None:
+        say("Truth channel: where it lies beside the input cannot be told; it stays as it was taken")
+        return 0, 0
+    y, x = offset.whole()
+    done = f"moved by {y}, {x} px" if (y, x) != (0, 0) else "not moved"
+    say(f"Truth channel: the input lies {offset.y_px:+.2f} px down and {offset.x_px:+.2f} px right of it; it is {done}")
+    return y, x
+
+
+def _registered(field: Field, move: tuple[int, int]) -> Field:
+    """The field with its truth moved by whole pixels."""
+    if move == (0, 0):
+        return field
+    read, labels = field.read, field.labels
+
+    def both() -> tuple[NDArray[Any], NDArray[Any]]:
+        given, truth = read()
+        return given, moved(truth, *move)
+
+    return replace(field, read=both, labels=None if labels is None else lambda: moved(labels(), *move))
 
 
 def _find(field: Field, folder: Path, finder: Finder, scale: Fraction, limit: float | None) -> Evidence:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import cast
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
+from hcs.measure.registration import moved
+from hcs.segment.segmenter import Segmenter
+from hcs.segment.settings import InstanceSettings
+from hcs.store.files.images import read_label_image
+from hcs.tiles.settings import TileSettings
 from hcs.train.augment import Sample
 from hcs.train.contaminate import compressed, linear
+from hcs.train.data import read_index
 from hcs.train.translocate import contrast_parts, faint_factor, gapped, translocated
 from hcs.train.truth import (
     BLURRED,
@@ -23,6 +32,7 @@ from hcs.train.truth import (
     vet,
     without_lacking,
 )
+from hcs.train.truth_folder import Field, Finder, write_truth
 from hcs.train.wells import split_wells
 
 PLACES = {1: (40, 40), 2: (40, 120), 3: (120, 40), 4: (120, 120), 5: (200, 120)}
@@ -156,3 +166,28 @@ def test_nuclei_as_bright_as_their_ring_weigh_more() -> None:
     factor = faint_factor(compressed(light), sample.labels, 3.0)
     assert factor[sample.labels == 1].min() > 2.8
     assert np.allclose(factor[sample.labels == 2], 1.0, atol=0.05)
+
+
+@pytest.mark.parametrize("register", [True, False])
+def test_a_truth_that_lies_beside_its_input_is_moved_there(register: bool, tmp_path: Path) -> None:
+    """The input's camera lies 3 px to the left of the truth's and 2 px below it."""
+    rng = np.random.default_rng(3)
+    nuclei, light = np.zeros(SHAPE, np.int32), np.full(SHAPE, 20.0, np.float32)
+    for value in range(1, 25):
+        x, y = (int(rng.integers(12, side - 12)) for side in (SHAPE[1], SHAPE[0]))
+        cv2.circle(light, (x, y), 8, 200.0, -1)
+        cv2.circle(nuclei, (x, y), 8, value, -1)
+    truth = np.random.default_rng(4).poisson(cv2.GaussianBlur(light, (0, 0), 1.0)).astype(np.uint16)
+    given = np.random.default_rng(5).poisson(moved(cv2.GaussianBlur(light, (0, 0), 1.0), 2, -3)).astype(np.uint16)
+    field = Field(name="f", well="A01", split="train", read=lambda: (given, truth), labels=lambda: nuclei)
+    said: list[str] = []
+    finder = Finder(segmenter=cast(Segmenter, None), tiles=TileSettings(), instances=InstanceSettings())
+    write_truth([field], tmp_path, finder, TruthSettings(register=register), say=said.append)
+    row = read_index(tmp_path).iloc[0]
+    labels = read_label_image(tmp_path / row["labels"])
+    way = (2, -3) if register else (0, 0)
+    assert (row["moved_y_px"], row["moved_x_px"]) == way
+    assert np.array_equal(labels, moved(nuclei, *way))
+    ignored = read_label_image(tmp_path / row["ignore"]) > 0
+    assert ignored[:, -3:].all() == ignored[:2].all() == register
+    assert any("moved by 2, -3 px" in line for line in said) == register
