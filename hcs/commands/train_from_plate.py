@@ -430,9 +430,14 @@ def write_calibrated(path: Path, target: Path, truth: Path, device: str, say: Sa
         weights = with_lowered(weights, best.shift)
         card["calibration"] = {
             "background logit lowered by": best.shift,
-            "on": "val, by the distribution of the ratio; the scores above are of the network before",
+            "on": "val, by the size of the nuclei; the scores above are of the network before",
             "tried": [
-                {"by": each.shift, "F1 at IoU 0.5": round(each.f1, 4), "KS distance": _rounded(each.distance)}
+                {
+                    "by": each.shift,
+                    "F1 at IoU 0.5": round(each.f1, 4),
+                    "area over the true one": _rounded(each.area),
+                    "KS distance": _rounded(each.distance),
+                }
                 for each in found
             ],
         }

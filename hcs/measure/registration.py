@@ -50,12 +50,15 @@ class Offset:
 
 
 def offset_px(channel: NDArray[Any], other: NDArray[Any]) -> Offset:
-    """Where ``channel`` (Y, X) lies, seen from ``other`` (Y, X); ValueError where they are not of one field."""
+    """Where ``channel`` (Y, X) lies, seen from ``other`` (Y, X); nothing is sure where values are no numbers.
+
+    ValueError where they are not of one field.
+    """
     if channel.shape != other.shape:
         raise ValueError(f"channels {channel.shape} and {other.shape} are not of one field")
     one, two = (_outlines(_middle(image)) for image in (channel, other))
     reach = min(REACH_PX, *(side // 2 - 1 for side in one.shape))
-    if reach < 1:
+    if reach < 1 or not (np.isfinite(one).all() and np.isfinite(two).all()):
         return Offset(0.0, 0.0, 0.0)
     shape = [scipy.fft.next_fast_len(side + reach, real=True) for side in one.shape]
     spectrum = scipy.fft.rfft2(one, shape) * np.conj(scipy.fft.rfft2(two, shape))

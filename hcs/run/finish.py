@@ -35,6 +35,7 @@ from hcs.run.live import WELL_COLUMNS, LiveWells, with_leading
 from hcs.run.new_map import NewMap, put_map
 from hcs.run.page import report_columns, write_report
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
+from hcs.run.registration import registration_notes
 from hcs.run.time_tables import time_columns, time_tables, timepoint_notes, with_timepoint
 from hcs.run.viewers import ViewersAhead
 from hcs.store.atomic import write_text
@@ -151,6 +152,7 @@ def _finish(
     wells, sensor_notes = _by_sensor(results.record, wells, nuclei, chosen)
     notes = (
         sensor_notes
+        + registration_notes(results.record.registration, results.record.channels)
         + timepoint_notes(results, exclude_flagged=chosen.exclude_flagged)
         + readouts.notes
         + twin_notes(twins)

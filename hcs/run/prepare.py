@@ -43,6 +43,7 @@ from hcs.run.illumination import (
     settle_illumination,
 )
 from hcs.run.in_place import Opened, opened
+from hcs.run.registration import settle_registration
 from hcs.run.selection import select_images
 from hcs.run.times import settle_time, surveyed, time_lines
 from hcs.segment.diameter import Diameter
@@ -205,6 +206,7 @@ def _prepare(
         nucleus_diameter=None if resumed is None else resumed.nucleus_diameter,
         illumination=None if resumed is None else resumed.illumination,
         background=None if resumed is None else resumed.background,
+        registration=None if resumed is None else resumed.registration,
         **provenance(device),
     )
     units = record.units
@@ -292,6 +294,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         diameter = settle_diameter(client, job, keys)
     if job.labels is not None and job.labels.in_plate:
         job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
+    registration = settle_registration(job, keys, known=record.registration)
     size = diameter()
     job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
     if background.source != "field":
@@ -302,6 +305,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         nucleus_diameter=plain_diameter(size),
         illumination=light.plain() if light else record.illumination,
         background=background.plain(),
+        registration=registration,
         ring={"width": ring},
     )
     record.write(out)

@@ -20,7 +20,7 @@ RUN_RECORD = "run.json"
 
 _SETTLED_LATER = (
     *("images_from", "plate_map"),
-    *("nucleus_diameter", "illumination", "background", "ring", "times", "account"),
+    *("nucleus_diameter", "illumination", "background", "registration", "ring", "times", "account"),
 )
 
 
@@ -81,6 +81,8 @@ class RunRecord:
     """The illumination that fields are corrected with, once it is settled."""
     background: Mapping[str, Any] | None = None
     """The background of sensor ratios where a field has none of its own, once it is settled."""
+    registration: Mapping[str, Any] | None = None
+    """By name, where channels lie that are not in the place of the one in which nuclei are found, once it is known."""
     ring: Mapping[str, Any] | None = None
     """The ring's width in px and µm, once it is settled."""
     times: Mapping[str, Any] | None = None
