@@ -85,7 +85,7 @@ def moved(image: NDArray[Any], y_px: int, x_px: int) -> NDArray[Any]:
     rows, columns = (
         np.clip(np.arange(side) - by, 0, side - 1) for side, by in zip(image.shape, (y_px, x_px), strict=True)
     )
-    return image[rows[:, None], columns]
+    return np.asarray(image[rows[:, None], columns])
 
 
 def uncovered(shape: tuple[int, int], y_px: int, x_px: int) -> NDArray[np.bool_]:
