@@ -10,7 +10,7 @@ import pytest
 from hcs.errors import ConfigError
 from hcs.readout.groups import numeric_readouts
 from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LIVE_WELL_COLUMNS
-from hcs.readout.live.growth import area_growth, find_growth
+from hcs.readout.live.growth import area_growth, count_interval, find_growth, watched_min
 from hcs.readout.live.light import find_light, nucleus_over_cytoplasm
 from hcs.readout.live.over_time import WINDOW_COLUMNS, ZPRIME_TIME_COLUMNS, best_window, zprime_over_time
 from hcs.readout.live.rise import find_rise
@@ -20,8 +20,10 @@ from hcs.readout.live.survival import kaplan_meier
 from hcs.readout.live.traces import Trace, smooth
 from hcs.readout.live.wells import live_readouts
 from hcs.readout.screen.assay import assay_quality
+from hcs.readout.screen.logistic import fit_curve, replicate_weights
 from hcs.readout.screen.zprime import compare_wells
 from hcs.readout.settings import ReadoutSettings
+from hcs.simulate.compounds import CYCLE_SLOWER
 
 Floats = npt.NDArray[np.float64]
 STEP = 20.0
@@ -143,23 +145,69 @@ def population(rng: np.random.Generator, *, doubling_h: float = 20.0, cells: int
         new = int(rng.binomial(total, chance))
         born, total = born + new, total + new
         count.append(total)
-    ended = ["divided"] * born + ["end"] * total
-    lengths = np.full(len(ended), sum(count) / len(ended))
-    tracks = pd.DataFrame({"Track_Ended": ended, "Track_Frames": lengths})
-    return np.arange(frames) * STEP, np.array(count, float), tracks
+    tracks = pd.DataFrame({"Track_Ended": ["divided"] * born + ["end"] * total})
+    return np.arange(frames) * STEP, np.array(count, float), tracks, sum(count[:-1]) * STEP
 
 
 def test_the_interval_of_the_doubling_time_holds_the_truth() -> None:
     rng = np.random.default_rng(2)
-    found = [find_growth(*population(rng), step_min=STEP, confidence=0.95) for _ in range(300)]
+    found = [
+        find_growth(time, count, tracks, watched_min=watched, confidence=0.95)
+        for time, count, tracks, watched in (population(rng) for _ in range(300))
+    ]
     assert np.median([f.doubling_h for f in found]) == pytest.approx(20, rel=0.05)
     assert 0.90 <= np.mean([f.doubling_low_h <= 20 <= f.doubling_high_h for f in found]) <= 0.995
-    assert np.median([f.divisions_per_day for f in found]) == pytest.approx(24 / 20 * np.log(2), rel=0.05)
+    rate = 24 / 20 * np.log(2)
+    assert np.median([f.divisions_per_day for f in found]) == pytest.approx(rate, rel=0.05)
+    assert 0.92 <= np.mean([f.divisions_low <= rate <= f.divisions_high for f in found]) <= 0.99
+
+
+def test_intervals_of_counts_are_garwoods() -> None:
+    """The exact limits of 0 and 10 events in his table."""
+    assert count_interval(0, 0.95) == (0.0, pytest.approx(3.6889, abs=1e-3))
+    assert count_interval(10, 0.95) == (pytest.approx(4.7954, abs=1e-3), pytest.approx(18.3904, abs=1e-3))
+
+
+def test_watched_are_living_nuclei_until_their_daughters_are_seen() -> None:
+    """Frames at 0, 10, 40 and 100 min: a mother of the first two whose daughters are seen at 40, which makes 40; one of
+    these to the end, 60, the other dead from 100 on, 60; a track of one frame, 0."""
+    tracks = pd.DataFrame(
+        [
+            (0, 1, 0, 0.0, 10.0, "divided", -1),
+            (0, 2, 1, 40.0, 100.0, "end", -1),
+            (0, 3, 1, 40.0, 400.0, "died", 3),
+            (1, 1, 0, 40.0, 40.0, "lost", -1),
+        ],
+        columns=["Metadata_Site", "Track_Label", "Track_Parent", *(f"Track_{n}" for n in _ENDS)],
+    )
+    assert watched_min(tracks, {0: 0.0, 1: 10.0, 2: 40.0, 3: 100.0}) == 160.0
+
+
+_ENDS = ("FirstMin", "LastMin", "Ended", "DeathFrame")
+
+
+def test_a_compound_that_slows_the_cycle_has_its_ec50_by_the_hours_of_a_division() -> None:
+    """The length of the cycle has the EC50 of the compound. The rate, its inverse, is a curve of the same slope whose
+    EC50 is lower by (length at full effect / untreated) ^ (1 / slope)."""
+    slower = CYCLE_SLOWER
+    doses = np.repeat(np.geomspace(0.005, 10, 8), 2)
+    hours = np.array([12 * (1 + slower.slowing * slower.effect(dose)) for dose in doses])
+    hours *= np.tile([0.99, 1.01], 8)
+    ends = []
+    for values in (hours, 24 / hours):
+        x = np.log10(doses)
+        curve = fit_curve(x, values, replicate_weights(x, values), confidence=0.95)
+        ends.append((10.0**curve.log_ec50, 10.0**curve.low, 10.0**curve.high))
+    (length, low, high), (rate, rate_low, rate_high) = ends
+    of_rate = slower.ec50_um / (1 + slower.slowing) ** (1 / slower.hill)
+    assert (length, rate) == (pytest.approx(0.5, rel=0.1), pytest.approx(of_rate, rel=0.1))
+    assert low < 0.5 < high
+    assert rate_low < of_rate < rate_high < 0.5
 
 
 def test_nuclei_that_do_not_become_more_have_no_doubling_time() -> None:
-    tracks = pd.DataFrame({"Track_Ended": ["end"] * 10, "Track_Frames": 20})
-    found = find_growth(np.arange(20) * STEP, np.linspace(50, 40, 20), tracks, step_min=STEP, confidence=0.95)
+    tracks = pd.DataFrame({"Track_Ended": ["end"] * 10})
+    found = find_growth(np.arange(20) * STEP, np.linspace(50, 40, 20), tracks, watched_min=4000, confidence=0.95)
     assert np.isnan(found.doubling_h)
     assert "do not become more" in found.reason
     assert found.per_day < 0
@@ -206,6 +254,7 @@ def plate(kinds: dict[str, dict[str, float]], *, cells: int = 40, frames: int = 
                     "Track_Frames": len(at),
                     "Track_Began": "divided",
                     "Track_Ended": "divided" if last < frames - 1 else "end",
+                    "Track_DeathFrame": -1,
                     "Track_Quality": 0.95,
                     "Track_AreaJumps": 0,
                     "Track_Path": 3.0 * len(at),

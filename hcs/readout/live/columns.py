@@ -8,6 +8,7 @@ from hcs.readout.columns import count_column, number_column, text_column, with_i
 SPENCER = "Spencer et al., Cell 155, 369 (2013)"
 KAPLAN = "Kaplan & Meier, J. Am. Stat. Assoc. 53, 457 (1958)"
 DEEPCELL = "Van Valen et al., PLoS Comput. Biol. 12, e1005177 (2016)"
+GARWOOD = "Garwood, Biometrika 28, 437 (1936)"
 _CROWLEY = "Brookmeyer & Crowley, Biometrics 38, 29 (1982)"
 _ZHANG = "Zhang et al., J. Biomol. Screen. 4, 67 (1999)"
 _BORN = "of the cells born in a division, tracks of quality from live.min_quality on"
@@ -68,8 +69,21 @@ LIVE_WELL_COLUMNS: tuple[Column, ...] = (
     number_column("Live_DoublingHours", "log 2 / Live_GrowthPerDay; NaN where nuclei do not become more", unit="h"),
     number_column("Live_DoublingHours_Low", "lower end of the interval of Live_DoublingHours", unit="h"),
     number_column("Live_DoublingHours_High", "upper end of it; NaN where that is no growth", unit="h"),
-    number_column("Live_DivisionsPerDay", "divisions seen, over the time that nuclei were watched", unit="1/day"),
-    number_column("Live_DeathsPerDay", "deaths seen, over the time that nuclei were watched", unit="1/day"),
+    number_column(
+        "Live_DivisionsPerDay",
+        "divisions seen in all tracks, over the time that living nuclei were watched, all tracks together: neither the "
+        "movie's end nor cells that leave bias it",
+        unit="1/day",
+    ),
+    number_column("Live_DivisionsPerDay_Low", "lower end of the interval of Live_DivisionsPerDay", GARWOOD, "1/day"),
+    number_column("Live_DivisionsPerDay_High", "upper end of it", GARWOOD, "1/day"),
+    number_column(
+        "Live_HoursPerDivision",
+        "24 / Live_DivisionsPerDay: as the length of the cycle where the share of cells that cycle is the same; NaN "
+        "where no division is seen",
+        unit="h",
+    ),
+    number_column("Live_DeathsPerDay", "deaths seen, over the time that living nuclei were watched", unit="1/day"),
     number_column(
         "Live_AreaGrowthPerHour", "median growth of single nuclei's area along their tracks", DEEPCELL, unit="%/h"
     ),
@@ -143,7 +157,7 @@ FRAME_COLUMNS: tuple[Column, ...] = (
     ),
 )
 """One row a well and frame."""
-LEADING = ("Live_CycleMin", "Fraction_LiveReentered", "Live_GrowthPerDay")
+LEADING = ("Live_CycleMin", "Live_DivisionsPerDay", "Fraction_LiveReentered", "Live_GrowthPerDay")
 """Columns of the well table that get dose curves, hits and Z' where the user names none."""
 LEADING_LIGHT = ("Live_NuclearLoss", "Live_ExportHalfMin", "Live_RecoveryHalfMin")
 """Those beside them where a light is stated, by the time that it ends."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import gammaincinv, ndtri
 
 from hcs.readout.live.survival import Floats
-from hcs.readout.live.traces import Trace
+from hcs.readout.live.traces import SITE, Trace
 
 _DAY, _HOUR = 1440.0, 60.0
 _LEAST_FRAMES = 3
@@ -25,24 +26,27 @@ class Growth:
     doubling_low_h: float
     doubling_high_h: float
     divisions_per_day: float
+    divisions_low: float
+    divisions_high: float
     deaths_per_day: float
     reason: str = ""
 
 
-def find_growth(time: Floats, count: Floats, tracks: pd.DataFrame, *, step_min: float, confidence: float) -> Growth:
-    """Growth from nuclei a field (f,) at times (f,) in minutes, and the well's tracks.
+def find_growth(time: Floats, count: Floats, tracks: pd.DataFrame, *, watched_min: float, confidence: float) -> Growth:
+    """Growth from nuclei a field (f,) at times (f,) in minutes, and the well's tracks, watched for so long together.
 
     The growth rate is the slope of the logarithm of the number of nuclei over time; the doubling time log 2 over that.
     Its interval holds what chance gives to a population of these cells: with D divisions and X deaths in E days of
     watching, the rate's standard error is sqrt (D + X) / E, beside the error of the straight line itself. An end at
-    which cells no longer become more is NaN. Division and death rate are D / E and X / E.
+    which cells no longer become more is NaN. Division and death rate are D / E and X / E; the interval of the former
+    is the exact one of a count (Garwood 1936), for cells that divide independently.
     """
     nan = float("nan")
     known = np.isfinite(time) & (count > 0)
-    days = float(tracks["Track_Frames"].sum()) * step_min / _DAY if len(tracks) else 0.0
+    days = watched_min / _DAY
     if known.sum() < _LEAST_FRAMES or not np.isfinite(days) or days <= 0:
         reason = f"{int(known.sum())} frames with nuclei and a time, {_LEAST_FRAMES} needed"
-        return Growth(nan, nan, nan, nan, nan, nan, reason)
+        return Growth(nan, nan, nan, nan, nan, nan, nan, nan, reason)
     born = float((tracks["Track_Ended"] == "divided").sum())
     died = float((tracks["Track_Ended"] == "died").sum())
     x, y = time[known] / _DAY, np.log(count[known])
@@ -53,7 +57,31 @@ def find_growth(time: Floats, count: Floats, tracks: pd.DataFrame, *, step_min: 
     reach = float(ndtri((1 + confidence) / 2)) * error
     value, low, high = (np.log(2) / rate * 24 if rate > 0 else nan for rate in (slope, slope + reach, slope - reach))
     reason = "" if slope > 0 else "nuclei do not become more, so that they have no doubling time"
-    return Growth(slope, value, low, high, born / days, died / days, reason)
+    fewest, most = (end / days for end in count_interval(born, confidence))
+    return Growth(slope, value, low, high, born / days, fewest, most, died / days, reason)
+
+
+def count_interval(events: float, confidence: float) -> tuple[float, float]:
+    """Exact interval of an expected number of events, of which so many were seen (Garwood 1936)."""
+    tail = (1 - confidence) / 2
+    low = float(gammaincinv(events, tail)) if events else 0.0
+    return low, float(gammaincinv(events + 1, 1 - tail))
+
+
+def watched_min(tracks: pd.DataFrame, time_of: Mapping[int, float]) -> float:
+    """Minutes for which the living nuclei of a well were watched, all tracks together; NaN without times.
+
+    A track is watched from its first frame to its last, a mother until her daughters are seen, a cell that dies until
+    then. ``time_of`` gives the minutes of every frame, which need not be evenly apart.
+    """
+    until = tracks["Track_LastMin"].to_numpy(np.float64).copy()
+    births = tracks[tracks["Track_Parent"] > 0].groupby([SITE, "Track_Parent"])["Track_FirstMin"].min()
+    divided = (tracks["Track_Ended"] == "divided").to_numpy()
+    keys = pd.MultiIndex.from_frame(tracks.loc[divided, [SITE, "Track_Label"]])
+    until[divided] = np.fmax(until[divided], births.reindex(keys).to_numpy(np.float64))
+    died = (tracks["Track_Ended"] == "died").to_numpy()
+    until[died] = [time_of.get(int(frame), np.nan) for frame in tracks.loc[died, "Track_DeathFrame"]]
+    return float((until - tracks["Track_FirstMin"].to_numpy(np.float64)).sum())
 
 
 def area_growth(cells: list[Trace], *, least_frames: int = 5) -> float:

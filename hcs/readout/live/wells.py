@@ -9,7 +9,7 @@ import pandas as pd
 
 from hcs.readout.columns import as_table
 from hcs.readout.live.columns import CYCLE_COLUMNS, FRAME_COLUMNS, LEADING, LIVE_WELL_COLUMNS
-from hcs.readout.live.growth import area_growth, find_growth
+from hcs.readout.live.growth import area_growth, find_growth, watched_min
 from hcs.readout.live.light import find_light, nucleus_over_cytoplasm
 from hcs.readout.live.rise import UNDECIDED, find_rise
 from hcs.readout.live.settings import LiveSettings
@@ -22,6 +22,7 @@ from hcs.readout.wells.features import ByWell
 __all__ = ["LEADING", "LiveReadouts", "live_readouts"]
 _SENSOR, _MIXTURE, _AREA = "Nuclei_Sensor_Ratio", "Nuclei_Sensor_RatioMixture", "Nuclei_AreaShape_Area"
 _WELL, _TRACK = "Metadata_Well", "Track_Label"
+_LEAST_TIMES = 2
 _NO_INTERVAL = "the interval of the frames is not known (give --interval-min)"
 Numbers = dict[str, float]
 
@@ -107,14 +108,6 @@ def _frames(well: str, nuclei: pd.DataFrame, interval_min: float | None, thresho
     return as_table(rows, FRAME_COLUMNS)
 
 
-def _step(over_time: pd.DataFrame) -> float:
-    """Minutes from one frame to the next; NaN where not known."""
-    time = over_time["Metadata_Time_min"].to_numpy()
-    frame = over_time[TIMEPOINT].to_numpy(dtype=np.float64)
-    steps = np.diff(time) / np.diff(frame)
-    return float(np.median(steps)) if steps.size else float("nan")
-
-
 def _cycles(
     well: str, nuclei: pd.DataFrame, tracks: pd.DataFrame, settings: LiveSettings, interval_min: float | None
 ) -> pd.DataFrame:
@@ -175,14 +168,14 @@ def _row(
     interval_min: float | None,
 ) -> dict[str, object]:
     """The readouts of one well, and why some are NaN."""
-    live, step = settings.live, _step(over_time)
+    live = settings.live
     counts = _track_counts(tracks, live)
-    if not np.isfinite(step):
+    if over_time["Metadata_Time_min"].notna().sum() < _LEAST_TIMES:
         return {**counts, "Live_Reason": _NO_INTERVAL}
     parts = [
         _cycle_numbers(cycles, settings),
         _class_numbers(cycles, live),
-        _growth_numbers(over_time, tracks, step, settings),
+        _growth_numbers(over_time, tracks, settings),
         _movement(nuclei, tracks, live, interval_min),
     ]
     parts += [_answer_numbers(nuclei, column, suffix, live, interval_min) for column, suffix in _RATIOS]
@@ -238,17 +231,20 @@ def _class_numbers(cycles: pd.DataFrame, settings: LiveSettings) -> tuple[Number
     return numbers | classes, ""
 
 
-def _growth_numbers(
-    over_time: pd.DataFrame, tracks: pd.DataFrame, step: float, settings: ReadoutSettings
-) -> tuple[Numbers, str]:
+def _growth_numbers(over_time: pd.DataFrame, tracks: pd.DataFrame, settings: ReadoutSettings) -> tuple[Numbers, str]:
     time, count = (over_time[name].to_numpy(np.float64) for name in ("Metadata_Time_min", "Count_PerField"))
-    growth = find_growth(time, count, tracks, step_min=step, confidence=settings.confidence)
+    watched = watched_min(tracks, dict(zip(over_time[TIMEPOINT].tolist(), time.tolist(), strict=True)))
+    growth = find_growth(time, count, tracks, watched_min=watched, confidence=settings.confidence)
+    rate = growth.divisions_per_day
     return {
         "Live_GrowthPerDay": growth.per_day,
         "Live_DoublingHours": growth.doubling_h,
         "Live_DoublingHours_Low": growth.doubling_low_h,
         "Live_DoublingHours_High": growth.doubling_high_h,
-        "Live_DivisionsPerDay": growth.divisions_per_day,
+        "Live_DivisionsPerDay": rate,
+        "Live_DivisionsPerDay_Low": growth.divisions_low,
+        "Live_DivisionsPerDay_High": growth.divisions_high,
+        "Live_HoursPerDivision": 24 / rate if rate > 0 else float("nan"),
         "Live_DeathsPerDay": growth.deaths_per_day,
     }, f"growth: {growth.reason}" if growth.reason else ""
 
