@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hcs.errors import ConfigError
 from hcs.measure.settings import CellSettings, MeasureSettings
+from hcs.plate.times import check_times
 from hcs.readout.settings import ReadoutSettings
 from hcs.segment.settings import InstanceSettings
 from hcs.tiles.settings import TileSettings
@@ -94,8 +95,16 @@ class FolderSettings:
     """Pixel size, µm, instead of the folder's."""
     interval_min: float | None = None
     """Minutes between time points, instead of the folder's."""
+    times_min: tuple[float, ...] | None = None
+    """Minutes of every time point, where they are not evenly apart, instead of the folder's."""
+    well: str | None = None
+    """Well that all images belong to, such as ``A01``, where their names and metadata tell none."""
 
     def __post_init__(self) -> None:
+        if self.times_min is not None:
+            if self.interval_min is not None:
+                raise ConfigError("interval_min and times_min are both given; give one of them")
+            object.__setattr__(self, "times_min", check_times(self.times_min, "times_min"))
         for name in ("pixel_size_um", "interval_min"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -166,6 +175,8 @@ class Config(BaseModel):
     interval_min: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Minutes from one frame to the next, of a plate with time. Without it, what the plate's metadata state; where they
     state nothing, time is counted in frames."""
+    times_min: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = None
+    """Minutes of every frame, of a plate with time whose frames are not evenly apart; instead of ``interval_min``."""
     illumination: str = "auto"
     """Uneven light of each channel: ``auto`` corrects it where the plate has the microscope's own flat-field (``plate``
     wants that) and leaves it else; ``none`` leaves it, ``estimate`` finds it from the plate's fields and corrects
@@ -231,10 +242,10 @@ def parse_config(data: object, *, source: str) -> Config:
 USER_SETTINGS = frozenset(
     {
         *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
-        *("labels_from", "interval_min", "viewer_tables", "micronuclei"),
+        *("labels_from", "interval_min", "times_min", "viewer_tables", "micronuclei"),
         *("channels.dna", "channels.sensor", "channels.nuclei", "channels.cells"),
         *("folder.layout", "folder.pattern", "folder.channels", "folder.z", "folder.t", "folder.plate_format"),
-        *("folder.pixel_size_um",),
+        *("folder.pixel_size_um", "folder.well"),
         *("cells.method", "cells.reach_um", "cells.reach_px", "cells.threshold", "cells.labels_name"),
         *("instances.min_area_px", "instances.min_area_um2"),
         *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),

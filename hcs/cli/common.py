@@ -133,6 +133,9 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Minutes between two frames.  [default: as the plate says]",
         ),
         click.option(
+            "--times", type=FILE, help="CSV with a column minutes, one row a frame, where frames are unevenly apart."
+        ),
+        click.option(
             "--labels",
             type=click.Choice(["plate", "out", "none"]),
             help="Where to write the labels of nuclei: plate, out (into --out), or none.  [default: plate]",
@@ -143,7 +146,7 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             type=FolderSetting(),
             help="How a microscope's folder is understood, such as z=3 or channels=DAPI=DNA; layout, pattern, "
-            "channels, z, t, plate_format, pixel_size_um.",
+            "channels, z, t, plate_format, pixel_size_um, well.",
         ),
     ]
     return _with(options, command)
@@ -158,10 +161,13 @@ def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) ->
 def configuration(path: Path | None, *, folder: tuple[tuple[str, str], ...] = (), **changes: Any) -> Config:
     from hcs.config import Config
     from hcs.store.config import read_config
+    from hcs.store.times import read_times
 
+    times = changes.pop("times", None)
     config = Config() if path is None else read_config(path)
     return config.override(
         folder=folder_settings(folder),
+        times_min=None if times is None else read_times(times),
         **{k: index_or_name(v) if k in ("dna", "sensor", "nuclei", "cells") else v for k, v in changes.items()},
     )
 

@@ -29,6 +29,7 @@ def plan(
     acquisition: int | str | None,
     images: str | None,
     interval_min: float | None,
+    times: Path | None,
     workers: int | None,
     labels: str | None,
     labels_name: str | None,
@@ -61,6 +62,7 @@ def plan(
         acquisition=acquisition,
         images=images,
         interval_min=interval_min,
+        times=times,
         labels_name=labels_name,
         folder=folder,
     )

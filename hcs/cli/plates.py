@@ -124,6 +124,8 @@ def _list_layouts(context: click.Context, _: click.Parameter, wanted: bool) -> N
 )
 @click.option("--t", help="Time points: all (a plate with time), or one, such as 1.")
 @click.option("--interval-min", type=float, help="Minutes between two frames.  [default: as the folder says]")
+@click.option("--times", type=FILE, help="CSV with a column minutes, a row a time point, where they are uneven.")
+@click.option("--well", help="Well of all images, where their names tell none, such as A01.")
 @click.option("--plate-format", type=int, help="Number of wells, where wells are running numbers.")
 @click.option("--pixel-size-um", type=float, help="Size of a pixel.  [default: as the folder says]")
 @click.option("--plate-map", type=FILE, help="Check that this plate map fits the plate.")
@@ -138,6 +140,8 @@ def convert(
     z: str | None,
     t: str | None,
     interval_min: float | None,
+    times: Path | None,
+    well: str | None,
     plate_format: int | None,
     pixel_size_um: float | None,
     plate_map: Path | None,
@@ -155,6 +159,7 @@ def convert(
     damaged, and the plate has the rest. `hcs run SOURCE` needs no conversion: it reads the files where they are.
     """
     from hcs.commands.convert import convert_and_check
+    from hcs.store.times import read_times
 
     names = tuple(name.strip() for name in channels.split(",")) if channels else None
     done = convert_and_check(
@@ -168,6 +173,8 @@ def convert(
         plate_format=plate_format,
         pixel_size_um=pixel_size_um,
         interval_min=interval_min,
+        times_min=None if times is None else read_times(times),
+        well=well,
         ngff=ngff,
         plate_map_path=plate_map,
         workers=workers,

@@ -10,6 +10,7 @@ from fractions import Fraction
 from hcs.config import Config
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
+from hcs.plate.times import FrameTimes
 from hcs.store.models import ModelFile
 from hcs.store.plate.edited_labels import EditedLabels
 from hcs.store.plate.given_labels import GivenLabels
@@ -48,6 +49,8 @@ class Job:
 
     interval_min: float | None = None
     """Minutes from one frame to the next, where the plate has time and somebody states them."""
+    times_min: tuple[float, ...] | None = None
+    """Minutes of every frame, where they are not evenly apart."""
 
     @property
     def targets(self) -> tuple[LabelTarget, ...]:
@@ -66,7 +69,7 @@ class Job:
 
     def time_min(self, key: FieldKey) -> float:
         """Minutes from the field's first frame to that of ``key``; NaN where they are not known."""
-        return math.nan if self.interval_min is None or not key.is_frame else key.frame * self.interval_min
+        return FrameTimes(self.interval_min, self.times_min).minutes(key.frame) if key.is_frame else math.nan
 
     def for_field(self, key: FieldKey) -> Job:
         """The same job with a plate that lists this field alone: what travels with every field stays small."""

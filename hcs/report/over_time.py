@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hcs.plate.times import FrameTimes
 from hcs.report.embed import data_uri, float32_text, plain, table_data, uint16_text
 
 LABEL, SITE = "Nuclei_TrackObjects_Label", "Metadata_Site"
@@ -43,7 +44,7 @@ class OverTime:
     """The plain data of the page's section on time; ``strips`` are film strips by well."""
 
     frames: int
-    interval_min: float | None
+    times: FrameTimes
     wells: dict[str, dict[str, object]]
     what: str
     response: dict[str, object]
@@ -63,7 +64,8 @@ class OverTime:
         """As JSON has it."""
         return {
             "frames": self.frames,
-            "intervalMin": self.interval_min,
+            "intervalMin": self.times.interval_min,
+            "timesMin": None if self.times.times_min is None else list(self.times.times_min),
             "what": self.what,
             "scale": _SCALE,
             "wells": self.wells,
@@ -103,7 +105,7 @@ def over_time(
     wells: pd.DataFrame,
     *,
     frames: int,
-    interval_min: float | None,
+    times: FrameTimes,
     response: pd.DataFrame,
     zprime: pd.DataFrame,
     windows: pd.DataFrame,
@@ -123,7 +125,7 @@ def over_time(
         found[well] = traces(nuclei, own, budget, frames) | {"lineage": largest_lineage(own), "tracks": len(own)}
     return OverTime(
         frames=frames,
-        interval_min=interval_min,
+        times=times,
         wells=found,
         what=what,
         response=responses(response, wells),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hcs.config import Config
+from hcs.config import Config, FolderSettings
 from hcs.errors import ConfigError
 from hcs.store.location import Location
 from hcs.store.results.record import RUN_RECORD
@@ -31,6 +31,14 @@ class Opened:
     """The folder of the images, and its layout."""
 
 
+def _with_times(config: Config) -> FolderSettings:
+    """How a folder is understood, by the run's own interval or times where its settings have none: the names of a
+    movie's files tell which frames it lacks."""
+    if config.folder.interval_min is not None or config.folder.times_min is not None:
+        return config.folder
+    return replace(config.folder, interval_min=config.interval_min, times_min=config.times_min)
+
+
 @contextmanager
 def opened(place: Location, out: Location, config: Config) -> Iterator[Opened]:
     """The OME-Zarr plate at ``place``, or the plate that a microscope's folder of images makes; of a run that is
@@ -50,7 +58,8 @@ def opened(place: Location, out: Location, config: Config) -> Iterator[Opened]:
     started, existed = (out / RUN_RECORD).is_file(), out.exists()
     strange = not started and existed and (out / IN_PLACE).exists()
     try:
-        found = plate_in_place(place, out / IN_PLACE, config.folder, folder=folder, same=started)
+        settings = _with_times(config)
+        found = plate_in_place(place, out / IN_PLACE, settings, folder=folder, same=started)
         notes = [f"Images are read where they are, in {found.source}; {out / IN_PLACE} has their metadata alone."]
         if config.labels == "plate":
             config = config.override(labels="out")

@@ -99,7 +99,7 @@ def time_section(results: Results, tables: PlateTables, *, pictures: bool) -> Ov
         tracks,
         tables.frame("wells"),
         frames=record.usual_frames,
-        interval_min=record.interval_min,
+        times=record.frame_times,
         response=response,
         zprime=zprime,
         windows=windows,

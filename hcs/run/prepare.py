@@ -226,6 +226,7 @@ def _prepare(
         cell_labels=cell_labels,
         run_id=run_id,
         interval_min=record.interval_min,
+        times_min=record.times_min,
     )
     stated_background(config, channels)
     check_readouts(keys, channels, plate_map, config.readout, timed=times is not None, micronuclei=config.micronuclei)

@@ -136,6 +136,7 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
         illumination=None if record.illumination is None else record.illumination["sha256"],
         backgrounds=levels,
         interval_min=record.interval_min,
+        times_min=record.times_min,
     )
 
 

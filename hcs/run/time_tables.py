@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -20,8 +21,7 @@ def time_tables(results: Results) -> dict[str, pd.DataFrame]:
     if results.record.time is None:
         return {}
     timepoints = ledger_frame(results.frame_entries(), timepoints=True)
-    interval = results.record.interval_min
-    times = timepoints[_TIMEPOINT.name] * (float("nan") if interval is None else interval)
+    times = [results.record.frame_times.minutes(int(frame)) for frame in timepoints[_TIMEPOINT.name]]
     timepoints.insert(list(timepoints.columns).index(_TIMEPOINT.name) + 1, TIME_COLUMNS[1].name, times)
     tracks = results.track_parts()
     return {"timepoints": timepoints} | ({"tracks": tracks.read()} if tracks.parts else {})
@@ -32,7 +32,8 @@ def timepoint_notes(results: Results, *, exclude_flagged: bool) -> tuple[str, ..
     record = results.record
     if record.time is None:
         return ()
-    minutes = "" if record.interval_min is None else f", {results.frame * record.interval_min:g} min after the first"
+    after = record.frame_times.minutes(results.frame)
+    minutes = "" if math.isnan(after) else f", {after:g} min after the first"
     return (
         f"Tables of wells, conditions and fields, and pictures, are of frame {results.frame} of "
         f"{record.usual_frames}{minutes}: readout.timepoint chooses another.",

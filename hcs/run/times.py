@@ -11,6 +11,7 @@ from typing import Any
 from hcs.config import Config
 from hcs.errors import ConfigError
 from hcs.plate.keys import FieldKey
+from hcs.plate.times import FrameTimes, check_times
 from hcs.store.plate.field import FieldInfo
 
 _SURVEYED = 128
@@ -25,51 +26,86 @@ def settle_time(
     """The time of a plate as ``run.json`` has it (`RunRecord.time`), and sentences on what is odd about it; None where
     every field has one time point.
 
-    ConfigError where fields state different intervals and the configuration gives none.
+    ConfigError where fields state different times and the configuration gives none, and where it gives fewer times
+    than there are frames.
     """
     frames = {key: info.t_size for key, info in infos.items()}
     if max(frames.values(), default=1) == 1:
-        given = config.interval_min is not None
-        return None, ("--interval-min is of no use here: every field has one time point.",) if given else ()
-    interval, source, notes = _interval(infos, config.interval_min)
+        given = [name for name in ("interval", "times") if getattr(config, f"{name}_min") is not None]
+        options = {"interval": "--interval-min is", "times": "--times is"}
+        return None, tuple(f"{options[name]} of no use here: every field has one time point." for name in given)
+    times, source, notes = _times(infos, config)
     usual = Counter(frames.values()).most_common(1)[0][0]
     others = {key: n for key, n in frames.items() if n != usual}
     if others:
         some = ", ".join(f"{key} has {n}" for key, n in list(others.items())[:_MOST_NAMED])
         more = ", …" if len(others) > _MOST_NAMED else ""
         notes += (f"{len(others)} of {len(frames)} fields have not {usual} time points, as most have: {some}{more}.",)
-    plain = {"frames": {str(key): n for key, n in frames.items()}, "interval_min": interval, "source": source}
-    return plain, notes
+    plain: dict[str, Any] = {"frames": {str(key): n for key, n in frames.items()}, "interval_min": times.interval_min}
+    if times.times_min is not None:
+        plain["times_min"] = list(times.times_min)
+    return plain | {"source": source}, notes
 
 
-def _interval(infos: Mapping[FieldKey, FieldInfo], given: float | None) -> tuple[float | None, str, tuple[str, ...]]:
-    """Minutes between frames, who says so, and what is odd about that."""
-    stated: dict[float, FieldKey] = {}
+def _times(infos: Mapping[FieldKey, FieldInfo], config: Config) -> tuple[FrameTimes, str, tuple[str, ...]]:
+    """When frames were taken, who says so, and what is odd about that."""
+    stated: dict[FrameTimes, FieldKey] = {}
     for key, info in infos.items():
-        if info.interval_min is not None and info.t_size > 1:
-            stated.setdefault(float(f"{info.interval_min:.6g}"), key)
-    if given is not None:
-        wrong = [f"{interval:g} min" for interval in stated if not math.isclose(interval, given, rel_tol=1e-5)]
+        times = _stated(info)
+        if times is not None and info.t_size > 1:
+            stated.setdefault(times, key)
+    if config.times_min is not None:
+        return _given(infos, check_times(config.times_min, "--times")), "--times", ()
+    if config.interval_min is not None:
+        given = config.interval_min
+        holes = [times for times in stated if times.on_grid(given)]
+        if len(stated) == 1 and holes:  # a movie that lacks frames, which --interval-min does not contradict
+            return holes[0], "the plate", ()
+        wrong = [
+            _brief(t) for t in stated if t.interval_min is None or not math.isclose(t.interval_min, given, rel_tol=1e-5)
+        ]
         contradicts = (f"Frames are {given:g} min apart, as --interval-min says; the plate says {', '.join(wrong)}.",)
-        return given, "--interval-min", contradicts if wrong else ()
+        return FrameTimes(given), "--interval-min", contradicts if wrong else ()
     if len(stated) > 1:
-        listed = ", ".join(f"{interval:g} min ({key})" for interval, key in list(stated.items())[:_MOST_NAMED])
+        listed = ", ".join(f"{_brief(times)} ({key})" for times, key in list(stated.items())[:_MOST_NAMED])
         raise ConfigError(
-            f"the fields state different intervals between frames: {listed}; say --interval-min MINUTES, or run their "
-            "wells apart with --wells"
+            f"the fields state different times of their frames: {listed}; say --interval-min MINUTES or --times CSV, "
+            "or run their wells apart with --wells"
         )
     if not stated:
         return (
-            None,
+            FrameTimes(),
             "",
             (
                 "The plate does not state the interval between its frames: time is counted in frames, and nothing that "
-                "needs minutes is read out; say --interval-min MINUTES.",
+                "needs minutes is read out; say --interval-min MINUTES, or --times CSV where they are not evenly "
+                "apart.",
             ),
         )
-    silent = sum(info.interval_min is None for info in infos.values())
+    silent = sum(_stated(info) is None for info in infos.values())
     note = (f"{silent} of {len(infos)} fields do not state the interval between frames; they get the others'.",)
     return next(iter(stated)), "the plate", note if silent else ()
+
+
+def _brief(times: FrameTimes) -> str:
+    return times.said if times.interval_min is None else f"{times.interval_min:g} min"
+
+
+def _stated(info: FieldInfo) -> FrameTimes | None:
+    """What a field says of its time; None where it says nothing."""
+    if info.times_min is not None and len(info.times_min) == info.t_size:
+        return FrameTimes.of(info.times_min)
+    return None if info.interval_min is None else FrameTimes(float(f"{info.interval_min:.6g}"))
+
+
+def _given(infos: Mapping[FieldKey, FieldInfo], minutes: tuple[float, ...]) -> FrameTimes:
+    """The times that the user states; ConfigError where they are not one for every frame of the plate."""
+    most = max(info.t_size for info in infos.values())
+    if len(minutes) != most:
+        raise ConfigError(
+            f"--times gives {len(minutes)} times, and the plate has {most} frames; give one for every frame"
+        )
+    return FrameTimes.of(minutes)
 
 
 def time_lines(time: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -77,11 +113,11 @@ def time_lines(time: Mapping[str, Any] | None) -> tuple[str, ...]:
     if time is None:
         return ()
     usual = Counter(time["frames"].values()).most_common(1)[0][0]
-    if time["interval_min"] is None:
-        return (f"  time             {usual} frames, interval not stated",)
-    interval, who = time["interval_min"], time["source"]
-    said = "as the plate states" if who == "the plate" else f"as {who} says"
-    return (f"  time             {usual} frames, one every {interval:g} min ({said})",)
+    uneven = time.get("times_min")
+    times = FrameTimes(time["interval_min"], None if uneven is None else tuple(uneven))
+    who = time["source"]
+    said = "" if not who else " (as the plate states)" if who == "the plate" else f" (as {who} says)"
+    return (f"  time             {usual} frames, {times.said}{said}",)
 
 
 def surveyed(units: tuple[FieldKey, ...]) -> tuple[FieldKey, ...]:

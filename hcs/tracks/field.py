@@ -64,18 +64,18 @@ def track_field(
     motion, links = _linked(detections, settings)
     reach = detections.diameter_px + 3 * motion.scale_px + _widest(drift)
     by_border = detections.by_border(reach)
-    min_cycle = settings.min_cycle_min / interval_min if interval_min else 0.0
-    scene = Scene(detections, motion, by_border, settings, min_cycle)
+    times = _times(columns, detections, interval_min)
+    scene = Scene(detections, motion, by_border, settings, times)
     joined = join(scene, links)
     lineage = make_lineage(joined.links.previous, joined.mother)
     worth = Worth.of(detections, lineage, joined)
-    tracks = _tracks(scene, lineage, joined, worth, _times(columns, detections, interval_min))
+    tracks = _tracks(scene, lineage, joined, worth, times)
     nuclei = _nuclei(detections, lineage, joined, worth)
     back = np.argsort(detections.order)
     return FieldTracks(
         typed({name: values[back] for name, values in nuclei.items()}, NUCLEUS_COLUMNS),
         typed(tracks, TRACK_COLUMNS),
-        _notes(scene, drift, worth.quality, interval_min),
+        _notes(scene, drift, worth.quality),
     )
 
 
@@ -184,7 +184,7 @@ def _medians(values: Floats, lineage: Lineage) -> Floats:
     return middle
 
 
-def _notes(scene: Scene, drift: Floats, quality: Floats, interval_min: float | None) -> tuple[str, ...]:
+def _notes(scene: Scene, drift: Floats, quality: Floats) -> tuple[str, ...]:
     """What to know of the links; sentences without their full stop, for they are put together."""
     notes = []
     detections, motion = scene.detections, scene.motion
@@ -205,6 +205,6 @@ def _notes(scene: Scene, drift: Floats, quality: Floats, interval_min: float | N
         doubtful = float((quality < _DOUBTFUL).mean())
         if doubtful > 0.2:
             notes.append(f"{doubtful:.0%} of the tracks have a quality below {_DOUBTFUL:g}")
-        if interval_min is None:
+        if not np.isfinite(scene.time).all():
             notes.append("No interval of the frames is known: divisions may follow each other in any time")
     return tuple(notes)

@@ -134,7 +134,8 @@ def _impossible(scene: Scene, joined: Joined) -> Flags:
     gone = (frame[last] < detections.frames[-1]) & ~by_border[last] & ~divides
     against[mother[daughters[gone & (seen < scene.settings.min_daughter_frames)]]] = True
     born = lineage.first[lineage.track[mother[daughters]]]
-    soon = (mother[born] >= 0) & (frame[mother[daughters]] - frame[born] + 1 < scene.min_cycle)
+    since = scene.time[daughters] - scene.time[born]  # NaN, and so not too short, where no times are known
+    soon = (mother[born] >= 0) & (since < scene.settings.min_cycle_min)
     for daughter, birth in zip(daughters[soon].tolist(), born[soon].tolist(), strict=True):
         later = joined.division[daughter] <= joined.division[birth]
         against[mother[daughter if later else birth]] = True

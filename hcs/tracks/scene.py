@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hcs.tracks.detections import Detections, Flags
+from hcs.tracks.detections import Detections, Flags, Floats
 from hcs.tracks.motion import Motion
 from hcs.tracks.settings import TrackSettings
 
@@ -19,5 +19,5 @@ class Scene:
     by_border: Flags
     """(n,) whether a nucleus is so near to the field's border that it may come or go there."""
     settings: TrackSettings
-    min_cycle: float
-    """Shortest time from birth to division, in frames; 0 where no interval is known."""
+    time: Floats
+    """(n,) minutes; NaN where they are not known."""

@@ -23,7 +23,8 @@ from hcs.config import Config
 from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError, FieldError, ResultsError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.run.times import settle_time, surveyed
+from hcs.run.time_tables import time_tables
+from hcs.run.times import settle_time, surveyed, time_lines
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.field import FieldInfo
 from hcs.store.plate.movie_writer import MovieSpec, write_movie
@@ -239,6 +240,43 @@ def test_an_interval_that_nobody_states_is_not_made_up() -> None:
     still, notes = settle_time({A01: replace(INFO, t_size=1)}, config.override(interval_min=12.0))
     assert still is None
     assert "of no use" in notes[0]
+
+
+def test_frames_that_are_not_evenly_apart_have_their_own_times() -> None:
+    """Of the plate, or as the user states; an interval contradicts them, unless they are its frames with some
+    missing."""
+    uneven = (0.0, 10.0, 20.0, 50.0, 60.0)
+    info, config = replace(INFO, interval_min=None, times_min=uneven), Config()
+    time, notes = settle_time({A01: info}, config)
+    assert time is not None
+    assert (time["interval_min"], time["times_min"], notes) == (None, [*uneven], ())
+    assert time_lines(time) == (
+        "  time             5 frames, unevenly apart, 10 to 30 min, 60 min in all (as the plate states)",
+    )
+    holes, notes = settle_time({A01: info}, config.override(interval_min=10.0))
+    assert holes is not None
+    assert (holes["times_min"], notes) == ([*uneven], ())
+    even, notes = settle_time({A01: info}, config.override(interval_min=12.0))
+    assert even is not None
+    assert (even["interval_min"], "unevenly apart" in notes[0]) == (12.0, True)
+    given, _ = settle_time({A01: INFO}, config.override(times_min=(5, 6, 8, 9, 10)))
+    assert given is not None
+    assert (given["times_min"], given["source"]) == ([0.0, 1.0, 3.0, 4.0, 5.0], "--times")
+    with pytest.raises(ConfigError, match="gives 2 times, and the plate has 5 frames"):
+        settle_time({A01: INFO}, config.override(times_min=(0, 1)))
+
+
+def test_uneven_times_are_in_every_table(movie: SimulationFiles, tmp_path: Path) -> None:
+    minutes = (0.0, 10.0, 100.0, 130.0)
+    measure_here(movie.plate, tmp_path / "out", times_min=minutes, labels="none")
+    results = hcs.open_results(tmp_path / "out")
+    nuclei = results.nuclei()
+    assert nuclei.groupby("Metadata_Timepoint")["Metadata_Time_min"].unique().explode().tolist() == [*minutes]
+    tables = time_tables(results)
+    tracks = tables["tracks"]
+    assert tracks["Track_LastMin"].tolist() == [minutes[k] for k in tracks["Track_LastFrame"]]
+    assert tables["timepoints"]["Metadata_Time_min"].tolist() == [*minutes, *minutes]
+    assert results.record.frame_times.minutes(2) == 100.0
 
 
 def test_fields_of_other_lengths_are_said() -> None:

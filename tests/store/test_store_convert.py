@@ -487,17 +487,57 @@ def test_all_time_points_make_fields_with_time(tmp_path: Path) -> None:
         interval_min=15.0,
         say=said.append,
     )
-    assert any("3 time points kept as frames, one every 15 min" in line for line in said)
+    assert any("3 time points kept as frames, unevenly apart, 15 to 120 min, 135 min in all" in line for line in said)
     assert summary.left_out == ("time point 2: well A01, field 2 has no channel 2",)
     plate = open_plate(str(tmp_path / "p.zarr"))
     info = read_info(plate, FieldKey(WellId(0, 1), 1))
-    assert (info.axes, info.t_size, info.interval_min) == ("tcyx", 3, pytest.approx(15.0))
+    # Numbers 3 to 9 are missing: these frames are 15 and 135 min after the first, and not one interval apart.
+    assert (info.axes, info.t_size, info.interval_min, info.times_min) == ("tcyx", 3, None, (0.0, 15.0, 135.0))
     for frame, t in enumerate((1, 2, 10)):
         stored = read_field(plate, FieldKey(WellId(0, 1), 1, frame), channels=(0, 1))
         for c, w in enumerate((1, 2)):
             np.testing.assert_array_equal(stored[c], image(names.index(f"A2_s2_t{t}_w{w}.tif")))
     with pytest.raises(FieldError, match="holds no data"):
         read_field(plate, FieldKey(WellId(0, 0), 1, 1), channels=(0,))
+
+
+def test_pages_that_are_time_points_are_frames_of_the_one_well_that_the_user_names(tmp_path: Path) -> None:
+    """ImageJ's file of channels within time, and a file that does not say what its pages are."""
+    movie = np.stack([np.stack([image(2 * t + c) for c in (0, 1)]) for t in range(3)])
+    (tmp_path / "j").mkdir()
+    tifffile.imwrite(tmp_path / "j" / "m.tif", movie, imagej=True, metadata={"axes": "TCYX", "finterval": 600.0})
+    with pytest.raises(ConfigError, match=r"of no known microscope.* with --well where these tell no well"):
+        convert_plate(tmp_path / "j", tmp_path / "p.zarr")
+    convert_plate(tmp_path / "j", tmp_path / "p.zarr", well="B2", channels=("DNA", "CDK2"))
+    plate, key = open_plate(str(tmp_path / "p.zarr")), FieldKey(WellId(1, 1), 0)
+    info = read_info(plate, key)
+    assert (info.axes, info.t_size, info.channels, info.interval_min) == ("tcyx", 3, ("DNA", "CDK2"), 10.0)
+    for t in range(3):
+        np.testing.assert_array_equal(read_field(plate, key.at(t), channels=(0, 1)), movie[t])
+    (tmp_path / "plain").mkdir()
+    tifffile.imwrite(tmp_path / "plain" / "m.tif", movie[:, 0], photometric="minisblack")
+    with pytest.raises(PlateError, match=r"holds 3 images.*--t all as time points"):
+        convert_plate(tmp_path / "plain", tmp_path / "q.zarr", well="A01")
+    convert_plate(tmp_path / "plain", tmp_path / "q.zarr", well="A01", t="all", times_min=(0, 5, 60))
+    plate, key = open_plate(str(tmp_path / "q.zarr")), FieldKey(WellId(0, 0), 0)
+    assert (read_info(plate, key).times_min, read_info(plate, key).interval_min) == ((0.0, 5.0, 60.0), None)
+    np.testing.assert_array_equal(read_field(plate, key.at(2), channels=(0,))[0], movie[2, 0])
+
+
+def test_names_without_a_well_need_one_and_a_pattern(tmp_path: Path) -> None:
+    write_files(tmp_path / "i", ["t1.tif", "t2.tif"])
+    with pytest.raises(ConfigError, match=r"names no well; .* such as --well A01"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", pattern=r"t(?P<t>\d)")
+    with pytest.raises(ConfigError, match=r"holds 2 images of well A01, such as 't1.tif'; say by --pattern"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", well="A01")
+    with pytest.raises(ConfigError, match="names a well, and --well gives one"):
+        convert_plate(tmp_path / "i", tmp_path / "p.zarr", well="A01", pattern=r"(?P<well>t)(?P<t>\d)")
+    with pytest.raises(ConfigError, match="--times gives 3 times, and the folder has 2 time points"):
+        convert_plate(
+            tmp_path / "i", tmp_path / "p.zarr", well="A01", pattern=r"t(?P<t>\d)", t="all", times_min=(0, 1, 5)
+        )
+    summary = convert_plate(tmp_path / "i", tmp_path / "p.zarr", well="A01", pattern=r"t(?P<t>\d)", t="all")
+    assert (summary.wells, summary.fields) == (1, 1)
 
 
 INDEX = """<EvaluationInputData xmlns="urn:HarmonyV6"><Maps><Map><Entry ChannelID="1"><ChannelName>DAPI</ChannelName>

@@ -60,6 +60,20 @@ def harmony_index(*, space: str = "43B2A954/HarmonyV7", unit: str = "m", size: s
     )
 
 
+def test_harmony_tells_when_every_time_point_was_taken() -> None:
+    """Of the first field, and no interval of frames that are not evenly apart."""
+    image = {"state": "Ok", "field": "1", "z": "1", "height": "0"}
+    planes = [
+        HARMONY_IMAGE.format(**image, t=t, url=f"a{t}.tiff").replace(
+            "</Image>", f'<MeasurementTimeOffset Unit="s">{s}</MeasurementTimeOffset></Image>'
+        )
+        for t, s in ((0, 2.5), (1, 602.5), (2, 2402.5))
+    ]
+    index = HARMONY.format(space="urn:x", unit="m", size="3E-07", images="".join(planes))
+    table = read_table(folder(files={"Index.xml": index.encode()}))
+    assert table.times_s == {"0": 2.5, "1": 602.5, "2": 2402.5}
+
+
 @pytest.mark.parametrize("space", ["http://www.perkinelmer.com/PEHH/HarmonyV5", "43B2A954/HarmonyV7", "urn:x", ""])
 @pytest.mark.parametrize("name", ["Images/Index.idx.xml", "Images/Index.xml", "ImageIndex.ColumbusIDX.xml"])
 def test_harmony_whatever_the_namespace(space: str, name: str) -> None:

@@ -205,6 +205,9 @@ def test_two_divisions_of_a_line_within_the_shortest_cycle_are_not_both_believed
     rows.sort(key=lambda row: row[0])
     often = tracked(rows, interval_min=20.0)
     seldom = tracked(rows, interval_min=120.0)
+    columns = columns_of(rows) | {"Metadata_Time_min": np.array([20.0 * row[0] + 300 * (row[0] >= 7) for row in rows])}
+    paused = track_field(columns, interval_min=None, shape_px=(500, 500), settings=TrackSettings())
+    assert (paused.tracks["Track_Ended"] == "divided").sum() == 2  # frames that are not evenly apart have their times
     assert (often.tracks["Track_Ended"] == "divided").sum() == 1
     assert (seldom.tracks["Track_Ended"] == "divided").sum() == 2
 

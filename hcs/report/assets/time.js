@@ -1,7 +1,9 @@
 // A plate with time: traces of single cells, film strip and lineage of a well, responses, Z′ over time, quality of tracks.
 const TIME = DATA.time;
-const timeUnit = () => (TIME.intervalMin ? "h" : "frame");
-const atTime = (frame) => (TIME.intervalMin ? (frame * TIME.intervalMin) / 60 : frame);
+const timeUnit = () => (TIME.intervalMin || TIME.timesMin ? "h" : "frame");
+const atTime = (frame) => (TIME.timesMin ? TIME.timesMin[Math.min(frame, TIME.timesMin.length - 1)] / 60 : TIME.intervalMin ? (frame * TIME.intervalMin) / 60 : frame);
+// Time of the k-th frame of a trace, since the movie's first frame or since the trace's own.
+const alongTrace = (trace, k, aligned) => atTime(trace.first + k) - (aligned ? atTime(trace.first) : 0);
 const MISSING = 65535;
 
 function timeSection(host) {
@@ -67,36 +69,39 @@ function drawWellTime(place, state) {
 }
 
 function tracePanel(state, traces) {
-  const x0 = (t) => (state.aligned ? 0 : t.first);
   const points = traces.flatMap((t) => t.line.map(([, v]) => v));
-  const last = state.aligned ? Math.max(1, ...traces.map((t) => (t.line.length ? t.line[t.line.length - 1][0] : 0))) : TIME.frames - 1;
+  const last = state.aligned ? Math.max(...traces.map((t) => (t.line.length ? alongTrace(t, t.line[t.line.length - 1][0], true) : 0))) : atTime(TIME.frames - 1);
   const caption = el("figcaption", null, el("strong", null, wellTitle(state.well)), ` ${fixed(traces.length, 0)} of ${fixed(TIME.wells[state.well].tracks, 0)} tracks${state.aligned ? ", born in a division" : ""}; thick: median`);
   if (!points.length) return el("figure", { class: "panel" }, caption, el("p", { class: "absent" }, state.aligned ? "No track of this well was born in a division." : "No track."));
   const sorted = [...points].sort((a, b) => a - b);
   const high = sorted[Math.floor(0.995 * (sorted.length - 1))], low = Math.min(sorted[0], high);
-  const chart = makeChart({ x: [0, atTime(last) || 1], y: [Math.min(low, high * 0.99), high * 1.05], width: 420, height: 240, xTitle: `${state.aligned ? "time since mitosis" : "time"} (${timeUnit()})`, yTitle: TIME.what, label: `${TIME.what} of single cells of ${state.well} over time` });
+  const chart = makeChart({ x: [0, last || 1], y: [Math.min(low, high * 0.99), high * 1.05], width: 420, height: 240, xTitle: `${state.aligned ? "time since mitosis" : "time"} (${timeUnit()})`, yTitle: TIME.what, label: `${TIME.what} of single cells of ${state.well} over time` });
   const clip = (v) => Math.min(Math.max(v, chart.range.y[0]), chart.range.y[1]);
   for (const t of traces) {
     if (t.line.length < 2) continue;
-    const d = t.line.map(([k, v], i) => `${i ? "L" : "M"}${chart.x(atTime(x0(t) + k)).toFixed(1)} ${chart.y(clip(v)).toFixed(1)}`).join("");
+    const d = t.line.map(([k, v], i) => `${i ? "L" : "M"}${chart.x(alongTrace(t, k, state.aligned)).toFixed(1)} ${chart.y(clip(v)).toFixed(1)}`).join("");
     chart.add(svg("path", { d, class: "trace" }));
   }
   const median = state.aligned ? alignedMedian(traces) : movieMedian(state.well);
-  const d = median.map(([f, v], i) => `${i ? "L" : "M"}${chart.x(atTime(f)).toFixed(1)} ${chart.y(clip(v)).toFixed(1)}`).join("");
+  const d = median.map(([at, v], i) => `${i ? "L" : "M"}${chart.x(at).toFixed(1)} ${chart.y(clip(v)).toFixed(1)}`).join("");
   if (median.length) chart.add(svg("path", { d, class: "trace median" }));
   return el("figure", { class: "panel" }, caption, chart.node);
 }
 
 function movieMedian(well) {
   const coded = TIME.wells[well];
-  return [...decode(coded.median, Float32Array)].map((v, i) => [i * coded.step, v]).filter(([, v]) => Number.isFinite(v));
+  return [...decode(coded.median, Float32Array)].map((v, i) => [atTime(i * coded.step), v]).filter(([, v]) => Number.isFinite(v));
 }
 
 // The median at each time since mitosis, as long as five cells are still followed.
 function alignedMedian(traces) {
   const at = new Map();
-  for (const t of traces) for (const [k, v] of t.line) at.set(k, [...(at.get(k) || []), v]);
-  return [...at].filter(([, own]) => own.length >= 5).sort((a, b) => a[0] - b[0]).map(([k, own]) => [k, own.sort((a, b) => a - b)[Math.floor(own.length / 2)]]);
+  const unit = atTime(TIME.frames - 1) / Math.max(TIME.frames - 1, 1) || 1;
+  for (const t of traces) for (const [k, v] of t.line) {
+    const place = Math.round(alongTrace(t, k, true) / unit);
+    at.set(place, [...(at.get(place) || []), v]);
+  }
+  return [...at].filter(([, own]) => own.length >= 5).sort((a, b) => a[0] - b[0]).map(([place, own]) => [place * unit, own.sort((a, b) => a - b)[Math.floor(own.length / 2)]]);
 }
 
 const END_WORDS = { end: "end of the movie", divided: "divided", left: "left the field", died: "died", lost: "lost", merged: "merged" };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,21 +33,88 @@ class Arranged:
     """What is done with z planes, for a line; empty where there is one."""
 
 
-def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_default: str | None = None) -> Arranged:
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Headers of files by name, and reasons why others have none; each file is read once."""
+
+    root: Path
+    found: dict[str, ImageHeader] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def of(self, table: PlaneTable) -> tuple[dict[str, ImageHeader], dict[str, str]]:
+        """The header of every file of a table that can be read, and the reason for every other."""
+        names = {source.name: None for source in table.planes.values()}
+        for name in names:
+            if name not in self.found and name not in self.faults:
+                try:
+                    self.found[name] = read_header(self.root / name)
+                except FieldError as error:
+                    self.faults[name] = error.reason
+        return (
+            {name: self.found[name] for name in names if name in self.found},
+            {name: self.faults[name] for name in names if name in self.faults},
+        )
+
+
+def spread_times(table: PlaneTable, headers: Headers, *, t: str | None, z: str | None) -> PlaneTable:
+    """The table with a place for every page of files whose pages are time points, as the files say, or, where they are
+    silent, because the user keeps all time points and names no plane. Other tables come back as they are.
+
+    Pages that are channels or z planes as well are spread with them, where the files have ImageJ's order of pages and
+    names tell no channel or plane; the interval between time points comes from the files if nothing else tells it.
+    """
+    whole = {place: source for place, source in table.planes.items() if source.page is None}
+    if not whole or any(place.t for place in table.planes):
+        return table
+    known, _ = headers.of(replace(table, planes=whole))
+    kinds = Counter(header.kind for header in known.values() if header.images > 1)
+    kind = kinds.most_common(1)[0][0] if kinds else ""
+    silent = bool(kinds) and kind == "" and t == "all" and z is None
+    if "t" not in kind and not silent:
+        return table
+    if ("c" in kind and len({p.channel for p in whole}) > 1) or ("z" in kind and {p.z for p in whole} != {""}):
+        return table  # names tell the same, and `_spread_pages` refuses the files
+    spread = {place: source for place, source in table.planes.items() if source.page is not None}
+    for place, source in whole.items():
+        header = known.get(source.name)
+        if header is None or header.images == 1 or header.kind not in (kind, ""):
+            spread[place] = source
+            continue
+        if header.sizes is None and len(kind) > 1:
+            return table
+        _, depth, channels = header.sizes or (header.images, 1, 1)
+        for page in range(header.images):
+            rest, c = divmod(page, channels)
+            at, k = divmod(rest, depth)
+            channel, plane = str(c + 1) if "c" in kind else place.channel, str(k + 1) if "z" in kind else place.z
+            spread[replace(place, channel=channel, z=plane, t=str(at + 1))] = replace(source, page=page)
+    waits = {header.interval_s for header in known.values()}
+    return replace(
+        table,
+        planes=spread,
+        channels={} if "c" in kind else table.channels,
+        interval_s=table.interval_s or (waits.pop() if len(waits) == 1 else None),
+    )
+
+
+def arrange(
+    table: PlaneTable, headers: Headers, *, z: str | None, t: str | None, by_default: str | None = None
+) -> Arranged:
     """Choose time point and planes, read all headers, number the fields, and set aside what cannot be had.
 
     ``z`` and ``t`` are the user's choices; ``by_default`` is done with several z planes where there is none. A field is
     written with those of its channels whose planes are all there and alike. Raises ConfigError where a choice is to be
     made or names nothing, PlateError where no field has all channels.
     """
+    root = headers.root
     table = replace(table, planes=_at_time(table, root, t))
-    headers, faults = _headers(table, root)
-    if not headers and not any((root / name).exists() or container_of(root / name) for name in faults):
+    known, faults = headers.of(table)
+    if not known and not any((root / name).exists() or container_of(root / name) for name in faults):
         raise PlateError(
             f"none of the {len(faults):,} images that the metadata list is in {root}, such as {next(iter(faults))}; "
             "give the folder that holds metadata and images"
         )
-    table = _spread_pages(table, headers, faults, root, z)
+    table = _spread_pages(table, known, faults, root, z)
     there = {channel: _names(table, channel) for channel in _channels(table)}
     how = z if z is not None or max(map(len, there.values())) == 1 else _default(there, root, by_default)
     planes = {channel: _chosen(names, how, there, asked=z) for channel, names in there.items()}
@@ -57,7 +124,7 @@ def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_d
     for well, name in sorted(
         {(place.well, place.field) for place in table.planes}, key=lambda f: (f[0], natural(f[1]))
     ):
-        found, reasons = _field(table, (well, name), planes, headers, faults)
+        found, reasons = _field(table, (well, name), planes, known, faults)
         incomplete += reasons
         if found:
             fields[FieldKey(well, names.index(name))] = found
@@ -68,7 +135,7 @@ def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_d
         fields=fields,
         channels=_named(table, tuple(there)),
         field_names=names,
-        headers=headers,
+        headers=known,
         incomplete=tuple(incomplete),
         z="keep" if how == "keep" else "max",
         z_said=_said_of_z(there, planes, how, asked=z),
@@ -76,12 +143,12 @@ def arrange(table: PlaneTable, root: Path, *, z: str | None, t: str | None, by_d
 
 
 def arrange_times(
-    table: PlaneTable, root: Path, *, z: str | None, by_default: str | None = None
+    table: PlaneTable, headers: Headers, *, z: str | None, by_default: str | None = None
 ) -> tuple[Arranged, tuple[Arranged, ...]]:
     """`arrange` for every time point, all with the same numbers of fields; and one arrangement that has, of each field,
     the planes of the first time point at which most of its channels are there."""
-    times = sorted({place.t for place in table.planes}, key=natural)
-    found = [arrange(table, root, z=z, t=time, by_default=by_default) for time in times]
+    times = time_names(table)
+    found = [arrange(table, headers, z=z, t=time, by_default=by_default) for time in times]
     names = tuple(sorted({name for one in found for name in one.field_names}, key=natural))
     numbered = tuple(_renumbered(one, names) for one in found)
     fields: dict[FieldKey, dict[str, tuple[Source, ...]]] = {}
@@ -129,16 +196,9 @@ def _same(one: str, other: str) -> bool:
     return one == other or (one.isdecimal() and other.isdecimal() and int(one) == int(other))
 
 
-def _headers(table: PlaneTable, root: Path) -> tuple[dict[str, ImageHeader], dict[str, str]]:
-    """The header of every file that can be read, and the reason for every other."""
-    headers: dict[str, ImageHeader] = {}
-    faults: dict[str, str] = {}
-    for name in {source.name: None for source in table.planes.values()}:
-        try:
-            headers[name] = read_header(root / name)
-        except FieldError as error:
-            faults[name] = error.reason
-    return headers, faults
+def time_names(table: PlaneTable) -> list[str]:
+    """The names of a table's time points, in order."""
+    return sorted({place.t for place in table.planes}, key=natural)
 
 
 def _spread_pages(

@@ -48,6 +48,8 @@ class Scene:
     pixel_size_um: float | None = None
     z_step_um: float | None = None
     interval_s: float | None = None
+    times_s: tuple[float, ...] = ()
+    """When each time point was taken, where the file tells it one by one."""
     centre_um: tuple[float, float] | None = None
     """Of the image on the stage, (y, x)."""
 
@@ -148,6 +150,7 @@ class _Nd2(_Open):
                 pixel_size_um=_positive(voxel.x) if abs(voxel.x - voxel.y) <= 1e-3 * voxel.x else None,
                 z_step_um=_positive(voxel.z) if sizes.get("Z", 1) > 1 else None,
                 interval_s=self._interval(),
+                times_s=self._times(p, sizes.get("T", 1)),
                 centre_um=(points[p].stagePositionUm.y, points[p].stagePositionUm.x) if p < len(points) else None,
             )
             for p in range(many)
@@ -157,6 +160,17 @@ class _Nd2(_Open):
         loop = next((loop for loop in self._file.experiment if loop.type in ("TimeLoop", "NETimeLoop")), None)
         period = getattr(getattr(loop, "parameters", None), "periodMs", None)
         return _positive(period / 1000) if period else None
+
+    def _times(self, p: int, count: int) -> tuple[float, ...]:
+        """Seconds of the frames of a position, as the camera noted them; none where it did not."""
+        found = []
+        try:
+            for t in range(count):
+                told = self._file.frame_metadata(self._frame[p, t, 0]).channels[0].time.relativeTimeMs
+                found.append(float(told) / 1000)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return ()
+        return tuple(found)
 
     def read(self, number: int, t: int, z: int, c: int) -> NDArray[Any]:
         """One plane."""
@@ -280,7 +294,7 @@ def _lif_scene(image: Any, sizes: dict[str, int], tile: int | None) -> Scene:
     coords = image.coords
     names = [str(c) for c in coords.get("C", range(sizes.get("C", 1)))]
     path = str(image.path if hasattr(image, "path") else image.name)
-    steps = {axis: _lif_step(coords, axis) for axis in "XYZT"}
+    steps = {axis: _lif_step(coords, axis) for axis in "XYZ"}
     square = steps["X"] and steps["Y"] and abs(steps["X"] - steps["Y"]) <= 1e-3 * steps["X"]
     return Scene(
         name=path if tile is None else f"{path} {tile}",
@@ -291,12 +305,12 @@ def _lif_scene(image: Any, sizes: dict[str, int], tile: int | None) -> Scene:
         channels=tuple((f"C{name}" if name.isdecimal() else name, None, None) for name in names),
         pixel_size_um=steps["X"] * _ONE_UM_IN_M if square and steps["X"] else None,
         z_step_um=steps["Z"] * _ONE_UM_IN_M if steps["Z"] else None,
-        interval_s=steps["T"],
+        times_s=tuple(np.asarray(coords["T"], float).tolist()) if "T" in coords else (),
     )
 
 
 def _lif_step(coords: Any, axis: str) -> float | None:
-    """Distance along an axis, in metres or seconds."""
+    """Distance along an axis, in metres."""
     values = np.asarray(coords[axis], float) if axis in coords else np.empty(0)
     return _positive(abs(float(values[1] - values[0]))) if values.size > 1 else None
 

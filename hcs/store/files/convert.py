@@ -86,6 +86,8 @@ def convert_plate(
     plate_format: int | None = None,
     pixel_size_um: float | None = None,
     interval_min: float | None = None,
+    times_min: tuple[float, ...] | None = None,
+    well: str | None = None,
     ngff: Ngff = "0.5",
     workers: int | None = None,
     progress: Progress | None = None,
@@ -103,7 +105,8 @@ def convert_plate(
     planes of a recognised folder are projected, and those of ``pattern`` refused. ``t`` is the time point to take,
     or ``all``, which makes fields with time and is done for a recognised folder where nothing is said; a frame of a
     field that lacks a file is then a gap, which is named. ``plate_format`` is the number of wells where wells are
-    running numbers. ``pixel_size_um`` and ``interval_min`` go before the folder's.
+    running numbers. ``pixel_size_um``, ``interval_min`` and, of frames that are not evenly apart, ``times_min`` go
+    before the folder's. ``well`` is that of all images, where names and metadata tell none.
 
     All headers are read first. A field is written with those of its channels whose files are there and sound; what is
     missing is named in the summary. ``say`` is told what was understood before anything is written, ``progress`` fields
@@ -127,6 +130,8 @@ def convert_plate(
         plate_format=plate_format,
         pixel_size_um=pixel_size_um,
         interval_min=interval_min,
+        times_min=times_min,
+        well=well,
     )
     plan = understand(Path(source), name, choices, ngff=ngff, say=say)
     seen, kept = Seen(), 0
@@ -203,7 +208,7 @@ def _identity(plan: Understood) -> str:
         plan.spec,
         plan.found.fields,
         plan.found.z,
-        plan.interval_min,
+        plan.when,
     ]
     told += [[one.fields for one in plan.times], plan.found.incomplete, sorted(plan.table.centres_um.items())]
     return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
@@ -364,7 +369,7 @@ def _write_movie(folder: Path, plan: Understood, key: FieldKey, seen: Seen) -> i
         str(folder),
         replace(plan.spec, channels=tuple(names[channel] for channel in channels)),
         key,
-        MovieSpec(frames=len(plan.times), interval_min=plan.interval_min),
+        MovieSpec(frames=len(plan.times), interval_min=plan.when.interval_min, times_min=plan.when.times_min),
         images(),
         origin_um=plan.origin_um(key),
         lights_nm=plan.lights_nm(key),

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +55,10 @@ class ImageHeader:
     """How many grey planes: 1, or more in a TIFF with several pages."""
     kind: str
     """What several images are: ``z``, ``c``, ``t``, several letters, or empty where the file does not tell."""
+    sizes: tuple[int, int, int] | None = None
+    """Time points, z planes and channels, where pages are in the order of channels within z within time."""
+    interval_s: float | None = None
+    """Seconds between time points, where the file tells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,13 @@ def _naming(path: Path, action: Callable[[], T]) -> T:
 
 def _pages(path: Path) -> Pages:
     """The images of a file, by what it is, not by what it is called."""
+    stat = path.stat()
+    return _pages_of(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _pages_of(path: Path, _: int, __: int) -> Pages:
+    """The same, known of a few files: of a movie in one file every frame asks again."""
     with path.open("rb") as file:
         start = file.read(32)
     if start.startswith(_TIFF_STARTS):
@@ -165,7 +177,7 @@ def _header(path: Path) -> ImageHeader:
         raise _several(found)
     unclear = first.samples > 1 or first.palette is not None or first.white_is_zero or first.bits == 1
     dtype = _plane(path, 0).pixels.dtype if unclear else first.dtype
-    return ImageHeader(first.shape, dtype, len(found.images), found.kind)
+    return ImageHeader(first.shape, dtype, len(found.images), found.kind, found.sizes, found.interval_s)
 
 
 def _several(found: Pages) -> Refused:
@@ -180,6 +192,7 @@ def _several(found: Pages) -> Refused:
             "file, without thumbnails"
         )
     planes = "" if found.kind not in ("", "z") else "; `hcs convert --z max` takes the pages of each file as z planes"
+    planes += ", --t all as time points" if found.kind == "" else ""
     return Refused(
         f"{what} of {shapes[0]} px, shape {(len(shapes), *found.images[0].shape)}; a grey 2-D image is needed: save "
         f"one channel and plane a file{planes}"

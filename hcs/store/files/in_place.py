@@ -120,7 +120,7 @@ def plate_in_place(
 
 
 _OPTIONS = re.compile(
-    r"--(plate-format|pixel-size-um|interval-min|pattern|layout|channels|z|t)\b"
+    r"--(plate-format|pixel-size-um|pattern|layout|channels|well|z|t)\b"
     r"(?: (max\b|keep\b|projection\b|all\b|FILE=NAME\b|\d+\b|'[^']*'))?"
 )
 
@@ -204,7 +204,8 @@ def _write_field(folder: Path, plan: Understood, key: FieldKey, example: Any) ->
         n_levels=1,
         ngff=plan.spec.ngff,
         pixel_size_um=plan.spec.pixel_size_um,
-        interval_min=plan.interval_min if plan.times else None,
+        interval_min=plan.when.interval_min,
+        times_min=plan.when.times_min,
         z_step_um=plan.spec.z_step_um,
         origin_um=plan.origin_um(key),
         name=str(key),

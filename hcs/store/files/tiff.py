@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ class Pages:
     smaller: int
     """Pages that are smaller versions of others (thumbnails, pyramid levels); they are passed over."""
     kind: str
+    sizes: tuple[int, int, int] | None = None
+    """Time points, z planes and channels, where pages are in ImageJ's order: channels within z within time."""
+    interval_s: float | None = None
+    """Seconds between time points, where ImageJ wrote them."""
 
 
 def tiff_pages(path: Path) -> Pages:
@@ -81,7 +86,12 @@ def tiff_pages(path: Path) -> Pages:
         images = tuple(_page(tif, page) for page in full)
         for page in full:
             _check_complete(tif, page)
-        return Pages(images * hidden, len(tif.pages) - len(full), _kind(tif))
+        sizes = _sizes(tif)
+        ordered = (sizes["t"], sizes["z"], sizes["c"]) if tif.is_imagej else None
+        if ordered is None or prod(ordered) != len(images) * hidden:
+            ordered = None
+        kind = "".join(axis for axis in "zct" if sizes[axis] > 1)
+        return Pages(images * hidden, len(tif.pages) - len(full), kind, ordered, _interval_s(tif))
 
 
 def read_tiff(path: Path, page: int) -> NDArray[Any]:
@@ -92,8 +102,14 @@ def read_tiff(path: Path, page: int) -> NDArray[Any]:
             found = full[page]
             array = np.asarray(found.asarray())
             return np.moveaxis(array, 0, -1) if found.axes.startswith("S") else array
-        series = tif.series[0].asarray()
-        return np.asarray(series.reshape(-1, *series.shape[-2:])[page])
+        series = tif.series[0]
+        height, width = series.shape[-2:]
+        if series.dataoffset is None:  # in pieces
+            return np.asarray(series.asarray().reshape(-1, height, width)[page])
+        stored = series.dtype.newbyteorder(tif.byteorder)
+        start = series.dataoffset + page * height * width * stored.itemsize
+        plane = tif.filehandle.read_array(stored, count=height * width, offset=start)
+        return np.asarray(plane.astype(series.dtype, copy=False).reshape(height, width))
 
 
 @contextmanager
@@ -212,13 +228,25 @@ def _check_complete(tif: Any, page: Any) -> None:
         raise Refused(f"is cut short: its pixels end at byte {end:,}, the file at {size:,}; copy or write it again")
 
 
-def _kind(tif: Any) -> str:
-    """What the images of the file are, as far as ImageJ's or the OME description says so: letters of ``zct``."""
+def _sizes(tif: Any) -> dict[str, int]:
+    """How many z planes, channels and time points the file has, as far as ImageJ's or the OME description says so."""
     if tif.is_imagej:
         found = tif.imagej_metadata or {}
-        sizes = {axis: found.get(name, 1) for axis, name in (("z", "slices"), ("c", "channels"), ("t", "frames"))}
-    else:
-        text = str(tif.pages[0].description or "")
-        sizes = {axis: int(n) for axis, n in _OME_SIZE.findall(text[:_OME_HEAD])} if "<Pixels" in text else {}
-        sizes = {axis.lower(): size for axis, size in sizes.items()}
-    return "".join(axis for axis in "zct" if int(sizes.get(axis, 1)) > 1)
+        return {axis: int(found.get(name, 1)) for axis, name in (("z", "slices"), ("c", "channels"), ("t", "frames"))}
+    text = str(tif.pages[0].description or "")
+    told = _OME_SIZE.findall(text[:_OME_HEAD]) if "<Pixels" in text else []
+    return {"z": 1, "c": 1, "t": 1} | {axis.lower(): int(n) for axis, n in told}
+
+
+_UNITS_S = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0, "h": 3600.0}
+
+
+def _interval_s(tif: Any) -> float | None:
+    """Seconds between time points in ImageJ's description; 0 there is no interval."""
+    found = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    unit = _UNITS_S.get(str(found.get("tunit", "sec")).strip().lower())
+    try:
+        wait = float(found.get("finterval", 0)) * (unit or 0)
+    except (TypeError, ValueError):
+        return None
+    return wait if 0 < wait < inf else None

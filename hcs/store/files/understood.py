@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.config import FolderSettings
-from hcs.errors import FieldError
+from hcs.errors import ConfigError, FieldError
 from hcs.plate.keys import FieldKey, WellId
-from hcs.store.files.arrange import Arranged, arrange, arrange_times
+from hcs.plate.times import FrameTimes, places_by_name
+from hcs.store.files.arrange import Arranged, Headers, arrange, arrange_times, spread_times, time_names
 from hcs.store.files.channelnames import doubtful_names, name_channels, same_name, unstained
 from hcs.store.files.images import read_plane, remarks_of
 from hcs.store.microscopes.folder import Folder, open_folder, root_of
@@ -31,6 +33,8 @@ from hcs.store.plate.writer import PlateSpec
 _MOST_NAMED = 12
 _FULL_BITS = {2**bits - 1: bits for bits in (10, 11, 12, 13, 14, 15)}
 """Largest values of cameras of fewer than 16 bits."""
+_NEAR = 0.01
+"""An interval that is stated stands where the frames' own times differ from it by no more than this share."""
 _FEWEST_FULL = 2
 """Pixels that must have such a value, lest the brightest pixel of a plate happens to."""
 
@@ -83,9 +87,10 @@ class Understood:
     spec: PlateSpec
     table: PlaneTable
     found: Arranged
-    times: tuple[Arranged, ...] = ()
+    times: tuple[Arranged, ...]
     """Of every time point, where all are kept; ``found`` then has an example of every field."""
-    interval_min: float | None = None
+    when: FrameTimes
+    """When the time points were taken."""
 
     @property
     def keeps_z(self) -> bool:
@@ -165,8 +170,14 @@ def understand(
     """
     by_default = "max" if choices.pattern is None else None
     table = read_table(
-        folder or open_folder(source), layout=choices.layout, pattern=choices.pattern, plate_format=choices.plate_format
+        folder or open_folder(source),
+        layout=choices.layout,
+        pattern=choices.pattern,
+        plate_format=choices.plate_format,
+        well=choices.well,
     )
+    headers = Headers(root_of(source))
+    table = spread_times(table, headers, t=choices.t, z=choices.z)
     for line in _first_lines(table, source):
         say(line)
     times: tuple[Arranged, ...] = ()
@@ -175,10 +186,9 @@ def understand(
     if t == "all" or (t is None and choices.pattern is None):
         t = "all"  # what a microscope recorded over time is kept as such
     if t == "all" and len({place.t for place in table.planes}) > 1:
-        found, times = arrange_times(table, source, z=z, by_default=by_default)
+        found, times = arrange_times(table, headers, z=z, by_default=by_default)
     else:
-        found = arrange(table, source, z=z, t=None if t == "all" else t, by_default=by_default)
-    told_min = None if table.interval_s is None else table.interval_s / 60
+        found = arrange(table, headers, z=z, t=None if t == "all" else t, by_default=by_default)
     spec = PlateSpec(
         name=name,
         wells=tuple(sorted({key.well for key in found.fields})),
@@ -188,13 +198,38 @@ def understand(
         pixel_size_um=choices.pixel_size_um or table.pixel_size_um,
         z_step_um=table.z_step_um,
     )
-    interval = told_min if choices.interval_min is None else choices.interval_min
-    understood = Understood(
-        source=source, called=called, spec=spec, table=table, found=found, times=times, interval_min=interval
-    )
+    when = _when(table, choices) if times else FrameTimes()
+    understood = Understood(source=source, called=called, spec=spec, table=table, found=found, times=times, when=when)
     for line in understood.lines():
         say(line)
     return understood
+
+
+def _when(table: PlaneTable, choices: FolderSettings) -> FrameTimes:
+    """When the time points were taken: as the user states, else as the folder tells one by one, else by the interval,
+    on whose grid a time point whose number is missing leaves a hole."""
+    names = time_names(table)
+    if choices.times_min is not None:
+        if len(choices.times_min) != len(names):
+            raise ConfigError(
+                f"--times gives {len(choices.times_min)} times, and the folder has {len(names)} time points; give one "
+                "for each"
+            )
+        return FrameTimes.of(choices.times_min)
+    told = [table.times_s[name] / 60 for name in names if name in table.times_s]
+    rising = len(told) == len(names) and all(before < after for before, after in pairwise(told))
+    stated = None if table.interval_s is None else table.interval_s / 60
+    if choices.interval_min is None and rising:
+        found = FrameTimes.of(told)
+        even = found.interval_min
+        return FrameTimes(stated) if even and stated and abs(even - stated) < _NEAR * stated else found
+    interval = stated if choices.interval_min is None else choices.interval_min
+    if interval is None:
+        return FrameTimes()
+    places = places_by_name(names)
+    if places is None or places[-1] == len(names) - 1:
+        return FrameTimes(interval)
+    return FrameTimes.of([place * interval for place in places])
 
 
 def _shown_names(found: Arranged) -> tuple[str, ...]:
@@ -235,8 +270,8 @@ def _lines(plan: Understood) -> tuple[str, ...]:
     if found.z_said:
         lines.append(f"  z planes  {found.z_said}")
     if plan.times:
-        every = "interval unknown (--interval-min says it)"
-        every = every if plan.interval_min is None else f"one every {plan.interval_min:g} min"
+        known = plan.when != FrameTimes()
+        every = plan.when.said if known else "interval unknown (--interval-min or --times says it)"
         lines.append(f"  time      {len(plan.times)} time points kept as frames, {every} (--t takes one of them)")
     lines.append(f"  pixels    {_shapes(found)}{_size_said(plan)}")
     notes = [*table.notes, *doubtful_names(_shown_names(found), spec.channels), *_uneven(found)]

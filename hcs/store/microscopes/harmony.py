@@ -60,7 +60,7 @@ def read_harmony(folder: Folder, index: str) -> PlaneTable:
         centres_um=_centres(entries),
         pixel_size_um=size,
         z_step_um=_z_step(entries),
-        interval_s=_interval(entries),
+        times_s=_times(entries),
         lights=lights,
         plate_map=plate_map,
         ignored=_strangers(folder, index, planes),
@@ -158,12 +158,12 @@ def _z_step(entries: list[_Entry]) -> float | None:
     return step([z for entry in entries if entry.channel == channel and (z := entry.um("PositionZ")) is not None])
 
 
-def _interval(entries: list[_Entry]) -> float | None:
-    """Seconds between time points, from the first well's first field; None where they are uneven."""
+def _times(entries: list[_Entry]) -> dict[str, float]:
+    """Seconds of the time points, from the first well's first field."""
     first = entries[0].place()
     own = [e for e in entries if (p := e.place()).well == first.well and p.field == first.field and p.z == first.z]
-    times = [number(e.text("MeasurementTimeOffset")) for e in own if e.channel == first.channel]
-    return step([time for time in times if time is not None])
+    offsets = {e.place().t: number(e.text("MeasurementTimeOffset")) for e in own if e.channel == first.channel}
+    return {t: offset for t, offset in offsets.items() if offset is not None}
 
 
 def _strangers(folder: Folder, index: str, planes: Planes) -> tuple[str, ...]:

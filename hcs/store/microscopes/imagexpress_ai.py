@@ -94,7 +94,8 @@ def read_imagexpress_ai(folder: Folder, first: str) -> PlaneTable:
         centres_um=_centres(places),
         pixel_size_um=_pixel_size(told),
         z_step_um=number(str(_part(told, "PlateMap", "ZDimensionParameters").get("Step"))) or None,
-        interval_s=_interval(told),
+        interval_s=step(_schedule(told)),
+        times_s={str(t): seconds for t, seconds in enumerate(_schedule(told))},
         ignored=tuple(name for name in folder.images if name.startswith(around) and name not in unlisted),
         notes=notes,
     )
@@ -165,13 +166,13 @@ def _pixel_size(told: Mapping[str, Any]) -> float | None:
     return (width or None) if square else None
 
 
-def _interval(told: Mapping[str, Any]) -> float | None:
-    """Seconds between time points; None where they are uneven."""
+def _schedule(told: Mapping[str, Any]) -> list[float]:
+    """Seconds of the time points, which are numbered from 0."""
     times = _part(told, "PlateMap", "TimeSchedule").get("Times")
     if not isinstance(times, list):
-        return None
-    seconds = [number(str(each.get("Ms"))) for each in times if isinstance(each, dict)]
-    return step([value / 1000 for value in seconds if value is not None])
+        return []
+    told_ms = [number(str(each.get("Ms"))) for each in times if isinstance(each, dict)]
+    return [value / 1000 for value in told_ms if value is not None]
 
 
 def _centres(places: Mapping[FieldName, Mapping[str, str]]) -> dict[FieldName, tuple[float, float]]:

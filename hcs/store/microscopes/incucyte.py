@@ -11,7 +11,7 @@ from datetime import datetime
 
 from hcs.plate.keys import WellId
 from hcs.store.microscopes.folder import Folder
-from hcs.store.microscopes.table import Channel, FieldName, Place, Planes, PlaneTable, Source, only_one, step
+from hcs.store.microscopes.table import Channel, FieldName, Place, Planes, PlaneTable, Source, only_one
 from hcs.store.microscopes.xml import length_um, number, parse_xml, text
 
 _NAME = re.compile(
@@ -57,7 +57,7 @@ def _table(folder: Folder, planes: Planes, *, ignored: tuple[str, ...]) -> Plane
         },
         centres_um=_centres(by_field, said),
         pixel_size_um=size,
-        interval_s=_interval({place.t for place in planes.found}),
+        times_s={time: _seconds(time) for time in sorted({place.t for place in planes.found})},
         ignored=ignored,
         notes=notes,
     )
@@ -119,12 +119,8 @@ def _centres(
     return found
 
 
-def _interval(times: set[str]) -> float | None:
-    """Seconds between frames named by time since the start or by date; None where they are uneven."""
-    return step([_seconds(time) for time in times])
-
-
 def _seconds(time: str) -> float:
+    """Seconds of a frame that is named by time since the start or by date."""
     if "y" in time:
         return (datetime.strptime(time, "%Yy%mm%dd_%Hh%Mm") - datetime(2000, 1, 1)).total_seconds()
     days, hours, minutes = (int(part) for part in re.findall(r"\d+", time))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hcs.errors import ConfigError, HcsError, PlateError
+from hcs.plate.keys import WellId
 from hcs.store.microscopes import (
     cytation,
     dashes,
@@ -188,9 +190,15 @@ LAYOUTS = (
 
 
 def read_table(
-    folder: Folder, *, layout: str | None = None, pattern: str | None = None, plate_format: int | None = None
+    folder: Folder,
+    *,
+    layout: str | None = None,
+    pattern: str | None = None,
+    plate_format: int | None = None,
+    well: str | None = None,
 ) -> PlaneTable:
-    """The planes of a folder, by ``pattern``, by the layout of this name, or by the layout that the folder shows.
+    """The planes of a folder, by ``pattern``, by the layout of this name, or by the layout that the folder shows; all
+    of them of ``well``, where the user gives one.
 
     Metadata go before names; of names those that most images have. ConfigError for an unknown layout, for both a layout
     and a pattern, and where the folder shows none; PlateError where it holds no image.
@@ -198,8 +206,11 @@ def read_table(
     if pattern is not None:
         if layout is not None:
             raise ConfigError("say either --layout or --pattern, not both")
-        compiled = compile_pattern(pattern)
-        return _naming(folder, lambda: read_pattern(folder, compiled, plate_format=plate_format))
+        compiled = compile_pattern(pattern, has_well=well is not None)
+        one = None if well is None else WellId.parse(well)
+        return _naming(folder, lambda: read_pattern(folder, compiled, plate_format=plate_format, well=one))
+    if well is not None:
+        return _of_one_well(folder, layout, WellId.parse(well))
     if layout is not None:
         chosen = next((each for each in LAYOUTS if each.name == layout), None)
         if chosen is None:
@@ -218,6 +229,36 @@ def read_table(
             raise
         table = _naming(folder, lambda: names[0].read(folder, names[1], plate_format))
         return replace(table, notes=(f"Names alone are read, because {damage}.", *table.notes))
+
+
+def _of_one_well(folder: Folder, layout: str | None, well: WellId) -> PlaneTable:
+    """The planes of a folder whose images are all of one well: of its layout, or of a single image that has none.
+    ConfigError where there are other wells, or several images that nothing tells apart."""
+    if layout is None and len(folder.images) == 1 and not folder.containers and not _is_known(folder):
+        return _naming(folder, lambda: read_pattern(folder, re.compile(""), well=well, title="one image file, --well"))
+    if layout is None and not _is_known(folder):
+        raise ConfigError(
+            f"{folder.place} holds {len(folder.images)} images of well {well}, such as {folder.images[0]!r}; say by "
+            "--pattern which part of the name is what, such as '_t(?P<t>\\d+)\\.tif$'"
+        )
+    table = read_table(folder, layout=layout)
+    wells = {place.well for place in table.planes}
+    if len(wells) > 1:
+        raise ConfigError(
+            f"--well {well}: the images in {folder.place} are of {len(wells)} wells, such as {min(wells)}; leave "
+            "--well away"
+        )
+    return replace(
+        table,
+        planes={replace(place, well=well): source for place, source in table.planes.items()},
+        centres_um={(well, name): place for (_, name), place in table.centres_um.items()},
+        acquisitions={(well, name): number for (_, name), number in table.acquisitions.items()},
+    )
+
+
+def _is_known(folder: Folder) -> bool:
+    """Whether a folder shows a layout."""
+    return any(each.shown(folder) for each in LAYOUTS)
 
 
 def _naming(folder: Folder, read: Callable[[], PlaneTable]) -> PlaneTable:
@@ -255,7 +296,7 @@ def recognise(folder: Folder) -> tuple[Layout, tuple[str, ...]]:
     example = f"; one file is {folder.images[0]!r}"
     raise ConfigError(
         f"{folder.place} is of no known microscope{example}; `hcs convert --list-layouts` shows those that are known, "
-        "and --pattern takes any names"
+        "and --pattern takes any names, with --well where these tell no well"
     )
 
 

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from hcs.errors import PlateError
 from hcs.plate.keys import WellId
 from hcs.store.microscopes.folder import Folder
-from hcs.store.microscopes.table import Channel, FieldName, Place, Planes, PlaneTable, Source, only_one, step
+from hcs.store.microscopes.table import Channel, FieldName, Place, Planes, PlaneTable, Source, only_one
 from hcs.store.microscopes.xml import children, length_um, number, parse_xml
 
 _OME_HEAD = 3000
@@ -75,6 +75,7 @@ def read_ome(folder: Folder, names: tuple[str, ...]) -> PlaneTable:
         pixel_size_um=size,
         z_step_um=described.z_step,
         interval_s=described.interval,
+        times_s=described.times,
         ignored=tuple(name for name in folder.images if name not in taken),
         notes=(*notes, *described.notes),
     )
@@ -101,6 +102,7 @@ class _Described:
         self.sizes: list[float | None] = []
         self.z_step: float | None = None
         self.interval: float | None = None
+        self.times: dict[str, float] = {}
         self.notes: dict[str, None] = {}
 
 
@@ -164,8 +166,9 @@ def _describe(described: _Described, spot: _Spot, pixels: Element) -> None:
     wait = number(pixels.get("TimeIncrement"))
     unit = _SECONDS.get(pixels.get("TimeIncrementUnit", ""))
     described.interval = None if wait is None or unit is None else wait * unit
-    if described.interval is None:
-        described.interval = step([dt for p in children(pixels, "Plane") if (dt := _delta(p)) is not None])
+    if not described.times:
+        deltas = {p.get("TheT", "0"): dt for p in children(pixels, "Plane") if (dt := _delta(p)) is not None}
+        described.times = deltas if len(deltas) == number(pixels.get("SizeT")) else {}
     if spot.acquisition is not None:
         described.acquisitions[key] = spot.acquisition
     centre = spot.centre or _position(pixels)

@@ -13,16 +13,20 @@ from hcs.store.microscopes.table import Channel, Place, Planes, PlaneTable, Sour
 _GROUPS = frozenset({"well", "row", "column", "field", "channel", "z", "t", "time"})
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression, checked to name a well; ConfigError for groups that mean nothing."""
+def compile_pattern(pattern: str, *, has_well: bool = False) -> re.Pattern[str]:
+    """The regular expression, checked to name a well, unless the user ``has_well`` for all images; ConfigError for
+    groups that mean nothing."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(f"--pattern {pattern!r} is not a regular expression ({error}); correct it") from error
     groups = set(compiled.groupindex)
-    if "well" not in groups and not {"row", "column"} <= groups:
+    if has_well and groups & {"well", "row", "column"}:
+        raise ConfigError(f"--pattern {pattern!r} names a well, and --well gives one; leave one of them away")
+    if not has_well and "well" not in groups and not {"row", "column"} <= groups:
         raise ConfigError(
-            f"--pattern {pattern!r} names no well; give it a group (?P<well>…), or (?P<row>…) and (?P<column>…)"
+            f"--pattern {pattern!r} names no well; give it a group (?P<well>…), or (?P<row>…) and (?P<column>…), or "
+            "say the one well of all images, such as --well A01"
         )
     if "well" in groups and groups & {"row", "column"}:
         raise ConfigError(f"--pattern {pattern!r} names the well twice; give (?P<well>…), or row and column")
@@ -41,12 +45,14 @@ def read_pattern(
     pattern: re.Pattern[str],
     *,
     plate_format: int | None = None,
+    well: WellId | None = None,
     title: str = "file names by --pattern",
     channels: Mapping[str, Channel] | None = None,
 ) -> PlaneTable:
     """The planes that ``pattern``, searched in the images' paths, says they show.
 
-    ``plate_format`` is the number of the plate's wells where wells have running numbers. ``channels`` names what the
+    ``plate_format`` is the number of the plate's wells where wells have running numbers; ``well`` that of all images,
+    which the pattern does not name then. ``channels`` names what the
     group ``channel`` finds. Raises PlateError where the pattern matches no image, a name is no well's, or two files
     show one place.
     """
@@ -58,12 +64,12 @@ def read_pattern(
             if folder.images
             else f"{folder.place} holds no TIFF or PNG file{folder.instead()}; give the folder of the images"
         )
-    wells, note = _wells(found, plate_format)
+    wells, note = ((well,) * len(found), "") if well is not None else _wells(found, plate_format)
     planes = Planes()
-    for (name, match), well in zip(found, wells, strict=True):
+    for (name, match), at in zip(found, wells, strict=True):
         group = {key: value or "" for key, value in match.groupdict().items()}
         t = group.get("t", "") or group.get("time", "")
-        place = Place(well, group.get("field", ""), group.get("channel", ""), group.get("z", ""), t)
+        place = Place(at, group.get("field", ""), group.get("channel", ""), group.get("z", ""), t)
         before = planes.found.get(place)
         if before is not None:
             lacking = "" if "z" in group else "; z planes are told apart by a group (?P<z>…) and --z"

@@ -63,6 +63,7 @@ def read_scenes(folder: Folder, names: tuple[str, ...]) -> PlaneTable:
         pixel_size_um=size,
         z_step_um=first.z_step_um,
         interval_s=first.interval_s,
+        times_s={str(t): seconds for t, seconds in enumerate(first.times_s)},
         missing=faults,
         ignored=folder.images,
         notes=(*notes, *told),

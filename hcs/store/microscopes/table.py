@@ -79,7 +79,9 @@ class PlaneTable:
     pixel_size_um: float | None = None
     z_step_um: float | None = None
     interval_s: float | None = None
-    """Time between time points."""
+    """Time between time points, as the metadata state it."""
+    times_s: Mapping[str, float] = field(default_factory=dict)
+    """When each time point was taken, by ``Place.t``, where the metadata tell it one by one."""
     lights: Mapping[str, ChannelLight] = field(default_factory=dict)
     """The microscope's own flat-field of channels, by ``Place.channel``."""
     plate_map: tuple[tuple[str, ...], ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from xml.etree.ElementTree import Element
 
 from hcs.errors import PlateError
@@ -60,6 +61,7 @@ def read_yokogawa(folder: Folder, mlf: str) -> PlaneTable:
         centres_um=_centres(images, places),
         pixel_size_um=size,
         z_step_um=_z_step(images),
+        times_s=_times(images, places),
         missing=tuple(map(_said_of_error, errors)),
         ignored=tuple(name for name in folder.images if name not in listed and not _CORRECTIONS.search(name)),
         notes=(
@@ -89,6 +91,19 @@ def _places(images: list[Element]) -> tuple[list[Place], dict[str, str]]:
         well = WellId.of(image.get("Row", ""), image.get("Column", ""))
         places.append(Place(well, _field(image), channel, z, image.get("TimePoint", "") if in_time else ""))
     return places, channel_of
+
+
+def _times(images: list[Element], places: list[Place]) -> dict[str, float]:
+    """Seconds of the time points, from the first image of each in the first well's first field; none where one has no
+    date."""
+    found: dict[str, float] = {}
+    for image, place in zip(images, places, strict=True):
+        if (place.well, place.field) == (places[0].well, places[0].field) and place.t not in found:
+            try:
+                found[place.t] = datetime.fromisoformat(image.get("Time", "")).timestamp()
+            except ValueError:
+                return {}
+    return found
 
 
 def _field(image: Element) -> str:

@@ -131,6 +131,8 @@ class FieldInfo:
     """Where the first pixel lies on the stage, (y, x); None where the metadata do not tell it."""
     interval_min: float | None = None
     """Minutes from one time point to the next; None where the metadata do not tell it."""
+    times_min: tuple[float, ...] | None = None
+    """Minutes of every time point, where the metadata tell them one by one."""
 
 
 def open_image(
@@ -176,6 +178,7 @@ def open_image(
         shards=array.shards,
         origin_um=multiscale.origin_um(),
         interval_min=multiscale.interval_min(),
+        times_min=metadata.times_min,
     )
     return info, array
 
@@ -308,7 +311,8 @@ def _image_metadata(folder: Location, key: FieldKey | str) -> tuple[ImageMetadat
         node = read_node(folder)
         if node is None:
             raise FieldError(key, f"its group {folder} is missing; copy or write it again")
-        return ImageMetadata.model_validate(node.ome), 2 if node.ngff == "0.4" else 3
+        told = node.ome | {"hcs": node.others.get("hcs")}
+        return ImageMetadata.model_validate(told), 2 if node.ngff == "0.4" else 3
     except (OSError, ValueError) as error:
         reason = explain(error) if isinstance(error, ValueError) else str(error)
         raise FieldError(key, f"its image metadata in {folder} is broken ({reason}); write it again") from error

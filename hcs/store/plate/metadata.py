@@ -7,6 +7,7 @@ Strict models (yaozarrs, ome-zarr-models) check what hcs writes. Here numbers se
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import (
@@ -193,11 +194,22 @@ class _Channel(_Lenient):
     label: str | None = None
 
 
+def _rising(value: Any) -> Any:
+    """Times that rise; None of anything else."""
+    good = isinstance(value, list) and all(isinstance(each, int | float) for each in value)
+    return value if good and all(a < b for a, b in pairwise(value)) else None
+
+
 class ImageMetadata(_Lenient):
     """A field: its pyramids, of which the first counts, and its channels' names."""
 
     multiscales: Annotated[tuple[Multiscale, ...], Field(min_length=1)]
     channels: tuple[_Channel, ...] = Field(default=(), validation_alias=AliasPath("omero", "channels"))
+    times_min: Annotated[tuple[float, ...] | None, BeforeValidator(_rising)] = Field(
+        default=None, validation_alias=AliasPath("hcs", "times_min")
+    )
+    """Minutes of every time point, where the image has them; `hcs` writes them where they are not evenly apart, as NGFF
+    has no place for that."""
 
     def channel_names(self, count: int) -> tuple[str, ...]:
         """Names of ``count`` channels; a channel without a name has its index."""

@@ -23,10 +23,11 @@ from hcs.store.plate.writer import PlateSpec, describe_channels, field_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieSpec:
-    """A field's time points: how many, and how far apart, min, if that is known."""
+    """A field's time points: how many, and how far apart, or when each, in min, if that is known."""
 
     frames: int
     interval_min: float | None = None
+    times_min: tuple[float, ...] | None = None
 
 
 def write_movie(
@@ -69,6 +70,7 @@ def write_movie(
             ngff=spec.ngff,
             pixel_size_um=spec.pixel_size_um,
             interval_min=movie.interval_min,
+            times_min=movie.times_min,
             z_step_um=spec.z_step_um,
             origin_um=origin_um,
             name=str(key),

@@ -107,6 +107,7 @@ def write_image_metadata(
     pixel_size_um: float | None,
     name: str,
     interval_min: float | None = None,
+    times_min: tuple[float, ...] | None = None,
     omero: dict[str, Any] | None = None,
     prefix: str = "",
     z_step_um: float | None = None,
@@ -115,8 +116,9 @@ def write_image_metadata(
     """Write the ``multiscales`` (and ``omero``) metadata of the image group in ``folder``.
 
     The levels are the arrays ``{prefix}0``, ``{prefix}1``, …. Without a pixel size, scales count pixels of level 0 and
-    axes have no unit; without an interval, those of time count frames. ``origin_um`` (y, x) is where the first pixel
-    lies; it needs a pixel size.
+    axes have no unit; without an interval, those of time count frames. ``times_min``, of frames that are not evenly
+    apart, are written beside the OME metadata, as these have no place for them. ``origin_um`` (y, x) is where the first
+    pixel lies; it needs a pixel size.
     """
     units = dict.fromkeys("yx", "micrometer") if pixel_size_um else {}
     if z_step_um and "z" in axes:
@@ -125,8 +127,9 @@ def write_image_metadata(
         units["t"] = TIME_UNIT
     extra = {"metadata": {"omero": omero}} if omero else {}
     steps = {"z": z_step_um, "t": interval_min}
+    group = open_group(folder, ngff)
     ome_writer().write_multiscales_metadata(
-        open_group(folder, ngff),
+        group,
         datasets(axes, n_levels, pixel_size_um, prefix=prefix, steps=steps, origin_um=origin_um),
         fmt=ome_format(ngff),
         axes=list(axes),
@@ -134,6 +137,8 @@ def write_image_metadata(
         name=name,
         **extra,
     )
+    if times_min is not None:
+        group.attrs["hcs"] = {"times_min": list(times_min)}
 
 
 def datasets(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hcs.errors import ResultsError
 from hcs.plate.keys import FieldKey
+from hcs.plate.times import FrameTimes
 from hcs.store.location import Location
 from hcs.store.results.sealed import Damaged, read_sealed, write_sealed
 
@@ -68,8 +69,8 @@ class RunRecord:
     machine: Mapping[str, Any]
     command: str
     time: Mapping[str, Any] | None = None
-    """Of a plate with time: ``frames`` of every field, ``interval_min``, and the ``source`` of that; None: every field
-    was imaged once."""
+    """Of a plate with time: ``frames`` of every field, ``interval_min`` or ``times_min``, and the ``source`` of that;
+    None: every field was imaged once."""
     plate_map: Mapping[str, Any] | None = None
     """The plate map that results are made with: ``source``, where it was read, ``sha256`` of its copy in the folder,
     and those ``before`` it. Not part of the identity: `hcs readout --plate-map` puts another in its place."""
@@ -104,8 +105,19 @@ class RunRecord:
 
     @property
     def interval_min(self) -> float | None:
-        """Minutes between frames; None where nobody states them, or there is no time."""
+        """Minutes between frames that are evenly apart; None where nobody states them, or there is no time."""
         return None if self.time is None else self.time["interval_min"]
+
+    @property
+    def times_min(self) -> tuple[float, ...] | None:
+        """Minutes of every frame, where they are not evenly apart."""
+        times = None if self.time is None else self.time.get("times_min")
+        return None if times is None else tuple(times)
+
+    @property
+    def frame_times(self) -> FrameTimes:
+        """When frames were taken."""
+        return FrameTimes(self.interval_min, self.times_min)
 
     @property
     def usual_frames(self) -> int:
@@ -194,6 +206,8 @@ def _time(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         raise Damaged("has under 'frames' no whole numbers")
     if time.get("interval_min") is not None:
         _kind(time, "interval_min", int | float, "a number")
+    if not all(isinstance(minute, int | float) for minute in time.get("times_min") or ()):
+        raise Damaged("has under 'times_min' no numbers")
     return {"interval_min": None} | time
 
 
