@@ -15,6 +15,7 @@ from hcs.config import Config
 from hcs.measure.compartments import CellRequest
 from hcs.measure.fill import Fill, without_fill
 from hcs.measure.illumination import ChannelLight, correct
+from hcs.measure.kinds import Kinds
 from hcs.measure.measure import NucleusTable, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality
 from hcs.plate.channels import Channels
@@ -41,7 +42,7 @@ class FieldResult:
 class FoundNuclei:
     """Nuclei of one field before they are measured: ``labels`` (Y, X) uint32, the networks' ``confidence`` (Y, X), or
     None where labels were given, the field (C, Y, X) ``recorded`` and in ``even`` light, which without a correction is
-    the same, and its ``fill``."""
+    the same, its ``fill``, and what tells the nuclei's ``kinds``."""
 
     labels: NDArray[np.uint32]
     confidence: NDArray[np.float32] | None
@@ -50,6 +51,7 @@ class FoundNuclei:
     pixel_size_um: float | None
     clock: Stopwatch
     fill: Fill | None = None
+    kinds: Kinds | None = None
 
 
 def find_nuclei(
@@ -63,13 +65,15 @@ def find_nuclei(
     lights: Mapping[str, ChannelLight] | None = None,
     fill: Fill | None = None,
     given: NDArray[np.uint32] | None = None,
+    kinds: tuple[str, ...] = (),
 ) -> FoundNuclei:
     """Find the nuclei of a field (C, Y, X) of any integer or float dtype: what needs the networks and their device.
 
     The networks see it at ``scale``. The result does not depend on the tile size. A field without nuclei gives no
     labels, and then a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the
     field as even light would show it; its quality is that of the recorded pixels all the same. No nucleus has a pixel
-    of ``fill``, which was not recorded. Labels (Y, X) ``given`` are taken instead of the networks'.
+    of ``fill``, which was not recorded. Labels (Y, X) ``given`` are taken instead of the networks'; then nobody knows
+    of which of ``kinds`` they are.
     """
     clock = Stopwatch()
     even = image
@@ -77,10 +81,11 @@ def find_nuclei(
         even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
         clock.lap("correct", even.nbytes)
     if given is not None:
-        return FoundNuclei(without_fill(given, fill), None, image, even, pixel_size_um, clock, fill)
+        unknown = Kinds(kinds) if kinds else None
+        return FoundNuclei(without_fill(given, fill), None, image, even, pixel_size_um, clock, fill, unknown)
     assert segmenter is not None
     settings = config.instances.for_field(pixel_size_um, scale)
-    labels, confidence = segmenter.nuclei(
+    labels, certainty = segmenter.nuclei(
         even[channels.nuclei],
         config.tiles,
         settings,
@@ -88,7 +93,9 @@ def find_nuclei(
         clock=clock,
         fill=None if fill is None else fill.mask,
     )
-    return FoundNuclei(without_fill(labels, fill), confidence, image, even, pixel_size_um, clock, fill)
+    seen = Kinds(segmenter.recipe.kinds, certainty.kinds) if segmenter.recipe.kinds else None
+    sure = certainty.confidence
+    return FoundNuclei(without_fill(labels, fill), sure, image, even, pixel_size_um, clock, fill, seen)
 
 
 def measure_found(
@@ -113,6 +120,7 @@ def measure_found(
         always=config.background not in ("auto", "field"),
         cells=cell_request(channels, config, found.pixel_size_um),
         micronuclei=config.micronuclei,
+        kinds=found.kinds,
     )
     clock.lap("measure", sum(values.nbytes for values in table.columns.values()))
     quality = field_quality(found.recorded, found.labels, channels=channels.names, settings=settings, fill=found.fill)

@@ -40,7 +40,7 @@ def train_with(
     """As `train_model`, of settings in memory; the card gets ``further`` keys."""
     find_device(device)
     preprocess = preprocess_for(data, settings)
-    training, validation = load_split(data, "train", preprocess), load_split(data, "val", preprocess)
+    training, validation = (load_split(data, split, preprocess, settings.kinds) for split in ("train", "val"))
     say(f"{len(training)} training and {len(validation)} validation images")
     trained = train(
         list(training.values()),

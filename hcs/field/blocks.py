@@ -31,10 +31,12 @@ from hcs.field.unrecorded import refuse_unrecorded, too_little
 from hcs.field.worker import segmenter_of, tune_worker
 from hcs.measure.fill import Fill, may_hold_fill, without_fill
 from hcs.measure.intensity import as_float32, block_means, region_means
+from hcs.measure.kinds import kind_means
 from hcs.measure.measure import settled_background
 from hcs.measure.regions import regions_of
 from hcs.plate.keys import FieldKey
 from hcs.segment.normalise import FieldStatistics, Normalisation, sample_step, settled, statistics, with_background
+from hcs.segment.segmenter import Certainty
 from hcs.store.location import location
 from hcs.store.plate.block_labels import BlockLabels
 from hcs.store.plate.reader import read_field
@@ -182,8 +184,8 @@ def find_block(task: BlockTask, known: Settled, i: int) -> Seconds:
     if task.scratch.holds(name):
         return {}
     block = task.large.blocks[i]
-    labels, confidence = labels_of_block(task, known, block, clock)
-    found = _nuclei(labels, block.seen, confidence)
+    labels, certainty = labels_of_block(task, known, block, clock)
+    found = _nuclei(labels, block.seen, certainty)
     largest_px = task.large.cut.nucleus_px
     claims, too_large = claimed(found, block.core, shape=task.large.shape, largest_px=largest_px)
     clock.lap("instances")
@@ -195,13 +197,13 @@ def find_block(task: BlockTask, known: Settled, i: int) -> Seconds:
 
 def labels_of_block(
     task: BlockTask, known: Settled, block: Block, clock: Stopwatch
-) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Labels and confidence (y, x) of what a block sees."""
+) -> tuple[NDArray[np.uint32], Certainty]:
+    """Labels (y, x) of what a block sees, and what the networks say of its pixels."""
     job = task.job
     tune_worker()
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
     clock.lap("start")
-    labels, confidence = segmenter.nuclei_in_block(
+    labels, certainty = segmenter.nuclei_in_block(
         _shown(task, known, block.read, clock),  # nobody else holds it: the segmenter lets it go as soon as it can
         known.normalisation,
         block.seen.within(block.read),
@@ -212,7 +214,7 @@ def labels_of_block(
     )
     labels = without_fill(labels, task.fill(known, block.seen))
     clock.lap("instances")
-    return labels, confidence
+    return labels, certainty
 
 
 def _shown(task: BlockTask, known: Settled, box: Box, clock: Stopwatch) -> NDArray[Any]:
@@ -256,15 +258,22 @@ def settle_owners(task: BlockTask, _blocks: list[Seconds]) -> int:
     return sum(len(rank) for rank in ranks)
 
 
-def _nuclei(labels: NDArray[np.uint32], box: Box, confidence: NDArray[np.float32]) -> BlockNuclei:
-    """The nuclei of labels (y, x) of ``box``, in pixels of the field, with their mean confidence."""
+def _nuclei(labels: NDArray[np.uint32], box: Box, certainty: Certainty) -> BlockNuclei:
+    """The nuclei of labels (y, x) of ``box``, in pixels of the field, with their mean confidence and kinds."""
     found = regions_of(labels)
     runs = found.runs.astype(np.int64) + np.array([box.y0, box.x0, box.x0])
-    return BlockNuclei(runs, found.run_offsets, region_means(confidence, found.pixels))
+    kinds = certainty.kinds
+    of_kinds = None if kinds is None else kind_means(kinds, found.pixels, len(kinds))
+    return BlockNuclei(runs, found.run_offsets, region_means(certainty.confidence, found.pixels), of_kinds)
 
 
 def _plain(nuclei: BlockNuclei) -> dict[str, NDArray[Any]]:
-    return {"runs": nuclei.runs.astype(np.int32), "offsets": nuclei.offsets, "confidence": nuclei.confidence}
+    plain: dict[str, NDArray[Any]] = {
+        "runs": nuclei.runs.astype(np.int32),
+        "offsets": nuclei.offsets,
+        "confidence": nuclei.confidence,
+    }
+    return plain if nuclei.kinds is None else plain | {"kinds": nuclei.kinds}
 
 
 def cell_name(i: int) -> str:
@@ -274,4 +283,4 @@ def cell_name(i: int) -> str:
 
 def nuclei_of_block(arrays: dict[str, NDArray[Any]]) -> BlockNuclei:
     """The nuclei that a block claims, as it left them in the scratch folder."""
-    return BlockNuclei(arrays["runs"].astype(np.int64), arrays["offsets"], arrays["confidence"])
+    return BlockNuclei(arrays["runs"].astype(np.int64), arrays["offsets"], arrays["confidence"], arrays.get("kinds"))

@@ -15,6 +15,7 @@ from hcs.clock import Stopwatch
 from hcs.field.blocks import BlockTask, Seconds, Settled, cell_name, nuclei_of_block
 from hcs.field.unrecorded import blank_remarks
 from hcs.field.worker import tune_worker
+from hcs.measure.kinds import CLASS, SCORE, Kinds, kind_columns
 from hcs.measure.measure import NucleusTable, Window, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality, quality_values
 from hcs.pipeline import cell_request
@@ -61,8 +62,9 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
         ),
         fill=fill,
         cells=cell_request(job.channels, job.config, task.large.pixel_size_um, nobodys=nobodys),
+        kinds=Kinds(job.model.kinds) if job.model.kinds else None,
     )
-    columns = _own_rows(table, nuclei, ids, cell.core)
+    columns = _own_rows(table, nuclei, ids, cell.core, job.model.kinds)
     labels[labels == nobodys] = 0
     clock.lap("measure")
     within = cell.core.within(cell.read)
@@ -144,8 +146,10 @@ def _nuclei_of(task: BlockTask, box: Box) -> tuple[BlockNuclei, NDArray[np.int64
     return joined(parts), np.concatenate([np.empty(0, np.int64), *numbers_of]), left_out
 
 
-def _own_rows(table: NucleusTable, nuclei: BlockNuclei, ids: NDArray[np.int64], core: Box) -> dict[str, NDArray[Any]]:
-    """The rows of the nuclei whose first pixel is in ``core``, with their confidence."""
+def _own_rows(
+    table: NucleusTable, nuclei: BlockNuclei, ids: NDArray[np.int64], core: Box, kinds: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
+    """The rows of the nuclei whose first pixel is in ``core``, with their confidence and, of ``kinds``, their kind."""
     mine = core.holds(*nuclei.first)
     order = np.argsort(ids[mine])
     own, confidence = ids[mine][order], nuclei.confidence[mine][order]
@@ -153,6 +157,9 @@ def _own_rows(table: NucleusTable, nuclei: BlockNuclei, ids: NDArray[np.int64], 
     columns: dict[str, NDArray[Any]] = {name: values[rows] for name, values in table.columns.items()}
     place = np.searchsorted(own, columns["Metadata_ObjectNumber"])
     columns["Nuclei_Confidence"] = confidence[place].astype(columns["Nuclei_Confidence"].dtype)
+    if kinds and nuclei.kinds is not None:
+        told = kind_columns(kinds, nuclei.kinds[mine][order][place])
+        columns |= {CLASS: told[CLASS], SCORE: told[SCORE].astype(columns[SCORE].dtype)}
     return columns
 
 

@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from hcs.errors import FieldError
 from hcs.field.job import Job
+from hcs.measure.kinds import CLASS, SCORE
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location
 from hcs.store.results.ledger import LedgerEntry, read_entry
 from hcs.store.results.sealed import Damaged
 from hcs.store.results.table import part_path
 
-_NUMBER, _CONFIDENCE = "Metadata_ObjectNumber", "Nuclei_Confidence"
+_NUMBER = "Metadata_ObjectNumber"
+_SEEN = ("Nuclei_Confidence", CLASS, SCORE)
+"""What the network saw in a nucleus, which measuring again does not tell."""
 _PLACE = ("Nuclei_AreaShape_Area", "Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
 
 Columns = Mapping[str, NDArray[Any]]
@@ -52,8 +55,15 @@ def measured_before(job: Job, key: FieldKey) -> tuple[LedgerEntry, Columns | Non
         data = entry.part.read(part_path(out, job.plate.name, key))
     except Damaged:
         return entry, None
-    table = pq.ParquetFile(pa.BufferReader(data)).read(columns=[_NUMBER, _CONFIDENCE, *_PLACE], use_threads=False)
-    return entry, {name: table.column(name).to_numpy() for name in table.column_names}
+    file = pq.ParquetFile(pa.BufferReader(data))
+    seen = [name for name in _SEEN if name in file.schema_arrow.names]
+    table = file.read(columns=[_NUMBER, *seen, *_PLACE], use_threads=False)
+    return entry, {name: _array(table.column(name)) for name in table.column_names}
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column's values; texts as NumPy has them."""
+    return np.array(column.to_pylist(), np.str_) if pa.types.is_string(column.type) else column.to_numpy()
 
 
 def check_same_pixels(before: LedgerEntry, key: FieldKey, pixels_crc32: str) -> None:
@@ -67,7 +77,7 @@ def check_same_pixels(before: LedgerEntry, key: FieldKey, pixels_crc32: str) -> 
 
 def compare(before: Columns, after: dict[str, NDArray[Any]]) -> Edit:
     """What changed between the nuclei of a part and those measured now; the unchanged ones get the confidence that the
-    network had in them, which ``after`` cannot know."""
+    network had in them, and the kind it took them for, which ``after`` cannot know."""
     old, new = before[_NUMBER], after[_NUMBER]
     place = np.searchsorted(old, new)
     place[place == len(old)] = 0
@@ -75,7 +85,14 @@ def compare(before: Columns, after: dict[str, NDArray[Any]]) -> Edit:
     same = known.copy()
     for name in _PLACE:
         same[known] &= before[name][place[known]] == after[name][known]
-    confidence = after[_CONFIDENCE].copy()
-    confidence[same] = before[_CONFIDENCE][place[same]]
-    after[_CONFIDENCE] = confidence
+    for name in _SEEN:
+        if name in before and name in after:
+            after[name] = _kept(before[name][place[same]], same, after[name])
     return Edit(added=int((~known).sum()), removed=len(old) - int(known.sum()), reshaped=int((known & ~same).sum()))
+
+
+def _kept(values: NDArray[Any], same: NDArray[np.bool_], new: NDArray[Any]) -> NDArray[Any]:
+    """``new`` (n,) with ``values`` where ``same`` is set; texts as long as either needs."""
+    kept = new.astype(np.promote_types(new.dtype, values.dtype))
+    kept[same] = values
+    return kept

@@ -44,6 +44,7 @@ class Load:
     channels: int
     itemsize: int
     classes: int
+    """Of the network, and one more where kinds of nuclei share their interior."""
     width: int
     """Channels of the network at full resolution."""
     scale: Fraction
@@ -71,7 +72,7 @@ def load_of(job: Job, info: FieldInfo, specs: Sequence[Spec]) -> Load:
     return Load(
         channels=info.shape[0],
         itemsize=info.dtype.itemsize,
-        classes=max(spec.classes for spec in specs),
+        classes=max(spec.classes for spec in specs) + bool(job.model.kinds),
         width=max(spec.widths[0] for spec in specs),
         scale=job.scale,
         tile_px=job.config.tiles.size_px,

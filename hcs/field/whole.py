@@ -197,6 +197,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *
             lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
             fill=loaded.fill,
             given=loaded.given,
+            kinds=job.model.kinds,
         )
         if job.model.carries and segmenter is not None and key.is_frame:
             began = Stopwatch()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hcs.columns import Column
 from hcs.errors import ConfigError
 from hcs.measure.compartment_columns import compartment_columns
+from hcs.measure.kinds import CLASS, SCORE
 
 REGIONPROPS = "scikit-image regionprops"
 HCS = "hcs"
@@ -19,14 +20,15 @@ def column_dictionary(
     cells: str | None = None,
     *,
     micronuclei: bool = False,
+    kinds: tuple[str, ...] = (),
 ) -> tuple[Column, ...]:
     """Every column that ``measure_nuclei`` gives, in the table's order.
 
     The sensor's columns are absent where there is no sensor, DNA content and ``micronuclei`` where there is no DNA
-    channel. With whole
-    ``cells``, grown in that channel, there are columns of cells and cytoplasm, as CellProfiler names them, and the
-    ring's, which are called Cytoplasm_ without, are called Ring_. Raises ConfigError where ``dna``, ``sensor`` or
-    ``cells`` is not among the channels, and for channel names that cannot be told apart in column names.
+    channel, and the kind where the network tells no ``kinds``. With whole ``cells``, grown in that channel, there are
+    columns of cells and cytoplasm, as CellProfiler names them, and the ring's, which are called Cytoplasm_ without, are
+    called Ring_. Raises ConfigError where ``dna``, ``sensor`` or ``cells`` is not among the channels, and for channel
+    names that cannot be told apart in column names.
     """
     suffixes = channel_suffixes(channels)
     for role, channel in (("DNA", dna), ("sensor", sensor), ("cells'", cells)):
@@ -50,6 +52,7 @@ def column_dictionary(
         _CONFIDENCE,
         *(compartment_columns(suffixes, _SHAPE, grown_in=cells, sensor=sensor) if cells is not None else ()),
         *(_MICRONUCLEI if micronuclei and dna is not None else ()),
+        *(_kind(kinds) if kinds else ()),
     )
 
 
@@ -191,6 +194,28 @@ _MICRONUCLEI = (
         _MICRONUCLEUS_SOURCE,
     ),
 )
+
+
+def _kind(kinds: tuple[str, ...]) -> tuple[Column, ...]:
+    source = "hcs; Van Valen et al., PLoS Comput. Biol. 12, e1005177 (2016)"
+    return (
+        Column(
+            CLASS,
+            "string",
+            "",
+            f"Kind of the nucleus, of {', '.join(kinds)}: that with the highest Nuclei_Class_Score; empty where nobody "
+            "knows, as of nuclei that were edited by hand",
+            source,
+        ),
+        Column(
+            SCORE,
+            "float32",
+            "",
+            "Sum over the nucleus's pixels of the network's probability of that kind's interior, over that of the "
+            "interiors of all kinds; near one half the nucleus could be of either of two; NaN where nobody knows",
+            source,
+        ),
+    )
 
 
 def _intensity(channel: str, suffix: str) -> tuple[Column, ...]:

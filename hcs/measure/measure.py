@@ -27,6 +27,7 @@ from hcs.measure.intensity import (
     region_statistics,
     saturation_level,
 )
+from hcs.measure.kinds import Kinds
 from hcs.measure.micronuclei import count_micronuclei
 from hcs.measure.regions import Regions, regions_of
 from hcs.measure.ring import Cytoplasm, ring_cytoplasm
@@ -99,6 +100,7 @@ def measure_nuclei(
     always: bool = False,
     cells: CellRequest | None = None,
     micronuclei: bool = False,
+    kinds: Kinds | None = None,
 ) -> NucleusTable:
     """Measure every nucleus of ``labels`` (Y, X) in every channel of ``image`` (C, Y, X), in pixels and grey
     levels.
@@ -114,7 +116,8 @@ def measure_nuclei(
     and there is no ratio where there is no such level; with ``always`` every channel and field has it.
 
     With ``cells`` each nucleus is grown to its whole cell, which is measured too. With ``micronuclei`` those in the DNA
-    channel are counted, each at its nearest nucleus; that needs all of a field.
+    channel are counted, each at its nearest nucleus; that needs all of a field. With ``kinds`` each nucleus gets its
+    kind.
 
     NaN stands for: area in µm² without a pixel size, ring intensities without a ring, the sensor ratio with
     too small a ring or a nucleus hardly above the field's background, the log ratio of a ratio not above 0, and
@@ -124,7 +127,12 @@ def measure_nuclei(
     are negative, or pixels are not finite.
     """
     dictionary = column_dictionary(
-        channels, dna, sensor, None if cells is None else cells.channel, micronuclei=micronuclei
+        channels,
+        dna,
+        sensor,
+        None if cells is None else cells.channel,
+        micronuclei=micronuclei,
+        kinds=() if kinds is None else kinds.names,
     )
     _require_same_shape(labels, image, channels, confidence)
     nuclei = regions_of(labels)
@@ -135,6 +143,8 @@ def measure_nuclei(
     if missing is not None:
         found["Nuclei_Flag_TouchesBorder"] = found["Nuclei_Flag_TouchesBorder"].astype(bool) | _beside(nuclei, missing)
     found |= _region_columns(nuclei, around, confidence)
+    if kinds is not None:
+        found |= kinds.columns(nuclei.pixels)
     found_backgrounds: dict[str, float] = {}
     grounds: dict[str, str] = {}
     of_sensor: SensorOfNuclei | None = None
@@ -202,7 +212,7 @@ def measure_nuclei(
         )
         found |= more
         whole = nuclei.labels_of(grown)
-    columns = {c.name: found[c.name].astype(c.dtype) for c in dictionary}
+    columns = {c.name: found[c.name].astype(np.str_ if c.dtype == "string" else c.dtype) for c in dictionary}
     return NucleusTable(columns, found_backgrounds, grounds, whole)
 
 

@@ -24,8 +24,9 @@ from hcs.measure.columns import column_dictionary
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey, WellId, select_wells
 from hcs.plate.platemap import PlateMap
-from hcs.readout.readouts import find_wells
+from hcs.readout.readouts import Extend, find_wells
 from hcs.readout.settings import ReadoutSettings
+from hcs.run.classes import empty_fractions
 from hcs.run.in_place import IN_PLACE
 from hcs.run.live import empty_extend
 from hcs.store.atomic import is_litter
@@ -45,9 +46,10 @@ def empty_nuclei(
     cells: str | None = None,
     *,
     micronuclei: bool = False,
+    kinds: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """The nucleus table of a plate without nuclei."""
-    measured = column_dictionary(channels, dna, sensor, cells, micronuclei=micronuclei)
+    measured = column_dictionary(channels, dna, sensor, cells, micronuclei=micronuclei, kinds=kinds)
     types = {c.name: c.dtype for c in (*KEY_COLUMNS, *measured)}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
 
@@ -87,10 +89,11 @@ def check_readouts(
     *,
     timed: bool = False,
     micronuclei: bool = False,
+    kinds: tuple[str, ...] = (),
 ) -> None:
     """ConfigError where a readout names no column that the well table will have; found with a plate without nuclei.
     ``timed`` says that columns read from tracks will be there, ``micronuclei`` that those are counted, for which a
-    DNA channel is needed."""
+    DNA channel is needed, and ``kinds`` which kinds of nuclei the model tells apart."""
     if micronuclei and channels.dna_name is None:
         raise ConfigError("micronuclei: true needs a DNA channel, and the plate has none; name it with --dna")
     nuclei = empty_nuclei(
@@ -100,7 +103,9 @@ def check_readouts(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )
     frame = plate_map.frame if plate_map is not None else None
-    extend = partial(empty_extend, settings) if timed else None
+    extend: Extend | None = partial(empty_extend, settings) if timed else None
+    if kinds:
+        extend = empty_fractions(kinds, extend)
     find_wells(nuclei, fields, frame, settings, plate="", extend=extend)
 
 
@@ -285,4 +290,4 @@ def plain_model(model: ModelFile) -> dict[str, Any]:
     """Name, path and hash of a model as plain data, and what its card says of nuclei by sensor ratio, if anything."""
     by_ratio = read_card(model.networks[0]).get("found_by_ratio")
     plain = dataclasses.asdict(model) | ({"found_by_ratio": by_ratio} if by_ratio else {})
-    return {name: value for name, value in plain.items() if name != "carries" or value}
+    return {name: value for name, value in plain.items() if name not in ("carries", "kinds") or value}

@@ -1,14 +1,17 @@
-"""Classes of nuclei taught by examples, beside the readouts of a run: a table of nuclei, and columns of wells."""
+"""Classes of nuclei, taught by examples or told by the run's network, beside the readouts of a run: columns of wells,
+and for those taught a table of nuclei."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 
 from hcs.errors import ConfigError, ResultsError
+from hcs.measure.kinds import CLASS
 from hcs.readout.cycle.cycles import PlateCycle
 from hcs.readout.readouts import Extend
 from hcs.readout.settings import ReadoutSettings
@@ -34,6 +37,11 @@ def taught_by(results: Results, examples: pd.DataFrame, source: str) -> Taught:
     """A classifier of a run's nuclei; ConfigError where the ``examples`` are too few, or the plate has time."""
     if results.record.time is not None:
         raise ConfigError(f"{results.folder} has frames; classes are taught on plates without time only")
+    if results.record.kinds:
+        raise ConfigError(
+            f"{results.folder}: model {results.record.model['name']} tells kinds of nuclei already "
+            f"({', '.join(results.record.kinds)}); run the plate with another model to teach classes by examples"
+        )
     if not results.has_nuclei:
         raise ResultsError(f"{results.folder} has no nuclei yet; run the plate first")
     wells = sorted({str(well) for well in examples["Metadata_Well"]} & set(results.well_names()))
@@ -43,26 +51,31 @@ def taught_by(results: Results, examples: pd.DataFrame, source: str) -> Taught:
     return teach(known.astype({"Metadata_Well": "str"}), examples, source)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassWells:
-    """The classes of a run's nuclei: of all of them for the table, of those that statistics are made of for wells."""
+    """The classes of a run's nuclei, whoever told them, as readouts of wells."""
 
-    def __init__(self, results: Results, data: bytes) -> None:
-        self.written = Written.of(data)
-        self._examples = read_examples(pd.read_csv(BytesIO(data)), str(results.folder / EXAMPLES))
-        self.taught = taught_by(results, self._examples, str(results.folder / EXAMPLES))
-        self.names = fraction_names(self.taught.classes)
-        self.table, self._inside = self._classified(results)
+    names: dict[str, str]
+    """Class → the well table's column of its fraction."""
+    found: pd.DataFrame
+    """Well, field and class of the nuclei that do not touch the field's border."""
+    source: str
+    """What told the classes, for the column dictionary."""
+    notes: tuple[str, ...] = ()
+    """What the classes are worth."""
+    table: pd.DataFrame | None = None
+    """Of classes taught by examples, class and score of every nucleus."""
+    files: Mapping[str, Written] = field(default_factory=dict)
+    """What these examples are known by."""
 
     @classmethod
-    def kept(cls, results: Results, out: Path) -> ClassWells | None:
-        """The classes that the results folder's examples teach; None without any."""
+    def of(cls, results: Results, out: Path) -> ClassWells | None:
+        """The classes that the results folder's examples teach, or those that the run's network told; None without
+        either."""
         path = out / EXAMPLES
-        return cls(results, path.read_bytes()) if path.is_file() else None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the classes are worth."""
-        return tuple(f"Classes by examples: {line}." for line in self.taught.lines())
+        if path.is_file():
+            return _taught(results, path.read_bytes())
+        return _seen(results) if results.record.kinds else None
 
     def settings(self, chosen: ReadoutSettings) -> ReadoutSettings:
         """Where the user left the readouts as they are, the classes' fractions come beside them."""
@@ -74,23 +87,60 @@ class ClassWells:
         """Columns of wells, beside those that ``further`` adds, over the nuclei of the fields that are ``used``."""
         excluded = used.loc[used["Status"] == "excluded", ["Metadata_Well", "Metadata_Site"]]
         out = pd.MultiIndex.from_frame(excluded)
-        found = self.table[self._inside]
-        found = found[~pd.MultiIndex.from_frame(found[["Metadata_Well", "Metadata_Site"]]).isin(out)]
+        found = self.found[~pd.MultiIndex.from_frame(self.found[["Metadata_Well", "Metadata_Site"]]).isin(out)]
+        return _beside(found, self.names, further)
 
-        def columns(cycle: PlateCycle, wells: list[str]) -> pd.DataFrame:
-            own = well_fractions(found, wells, self.names)
-            return own if further is None else further(cycle, wells).merge(own, on="Metadata_Well", how="outer")
 
-        return columns
+def empty_fractions(kinds: tuple[str, ...], further: Extend | None) -> Extend:
+    """The columns of wells that a network's ``kinds`` add, without a value: for the check of names before a run."""
+    none = pd.DataFrame({name: pd.Series(dtype="str") for name in ("Metadata_Well", "Metadata_Site", CLASS)})
+    return _beside(none, fraction_names(kinds), further)
 
-    def _classified(self, results: Results) -> tuple[pd.DataFrame, pd.Series]:
-        """The table, and which of its nuclei do not touch the field's border."""
-        frames, inside = [], []
-        columns = ["Metadata_Plate", *KEYS, TOUCHES_BORDER, *self.taught.features]
-        for _, nuclei in results.parts().by_well(columns):
-            frames.append(nuclei[["Metadata_Plate", *KEYS]].reset_index(drop=True).join(classify(self.taught, nuclei)))
-            inside.append(~nuclei[TOUCHES_BORDER].astype(bool))
-        table = pd.concat(frames, ignore_index=True).astype({"Metadata_Well": "str"})
-        examples = self._examples.rename(columns={"class": "Example"})
-        table = table.merge(examples, on=list(KEYS), how="left")
-        return table.fillna({"Example": ""}), pd.concat(inside, ignore_index=True)
+
+def _beside(found: pd.DataFrame, names: Mapping[str, str], further: Extend | None) -> Extend:
+    def columns(cycle: PlateCycle, wells: list[str]) -> pd.DataFrame:
+        own = well_fractions(found, wells, names)
+        return own if further is None else further(cycle, wells).merge(own, on="Metadata_Well", how="outer")
+
+    return columns
+
+
+def _taught(results: Results, data: bytes) -> ClassWells:
+    """The classes that examples, the bytes of a CSV, teach."""
+    source = str(results.folder / EXAMPLES)
+    examples = read_examples(pd.read_csv(BytesIO(data)), source)
+    taught = taught_by(results, examples, source)
+    frames, inside = [], []
+    columns = ["Metadata_Plate", *KEYS, TOUCHES_BORDER, *taught.features]
+    for _, nuclei in results.parts().by_well(columns):
+        frames.append(nuclei[["Metadata_Plate", *KEYS]].reset_index(drop=True).join(classify(taught, nuclei)))
+        inside.append(~nuclei[TOUCHES_BORDER].astype(bool))
+    table = pd.concat(frames, ignore_index=True).astype({"Metadata_Well": "str"})
+    table = table.merge(examples.rename(columns={"class": "Example"}), on=list(KEYS), how="left")
+    return ClassWells(
+        names=fraction_names(taught.classes),
+        found=table.loc[pd.concat(inside, ignore_index=True), [*KEYS[:2], CLASS]],
+        source="hcs classify",
+        notes=tuple(f"Classes by examples: {line}." for line in taught.lines()),
+        table=table.fillna({"Example": ""}),
+        files={EXAMPLES: Written.of(data)},
+    )
+
+
+def _seen(results: Results) -> ClassWells:
+    """The kinds that the run's network told, as they are in the table of nuclei."""
+    kinds, keys = results.record.kinds, [*KEYS[:2], CLASS]
+    found = pd.DataFrame({name: pd.Series(dtype="str") for name in keys})
+    if results.has_nuclei:
+        wells = [
+            nuclei.loc[~nuclei[TOUCHES_BORDER].astype(bool), keys].astype({CLASS: pd.CategoricalDtype([*kinds])})
+            for _, nuclei in results.parts().by_well([*keys, TOUCHES_BORDER])
+        ]
+        found = pd.concat(wells, ignore_index=True) if wells else found
+    model = str(results.record.model["name"])
+    return ClassWells(
+        names=fraction_names(kinds),
+        found=found,
+        source=f"hcs; model {model}",
+        notes=(f"Kinds of nuclei ({', '.join(kinds)}) are as the network of model {model} sees them.",),
+    )

@@ -29,7 +29,7 @@ from hcs.readout.wells.flags import flag_fields, flag_wells
 from hcs.readout.wells.left_out import leave_out
 from hcs.readout.wells.twins import twin_flags, twin_notes
 from hcs.run.checks import empty_nuclei
-from hcs.run.classes import EXAMPLES, ClassWells
+from hcs.run.classes import ClassWells
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.live import WELL_COLUMNS, LiveWells, with_leading
 from hcs.run.new_map import NewMap, put_map
@@ -110,7 +110,7 @@ def _finish(
     if results.record.time is not None:
         chosen = with_leading(chosen)
         live = LiveWells(every_frame, times.get("tracks", pd.DataFrame()), chosen)
-    classes = ClassWells.kept(results, out)
+    classes = ClassWells.of(results, out)
     if classes is not None:
         chosen = classes.settings(chosen)
     if exclude_flagged:
@@ -176,12 +176,12 @@ def _finish(
         **({"duplicates": seen_twice.table} if seen_twice.wanted else {}),
         "cycles": cycles_table(readouts.cycle, plate),
         "sensor": sensor_table(readouts.cycle, plate),
-        **({"classes": classes.table} if classes is not None else {}),
+        **({"classes": classes.table} if classes is not None and classes.table is not None else {}),
         **times,
         **(live.tables(readouts.wells) if live else {}),
     }
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
-    files |= {EXAMPLES: classes.written} if classes is not None else {}
+    files |= classes.files if classes is not None else {}
     files |= write_phases(out, plate, phase_parts(readouts.cycle, nuclei))
     files[COLUMNS] = _write_columns(out, results.record, readouts, frames, classes)
     ReadoutRecord(
@@ -216,8 +216,15 @@ def _nuclei(results: Results) -> pd.DataFrame:
         parts = results.parts()
         stored = parts.columns()
         return parts.read(list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
-    channels, micronuclei = results.record.channels, results.record.config.micronuclei
-    return empty_nuclei(channels.names, channels.dna, channels.sensor, channels.cells, micronuclei=micronuclei)
+    record, channels = results.record, results.record.channels
+    return empty_nuclei(
+        channels.names,
+        channels.dna,
+        channels.sensor,
+        channels.cells,
+        micronuclei=record.config.micronuclei,
+        kinds=record.kinds,
+    )
 
 
 def _tables(results: Results, used: pd.DataFrame, seen_twice: SeenTwice) -> ByWell | None:
@@ -253,7 +260,12 @@ def _write_columns(
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
     channels = record.channels
     nucleus = column_dictionary(
-        channels.names, channels.dna, channels.sensor, channels.cells, micronuclei=record.config.micronuclei
+        channels.names,
+        channels.dna,
+        channels.sensor,
+        channels.cells,
+        micronuclei=record.config.micronuclei,
+        kinds=record.kinds,
     )
     timed = record.time is not None
     tables = {
@@ -268,7 +280,10 @@ def _write_columns(
         "wells": well_columns(
             readouts.wells,
             nucleus=(*nucleus, _CONTENT_N),
-            further=(*(WELL_COLUMNS if timed else ()), *(fraction_columns(classes.names) if classes else ())),
+            further=(
+                *(WELL_COLUMNS if timed else ()),
+                *(fraction_columns(classes.names, classes.source) if classes else ()),
+            ),
         ),
         **fixed_columns(timed=False),
         "fields": field_columns(frames["fields"], channels.names),

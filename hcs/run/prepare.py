@@ -164,6 +164,8 @@ def _prepare(
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
     model = find_model(config.model, device, by_sensor=channels.by_sensor, arithmetic=config.arithmetic)
+    if config.labels_from is not None:
+        model = replace(model, kinds=())  # which it does not tell of nuclei that it has not found
     given = given_illumination(config, channels, plate.path)
     wanted = identity(plate, keys, config, model)
     if given is not None:
@@ -229,7 +231,15 @@ def _prepare(
         times_min=record.times_min,
     )
     stated_background(config, channels)
-    check_readouts(keys, channels, plate_map, config.readout, timed=times is not None, micronuclei=config.micronuclei)
+    check_readouts(
+        keys,
+        channels,
+        plate_map,
+        config.readout,
+        timed=times is not None,
+        micronuclei=config.micronuclei,
+        kinds=model.kinds,
+    )
     return Prepared(
         job=job,
         keys=units,

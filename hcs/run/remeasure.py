@@ -126,7 +126,7 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
         out=str(results.folder.absolute()),
         config=record.config,
         channels=_channels(record),
-        model=ModelFile(str(record.model["name"]), "", str(record.model["sha256"])),
+        model=ModelFile(str(record.model["name"]), "", str(record.model["sha256"]), kinds=record.kinds),
         device="cpu",
         given=given,
         labels=None,

@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     from hcs.segment.pace import Pace
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Certainty:
+    """What networks say of every pixel of a field beside its labels."""
+
+    confidence: NDArray[np.float32]
+    """(Y, X) probability of the likelier of interior and boundary."""
+    kinds: NDArray[np.float32] | None = None
+    """(k, Y, X) probability of the interior of each kind of nuclei, of networks that tell kinds."""
+
+
 def _usual_pace() -> Pace:
     from hcs.segment.pace import Pace  # noqa: PLC0415
 
@@ -87,8 +97,8 @@ class Segmenter:
         scale: Fraction = Fraction(1),
         clock: Stopwatch | None = None,
         fill: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """Field (Y, X) of any real dtype → labels (Y, X) uint32, and the networks' confidence of every pixel (Y, X).
+    ) -> tuple[NDArray[np.uint32], Certainty]:
+        """Field (Y, X) of any real dtype → labels (Y, X) uint32, and what the networks say of every pixel.
 
         ``fill`` (Y, X), which was not recorded, is shown to the networks as background.
 
@@ -116,7 +126,7 @@ class Segmenter:
         *,
         scale: Fraction = Fraction(1),
         clock: Stopwatch | None = None,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.uint32], Certainty]:
         """As `nuclei`, of a ``part`` of a block (Y, X) of a field whose normalisation is known."""
         clock = clock or Stopwatch()
         if self._stays_on_device:
@@ -151,7 +161,10 @@ class Segmenter:
     def _device(self, tiles: TileSettings, scale: Fraction) -> OnDevice:
         from hcs.segment.device.field import OnDevice  # noqa: PLC0415
 
-        return OnDevice(self.networks, self.pace, tiles, scale, self.flips, self.recipe.preprocess.despeckles)
+        recipe = self.recipe
+        return OnDevice(
+            self.networks, self.pace, tiles, scale, self.flips, recipe.preprocess.despeckles, kinds=bool(recipe.kinds)
+        )
 
     def _down(
         self,
@@ -162,23 +175,24 @@ class Segmenter:
         clock: Stopwatch,
         *,
         part: tuple[slice, slice] | None = None,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """Labels and confidence that the device made of recorded pixels."""
+    ) -> tuple[NDArray[np.uint32], Certainty]:
+        """What the device made of recorded pixels."""
         from hcs.segment.device.field import segment_on_device  # noqa: PLC0415
 
-        labels, confidence = segment_on_device(image, known, seen_by, settings, clock, part=part)
+        labels, confidence, kinds = segment_on_device(image, known, seen_by, settings, clock, part=part)
         down = labels.cpu().numpy().view(np.uint32), confidence.cpu().numpy()
-        clock.lap("download", down[0].nbytes + down[1].nbytes)
-        return down
+        of_kinds = None if kinds is None else kinds.cpu().numpy()
+        clock.lap("download", down[0].nbytes + down[1].nbytes + (0 if of_kinds is None else of_kinds.nbytes))
+        return down[0], Certainty(down[1], of_kinds)
 
     def _read(
         self, probabilities: NDArray[np.float32], settings: InstanceSettings, clock: Stopwatch
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """Labels and confidence of probabilities (classes, Y, X) on the host."""
+    ) -> tuple[NDArray[np.uint32], Certainty]:
+        """Labels of probabilities (classes, Y, X) on the host, and what these say."""
         clock.lap("stitch", probabilities.nbytes)
         labels = self.labels(probabilities, settings)
         clock.lap("instances", labels.nbytes)
-        return labels, self.recipe.confidence(probabilities)
+        return labels, Certainty(self.recipe.confidence(probabilities), self.recipe.kind_planes(probabilities))
 
     def labels(self, probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
         """Probabilities (classes, Y, X) → labels (Y, X) uint32, 0 = background, 1..n in raster order."""
@@ -219,7 +233,8 @@ def build_segmenter(
     if any(recipe != recipes[0] for recipe in recipes):
         names = ", ".join(str(card.get("name")) for card, _ in models)
         raise ConfigError(
-            f"models {names} cannot be averaged: they differ in size of nuclei, input or output; take models of a kind"
+            f"models {names} cannot be averaged: they differ in size of nuclei, input, output or kinds of nuclei; take "
+            "models that do not"
         )
     place = find_device(device)
     if place.type == "cuda":

@@ -43,6 +43,8 @@ class ModelFile:
     """Whether, in a movie, nuclei that cannot be seen are carried from frames in which they can, as the card says."""
     arithmetic: Numbers = "float32"
     """Numbers in which its networks calculate."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of nuclei that it tells apart."""
 
     @property
     def networks(self) -> tuple[ModelFile, ...]:
@@ -119,7 +121,8 @@ def _find(name: str, device: str, *, by_sensor: bool) -> ModelFile:
     weights = path.with_suffix(".safetensors")
     if not weights.is_file():
         raise ConfigError(f"{card_path} names no members and {weights.name} is not beside it; put the weights there")
-    return ModelFile(path.stem, str(weights), hashlib.sha256(weights.read_bytes()).hexdigest(), flips=flips)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return ModelFile(path.stem, str(weights), digest, flips=flips, kinds=tuple(map(str, card.get("kinds", ()))))
 
 
 def _shipped(name: str) -> Path:
@@ -137,7 +140,8 @@ def _ensemble(name: str, path: str, members: list[ModelFile], *, flips: bool, ca
     carries = carries or any(member.carries for member in members)
     hashes = [network.sha256 for network in flat] + (["carries"] if carries else [])
     digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-    return ModelFile(name, path, digest, flat, flips or any(member.flips for member in members), carries)
+    kinds = flat[0].kinds  # networks that tell other kinds are not averaged (`hcs.segment.segmenter`)
+    return ModelFile(name, path, digest, flat, flips or any(member.flips for member in members), carries, kinds=kinds)
 
 
 def read_model(model: ModelFile) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:

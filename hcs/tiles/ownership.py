@@ -30,6 +30,8 @@ class BlockNuclei:
     offsets: Ints
     confidence: NDArray[np.float64]
     """(n,) mean over the nucleus."""
+    kinds: NDArray[np.float64] | None = None
+    """(n, k) mean over the nucleus of each kind's probability, of networks that tell kinds."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -56,7 +58,8 @@ class BlockNuclei:
         lengths = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         rows = _ranges(self.offsets[index], lengths)
-        return BlockNuclei(self.runs[rows], offsets, self.confidence[index])
+        kinds = None if self.kinds is None else self.kinds[index]
+        return BlockNuclei(self.runs[rows], offsets, self.confidence[index], kinds)
 
 
 def claimed(nuclei: BlockNuclei, core: Box, *, shape: tuple[int, int], largest_px: int) -> tuple[BlockNuclei, int]:
@@ -191,10 +194,12 @@ def painted(nuclei: BlockNuclei, ids: Ints, box: Box) -> NDArray[np.uint32]:
 def joined(parts: Sequence[BlockNuclei]) -> BlockNuclei:
     """The nuclei of several blocks, one block after another."""
     lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
+    kinds = [part.kinds for part in parts if part.kinds is not None]
     return BlockNuclei(
         np.concatenate([np.empty((0, 3), np.int64), *(part.runs for part in parts)]),
         np.cumsum(lengths),
         np.concatenate([np.empty(0), *(part.confidence for part in parts)]),
+        np.concatenate(kinds) if kinds and len(kinds) == len(parts) else None,
     )
 
 

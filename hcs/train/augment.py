@@ -21,6 +21,9 @@ class Sample:
     """Magnification from these pixels to the scale of training; jitter comes on top."""
     times: int = 1
     """How often it is drawn, relative to others."""
+    kinds: NDArray[np.uint8] | None = None
+    """(Y, X) kind of the nucleus at each pixel, 1..k; 0 of nuclei whose kind nobody told, and outside. None: nobody
+    told any."""
 
 
 def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale: tuple[float, float]) -> Sample:
@@ -58,7 +61,10 @@ def _drawn(sample: Sample, y_map: NDArray[np.float32], x_map: NDArray[np.float32
     # float32 holds label numbers exactly up to 2**24; cv2 has no nearest-neighbour remap for int32.
     labels = cv2.remap(sample.labels.astype(np.float32), x_map, y_map, cv2.INTER_NEAREST, borderMode=border)
     ignore = cv2.remap(sample.ignore.view(np.uint8), x_map, y_map, cv2.INTER_NEAREST, borderMode=border)
-    return Sample(image.astype(np.float32), _split_mirrored(labels.astype(np.int32)), ignore > 0)
+    kinds = sample.kinds
+    if kinds is not None:
+        kinds = np.asarray(cv2.remap(kinds, x_map, y_map, cv2.INTER_NEAREST, borderMode=border), np.uint8)
+    return Sample(image.astype(np.float32), _split_mirrored(labels.astype(np.int32)), ignore > 0, kinds=kinds)
 
 
 def _centre(labels: NDArray[np.int32], rng: np.random.Generator, *, spread_px: float) -> tuple[float, float]:

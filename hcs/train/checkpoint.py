@@ -18,13 +18,15 @@ from hcs.segment.network import Network
 from hcs.segment.networks import new_network, read_spec
 from hcs.segment.ours.unet import UNet, UNetSpec, channels_last
 from hcs.store.models import find_model, read_model
-from hcs.train.narrow import narrowed
+from hcs.train.narrow import narrowed, with_classes
 from hcs.train.optimise import optimiser_of
-from hcs.train.score import Floats
+from hcs.train.score import Counts, Floats
 from hcs.train.settings import TrainSettings
 from hcs.train.spec import network_spec
 
 Row = dict[str, float]
+RIGHT = "val_right_"
+"""Of columns of the history: the share of a kind's nuclei that are taken for it."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,13 @@ def start_or_resume(folder: Path, settings: TrainSettings, device: torch.device)
     return run
 
 
+def goodness(row: Row) -> float:
+    """What the best evaluation has most of: mean F1, with kinds of nuclei times the mean share of each that is
+    right."""
+    right = [share for name, share in row.items() if name.startswith(RIGHT)]
+    return row["val_mean_f1"] * (sum(right) / len(right) if right else 1.0)
+
+
 def save_checkpoint(run: Run, settings: TrainSettings, folder: Path) -> None:
     """Write ``checkpoint.pt`` and ``losses.csv``, with a new point on the curve of losses."""
     if run.since:
@@ -111,16 +120,19 @@ def save_checkpoint(run: Run, settings: TrainSettings, folder: Path) -> None:
     write_rows(folder / "losses.csv", run.curve)
 
 
-def save_best(network: Network, scores: Floats, folder: Path) -> None:
-    """Write ``best.pt``: the weights that would be shipped and every validation image's scores (n, 2)."""
-    _save({"average": network.state_dict(), "scores": torch.from_numpy(scores)}, folder / "best.pt")
+def save_best(network: Network, scores: Floats, taken: Counts, folder: Path) -> None:
+    """Write ``best.pt``: the weights that would be shipped, every validation image's scores (n, 2), and for which kind
+    the nuclei of each kind are ``taken`` (k, k)."""
+    found = {"scores": torch.from_numpy(scores), "kinds": torch.from_numpy(taken)}
+    _save({"average": network.state_dict(), **found}, folder / "best.pt")
 
 
-def load_best(network: Network, folder: Path) -> Floats:
-    """Give ``network`` the best weights of the run in ``folder``; their scores (n, 2) of the validation images."""
+def load_best(network: Network, folder: Path) -> tuple[Floats, Counts]:
+    """Give ``network`` the best weights of the run in ``folder``; their scores (n, 2) of the validation images, and for
+    which kind nuclei of each kind are taken (k, k)."""
     saved = torch.load(folder / "best.pt", weights_only=True)
     network.load_state_dict(saved["average"])
-    return np.asarray(saved["scores"].cpu().numpy())
+    return np.asarray(saved["scores"].cpu().numpy()), np.asarray(saved["kinds"].cpu().numpy())
 
 
 def check_folder(folder: Path) -> None:
@@ -142,12 +154,14 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def _load_weights(network: Network, model: str) -> None:
-    """Load the unfolded weights of a shipped or given model, of a wider U-Net its strongest channels."""
+    """Load the unfolded weights of a shipped or given model, of a wider U-Net its strongest channels; kinds of nuclei
+    begin as the interior of one without."""
     card, weights = read_model(find_model(model))
     try:
         spec = read_spec(card["network"])
         if isinstance(network, UNet) and isinstance(spec, UNetSpec) and spec.widths != network.spec.widths:
             weights = narrowed(weights, network.spec.widths)
+        weights = with_classes(weights, spec.classes, network.spec.classes)
         state: dict[str, Tensor] = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
         network.load_state_dict(state)
     except (RuntimeError, ValueError) as error:

@@ -194,4 +194,5 @@ def _covered(crop: Sample, dead: NDArray[np.int32]) -> Sample:
     ignore = (crop.ignore | lost[crop.labels]) & (dead == 0)
     labels = np.where(lost[crop.labels], 0, crop.labels)
     labels = np.where(dead > 0, dead + count, labels).astype(np.int32)
-    return Sample(crop.image, labels, ignore, crop.zoom)
+    kinds = None if crop.kinds is None else np.where((dead > 0) | lost[crop.labels], 0, crop.kinds).astype(np.uint8)
+    return Sample(crop.image, labels, ignore, crop.zoom, kinds=kinds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
 from hcs.store.files.images import read_image, read_label_image
 from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
 from hcs.train.contaminate import contaminated, rescaled, stained, textured
+from hcs.train.kinds import check_taught, kind_classes, kind_plane, read_kinds
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
 from hcs.train.translocate import faint_factor, gapped, translocated
@@ -34,18 +35,26 @@ SCALE_RULES: dict[str, ScaleRule] = {"working": working_scale, "nearest": scale_
 """By their names in `TrainSettings.magnified`."""
 
 
-def load_split(folder: Path, split: str, preprocess: Preprocess | None = None) -> dict[str, Sample]:
-    """All samples of one split of the index, ready for a network that wants ``preprocess``, by name, sorted."""
+def load_split(
+    folder: Path, split: str, preprocess: Preprocess | None = None, kinds: Sequence[str] = ()
+) -> dict[str, Sample]:
+    """All samples of one split of the index, ready for a network that wants ``preprocess``, by name, sorted; with the
+    nuclei's ``kinds``, where these are asked for."""
     prepare = preprocess or Preprocess()
     index = read_index(folder)
     rows = index[index["split"] == split].sort_values("name")
     if rows.empty:
         raise ConfigError(f"{folder / INDEX} lists no image of split {split!r}")
     columns = ["name", "images", "labels", "ignore", "times"]
-    return {
+    samples = {
         name: replace(_load(folder / image, folder / labels, folder / ignore, prepare), times=int(times))
         for name, image, labels, ignore, times in rows[columns].itertuples(index=False)
     }
+    if not kinds:
+        return samples
+    known = {name: told for name, told in read_kinds(folder, list(index["name"]), kinds).items() if name in samples}
+    check_taught(known, kinds, folder, split)
+    return {name: _with_kinds(name, sample, known[name]) for name, sample in samples.items()}
 
 
 def read_index(folder: Path) -> pd.DataFrame:
@@ -99,10 +108,17 @@ def _load(image_path: Path, labels_path: Path, ignore_path: Path, preprocess: Pr
     return Sample(image, labels, ignore)
 
 
-def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Tensor, Tensor, Tensor]:
+def _with_kinds(name: str, sample: Sample, known: Mapping[int, int]) -> Sample:
+    return replace(sample, kinds=kind_plane(sample.labels, known, name)) if known else sample
+
+
+def batch(
+    samples: list[Sample], settings: TrainSettings, step: int, factors: NDArray[np.float32] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Batch of one step: images (B, 1, Y, X) float32, classes (B, Y, X) int64, weights (B, Y, X) float32.
 
-    It depends on the seed and the step alone, so a resumed run sees what an uninterrupted one would have seen.
+    It depends on the seed and the step alone, so a resumed run sees what an uninterrupted one would have seen. Classes
+    of kinds of nuclei are those of `hcs.train.kinds.kind_classes`; each weighs by its one of ``factors`` more.
     """
     rng = np.random.default_rng((settings.seed, step))
     images, classes, weights = [], [], []
@@ -110,6 +126,9 @@ def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Te
         crop = _crop(samples, settings, rng)
         target = _target(crop.labels, settings)
         weight = _weight(crop.labels, target, settings)
+        if settings.kinds:
+            target = kind_classes(target, crop.kinds, len(settings.kinds))
+            weight = weight if factors is None else weight * factors[target]
         if settings.faint_weight != 1.0:
             weight *= faint_factor(crop.image, crop.labels, settings.faint_weight)
         weight[crop.ignore] = 0.0
@@ -187,7 +206,10 @@ def at_training_scale(sample: Sample, diameter_px: float, rule: ScaleRule = work
     nearest = cv2.INTER_NEAREST_EXACT
     labels = cv2.resize(sample.labels.astype(np.float32), size, interpolation=nearest).astype(np.int32)
     ignore = cv2.resize(sample.ignore.view(np.uint8), size, interpolation=nearest) > 0
-    return Sample(image, labels, ignore, times=sample.times)
+    kinds = sample.kinds
+    if kinds is not None:
+        kinds = np.asarray(cv2.resize(kinds, size, interpolation=nearest), np.uint8)
+    return Sample(image, labels, ignore, times=sample.times, kinds=kinds)
 
 
 def sample_scale(sample: Sample, diameter_px: float, rule: ScaleRule = working_scale) -> Fraction:

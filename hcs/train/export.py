@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from hcs.segment.networks import describe, weights_of
 from hcs.store.models import INTEGERS, write_model
+from hcs.train.checkpoint import goodness
 from hcs.train.data import INDEX, read_index
+from hcs.train.kinds import KINDS
 from hcs.train.loop import Trained
-from hcs.train.score import bootstrap
+from hcs.train.score import bootstrap, right_by_kind
 from hcs.train.settings import TrainSettings
 from hcs.train.spec import network_spec
 
@@ -38,7 +41,7 @@ def export(
     """
     card: dict[str, Any] = {
         "name": path.stem,
-        "task": f"nucleus segmentation of fluorescence images, classes: {_CLASS_NAMES[settings.classes]}",
+        "task": f"nucleus segmentation of fluorescence images, classes: {_class_names(settings)}",
         "input": _input(trained),
         "network": describe(network_spec(settings)),
         **trained.recipe.card(),
@@ -46,6 +49,7 @@ def export(
         "parameters": sum(p.numel() for p in trained.network.parameters()),
         "data": _data_card(read_index(data)),
         "index_sha256": hashlib.sha256((data / INDEX).read_bytes()).hexdigest(),
+        **({"kinds_sha256": hashlib.sha256((data / KINDS).read_bytes()).hexdigest()} if settings.kinds else {}),
         "settings": settings.plain(),
         "settings_sha256": settings.digest(),
         "scores": _scores(trained),
@@ -62,6 +66,12 @@ def export(
     write_model(path, card | dict(further or {}), weights_of(trained.network))
 
 
+def _class_names(settings: TrainSettings) -> str:
+    if settings.kinds:
+        return f"background, {', '.join(f'interior of {kind} nuclei' for kind in settings.kinds)}, boundary"
+    return _CLASS_NAMES[settings.classes]
+
+
 def _device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else device
 
@@ -74,7 +84,8 @@ def _input(trained: Trained) -> str:
 
 def _scores(trained: Trained) -> dict[str, Any]:
     """Scores of the weights on the validation images, with 95 % bootstrap intervals over images."""
-    best = max(trained.history, key=lambda row: row["val_mean_f1"])
+    kinds = trained.recipe.kinds
+    best = max(trained.history, key=goodness)
     named = dict(zip(("mean F1 over IoU 0.50-0.90", "F1 at IoU 0.5"), trained.scores.T, strict=True))
     means = {name: round(float(own.mean()), 4) for name, own in named.items()}
     intervals = {f"{name}, 95 % interval": _rounded(bootstrap(own)) for name, own in named.items()}
@@ -85,7 +96,27 @@ def _scores(trained: Trained) -> dict[str, Any]:
         **intervals,
         "step": int(best["step"]),
         "scale": "each image at the size of its true median nucleus" if trained.recipe.diameter_px else "as it is",
-        "selection": "of all evaluations the one with the highest val mean F1; its scores are slightly optimistic",
+        "selection": "of all evaluations the one with the highest val mean F1"
+        + (" times the mean share of each kind that is right" if kinds else "")
+        + "; its scores are slightly optimistic",
+        **({"kinds": _kind_scores(trained)} if kinds else {}),
+    }
+
+
+def _kind_scores(trained: Trained) -> dict[str, Any]:
+    """Of the validation images' nuclei that are found, IoU 0.5, and whose kind is told: what each is taken for."""
+    kinds, taken = trained.recipe.kinds, trained.taken
+    right = right_by_kind(taken)
+    return {
+        "right": round(float(np.trace(taken) / max(int(taken.sum()), 1)), 4),
+        **{
+            kind: {
+                "nuclei": int(row.sum()),
+                "right": round(float(share), 4),
+                "taken for": {other: int(n) for other, n in zip(kinds, row, strict=True)},
+            }
+            for kind, row, share in zip(kinds, taken, right, strict=True)
+        },
     }
 
 

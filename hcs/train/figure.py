@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from hcs.train.checkpoint import Row
+from hcs.train.checkpoint import Row, goodness
 
 
 def history_figure(curve: Sequence[Row], history: Sequence[Row]) -> Figure:
@@ -24,7 +24,7 @@ def history_figure(curve: Sequence[Row], history: Sequence[Row]) -> Figure:
         ("val_f1_at_0.5", "F1 at IoU 0.5", "tab:olive"),
     ):
         score.plot(steps, [row[key] for row in history], "o-", color=colour, markersize=3, linewidth=1.2, label=label)
-    best = max(history, key=lambda row: row["val_mean_f1"])
+    best = max(history, key=goodness)
     score.plot(best["step"], best["val_mean_f1"], "o", color="black", markersize=8, fillstyle="none", label="kept")
     score.set(xlabel="step", ylabel="validation F1", ylim=(0, 1))
     score.legend(loc="lower right", fontsize=8, frameon=False)

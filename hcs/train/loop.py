@@ -22,9 +22,11 @@ from hcs.segment.recipe import Recipe
 from hcs.segment.scale import enlarged
 from hcs.train.augment import Sample
 from hcs.train.checkpoint import (
+    RIGHT,
     Row,
     Run,
     check_folder,
+    goodness,
     load_best,
     save_best,
     save_checkpoint,
@@ -32,9 +34,10 @@ from hcs.train.checkpoint import (
     write_rows,
 )
 from hcs.train.data import SCALE_RULES, at_training_scale, batch, sample_scale
+from hcs.train.kinds import counted, kind_factors
 from hcs.train.losses import loss_of
 from hcs.train.optimise import learning_rate
-from hcs.train.score import Floats, image_scores
+from hcs.train.score import Counts, Floats, right_by_kind, scores_and_kinds
 from hcs.train.settings import TrainSettings
 from hcs.train.spec import recipe_for
 from hcs.train.steps import MOST_IMAGES, steps_of
@@ -57,6 +60,8 @@ class Trained:
     scores: Floats
     """(n, 2): mean F1 and F1 at IoU 0.5 of every validation image, by the weights above."""
     seconds: float
+    taken: Counts
+    """(k, k): how many nuclei of each kind of the validation images these weights take for which; (0, 0) without."""
     steps: Steps | None = None
     """Of the same network in integers; None for networks that only calculate in float32."""
 
@@ -83,10 +88,11 @@ def train(
     use = recipe or recipe_for(settings)
     shown = training[:: -(-len(training) // MOST_IMAGES)]
     training = [at_training_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]) for sample in training]
+    factors = kind_factors(counted(training, len(settings.kinds)), settings.kind_balance) if settings.kinds else None
     training = [sample for sample in training for _ in range(sample.times)]
     forward = torch.compile(run.network) if settings.compile and device == "cuda" else run.network
     last, first, before = time.monotonic(), run.step, run.seconds
-    for prepared in _batches(training, settings, run.step) if not _stops(run, settings) else ():
+    for prepared in _batches(training, settings, run.step, factors) if not _stops(run, settings) else ():
         _step(run, forward, settings, prepared)
         now = time.monotonic()
         run.seconds, last = run.seconds + now - last, now
@@ -99,11 +105,11 @@ def train(
         if stops:
             say(f"no better F1 in {settings.patience} evaluations: stopped")
             break
-    scores = load_best(run.average, folder)
+    scores, taken = load_best(run.average, folder)
     network = run.average.cpu()
     ready = folded(copy.deepcopy(network))
     steps = steps_of(ready, _seen(shown, settings)) if isinstance(ready, UNet) else None
-    return Trained(network, use, run.history, run.curve, scores, run.seconds, steps)
+    return Trained(network, use, run.history, run.curve, scores, run.seconds, taken, steps)
 
 
 def _seen(samples: list[Sample], settings: TrainSettings) -> Iterator[NDArray[np.float32]]:
@@ -124,7 +130,7 @@ def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings
         torch.manual_seed((settings.seed << 32) + run.step)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
         logits = forward(images)
-    loss = loss_of(settings.loss)(logits.float(), classes, weights)
+    loss = loss_of(settings.loss, kinds=bool(settings.kinds))(logits.float(), classes, weights)
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
@@ -137,18 +143,26 @@ def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings
 
 
 def _evaluate(run: Run, settings: TrainSettings, validation: list[Sample], recipe: Recipe, folder: Path) -> str:
-    """Score what would be shipped, keep it where it is the best so far; what came out as a line."""
+    """Score what would be shipped, keep it where it is the best so far; what came out as a line.
+
+    With kinds of nuclei the best has the highest mean F1 times the mean share of each kind that is taken for it.
+    """
     shipped = run.shipped(settings.kept)
-    scores = image_scores(shipped, validation, recipe, SCALE_RULES[settings.magnified])
+    scores, taken = scores_and_kinds(shipped, validation, recipe, SCALE_RULES[settings.magnified])
     f1, f1_half = (float(v) for v in scores.mean(axis=0))
     loss = sum(run.losses) / len(run.losses)
     run.losses.clear()
     run.history.append({"step": run.step, "loss": loss, "val_mean_f1": f1, "val_f1_at_0.5": f1_half})
-    if f1 > run.best_f1:
-        run.best_f1 = f1
-        save_best(shipped, scores, folder)
+    said = f"step {run.step}/{settings.steps}  loss {loss:.4f}  val mean F1 {f1:.4f}  F1@0.5 {f1_half:.4f}"
+    if settings.kinds:
+        right = right_by_kind(taken)
+        run.history[-1] |= {f"{RIGHT}{name}": share for name, share in zip(settings.kinds, right.tolist(), strict=True)}
+        said += "".join(f"  {name} {share:.3f}" for name, share in zip(settings.kinds, right, strict=True))
+    if (good := goodness(run.history[-1])) > run.best_f1:
+        run.best_f1 = good
+        save_best(shipped, scores, taken, folder)
     write_rows(folder / "history.csv", run.history)
-    return f"step {run.step}/{settings.steps}  loss {loss:.4f}  val mean F1 {f1:.4f}  F1@0.5 {f1_half:.4f}"
+    return said
 
 
 def _stops(run: Run, settings: TrainSettings) -> bool:
@@ -168,15 +182,18 @@ def _average(run: Run, settings: TrainSettings) -> None:
             mean.copy_(new)
 
 
-def _batches(samples: list[Sample], settings: TrainSettings, start: int) -> Iterator[Batch]:
+def _batches(
+    samples: list[Sample], settings: TrainSettings, start: int, factors: NDArray[np.float32] | None
+) -> Iterator[Batch]:
     """Batches from step ``start`` on, the next ones prepared while the network works on this one."""
     depth = settings.loaders + 1
     pool = ThreadPoolExecutor(settings.loaders)
     try:
-        ahead = [pool.submit(batch, samples, settings, s) for s in range(start, min(start + depth, settings.steps))]
+        first = range(start, min(start + depth, settings.steps))
+        ahead = [pool.submit(batch, samples, settings, step, factors) for step in first]
         for step in range(start, settings.steps):
             if step + depth < settings.steps:
-                ahead.append(pool.submit(batch, samples, settings, step + depth))
+                ahead.append(pool.submit(batch, samples, settings, step + depth, factors))
             yield ahead.pop(0).result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -12,8 +12,11 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits (B, classes, Y, X), classes (B, Y, X), weights (B, Y, X) → a number."""
 
 
-def loss_of(name: str) -> Loss:
-    """The loss that settings call ``name``; names joined by + are summed."""
+def loss_of(name: str, *, kinds: bool = False) -> Loss:
+    """The loss that settings call ``name``; names joined by + are summed. With ``kinds`` of nuclei it is
+    `kinds_loss`."""
+    if kinds:
+        return kinds_loss
     parts = [_LOSSES[part] for part in name.split("+")]
     if len(parts) == 1:
         return parts[0]
@@ -23,6 +26,15 @@ def loss_of(name: str) -> Loss:
 def weighted_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy of logits (B, classes, Y, X) against classes (B, Y, X), averaged with weights (B, Y, X)."""
     per_pixel = F.cross_entropy(logits, classes, reduction="none")
+    return (per_pixel * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def kinds_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
+    """As `weighted_loss`, where one class more stands for a nucleus of unknown kind: there the interiors of all kinds,
+    the classes between the first and the last, count as one."""
+    log_p = F.log_softmax(logits, dim=1)
+    some_kind = torch.logsumexp(log_p[:, 1:-1], dim=1, keepdim=True)
+    per_pixel = F.nll_loss(torch.cat((log_p, some_kind), dim=1), classes, reduction="none")
     return (per_pixel * weights).sum() / weights.sum().clamp(min=1.0)
 
 

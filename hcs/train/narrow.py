@@ -1,4 +1,5 @@
-"""The weights of a wider U-Net as a start for a narrower one: of every layer the channels that count most."""
+"""The weights of a network as a start for another: of a wider U-Net the channels that count most, of one with a single
+interior class that class for every kind of nuclei."""
 
 from __future__ import annotations
 
@@ -48,6 +49,21 @@ def narrowed(weights: Mapping[str, NDArray[Any]], widths: Sequence[int]) -> Weig
         for name in channels.readers:
             _take(cut, f"{name}.weight", kept, axis=1)
     return cut
+
+
+def with_classes(weights: Mapping[str, NDArray[Any]], have: int, wanted: int) -> Weights:
+    """Weights of a network of 3 classes for one of ``wanted`` more: every kind of nuclei has the interior's row of the
+    last layer. Their bias is lower by log k, so that all kinds together are as likely as the interior was. Otherwise
+    the weights as they are."""
+    if have != 3 or wanted <= 3:
+        return dict(weights)
+    kinds = wanted - 2
+    rows = [0, *[1] * kinds, 2]
+    changed: Weights = dict(weights)
+    for name in ("head.weight", "head.bias"):
+        changed[name] = changed[name][rows].copy()
+    changed["head.bias"][1:-1] -= np.float32(np.log(kinds))
+    return changed
 
 
 def _shared(levels: int) -> Iterator[_Channels]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args, get_type_hints
 
 from hcs.errors import ConfigError
+from hcs.segment.recipe import check_kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,12 @@ class TrainSettings:
     """Channels of the U-Net at each resolution."""
     classes: Literal[2, 3] = 3
     """3: background, interior, boundary; 2: background, nucleus, parted by a distance watershed."""
+    kinds: tuple[str, ...] = ()
+    """Names of two kinds of nuclei or more, each of which gets an interior class of its own; ``kinds.csv`` beside the
+    images says which nucleus is of which kind (`hcs.train.kinds`). Empty: one interior class for all."""
+    kind_balance: float = 0.5
+    """How far rare kinds are weighed up in the loss: the pixels of a kind count by (nuclei of the commonest kind / its
+    own) to this power, tenfold at most; 0: not at all."""
     batch_norm: bool = True
     """Batch norm of a ``concat`` network; ``add`` always has it."""
     dropout: float = 0.0
@@ -154,6 +161,14 @@ class TrainSettings:
             raise ConfigError(f"kept = {self.kept}: give start_from, for there are no weights to keep")
         if self.boundary == "centred" and self.boundary_px % 2 == 0:
             raise ConfigError(f"boundary_px = {self.boundary_px}: a centred boundary needs an odd width")
+        if self.kinds:
+            check_kinds(self.kinds, "kinds")
+            self._check_kinds_fit()
+
+    def _check_kinds_fit(self) -> None:
+        for name, needed in (("classes", 3), ("loss", "cross_entropy"), ("boundary", "inner")):
+            if getattr(self, name) != needed:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: kinds of nuclei need {name}: {needed}")
 
     def shortened(self, steps: int) -> TrainSettings:
         """These settings for fewer steps: warm-up and evaluations keep their share, nothing is stopped early."""
@@ -181,6 +196,7 @@ _LEAST = {
 }
 _FRACTIONS = (
     *(
+        "kind_balance",
         "dropout",
         "kept",
         "gradient",

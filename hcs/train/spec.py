@@ -13,15 +13,20 @@ from hcs.train.settings import TrainSettings
 def network_spec(settings: TrainSettings) -> AnySpec:
     """The network that the settings describe."""
     if settings.network == "add":
-        return UNetSpec(widths=settings.widths, classes=settings.classes)
+        return UNetSpec(widths=settings.widths, classes=classes_of(settings))
     return ConcatSpec(
         widths=settings.widths,
-        classes=settings.classes,
+        classes=classes_of(settings),
         batch_norm=settings.batch_norm,
         dropout=settings.dropout,
         padding=settings.padding,
         upsampling=settings.upsampling,
     )
+
+
+def classes_of(settings: TrainSettings) -> int:
+    """Classes out: with kinds of nuclei an interior for each."""
+    return 2 + len(settings.kinds) if settings.kinds else settings.classes
 
 
 def recipe_for(settings: TrainSettings, preprocess: Preprocess | None = None) -> Recipe:
@@ -36,4 +41,4 @@ def recipe_for(settings: TrainSettings, preprocess: Preprocess | None = None) ->
     if settings.boundary == "centred":
         grow_px = settings.boundary_px // 2 + 1
         return Recipe(diameter_px=diameter_px, preprocess=prepare, postprocess="interiors", grow_px=grow_px)
-    return Recipe(diameter_px=diameter_px, preprocess=prepare)
+    return Recipe(diameter_px=diameter_px, preprocess=prepare, kinds=settings.kinds)

@@ -79,8 +79,8 @@ class Finder:
     def nuclei(self, image: NDArray[Any], scale: Fraction) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels and confidence (Y, X) of a truth channel (Y, X)."""
         settings = self.instances.for_field(None, scale)
-        labels, confidence = self.segmenter.nuclei(image, self.tiles, settings, scale=scale)
-        return labels.astype(np.int32), confidence
+        labels, certainty = self.segmenter.nuclei(image, self.tiles, settings, scale=scale)
+        return labels.astype(np.int32), certainty.confidence
 
 
 def write_truth(fields: Sequence[Field], folder: Path, finder: Finder, settings: TruthSettings, *, say: Say) -> None:

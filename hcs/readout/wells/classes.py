@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hcs.columns import Column
 from hcs.errors import ConfigError
+from hcs.measure.kinds import CLASS, SCORE
 
-CLASS, SCORE = "Nuclei_Class", "Nuclei_Class_Score"
 KEYS = ("Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 LEAST = 10
 """Examples that each class needs."""
@@ -271,6 +271,7 @@ def fraction_names(classes: Iterable[str]) -> dict[str, str]:
 
 def well_fractions(found: pd.DataFrame, wells: list[str], names: Mapping[str, str]) -> pd.DataFrame:
     """Metadata_Well, Count_Class_Nuclei and the fraction of each class in every well; NaN in one without nuclei."""
+    found = found[found[CLASS].isin(list(names))]  # without nuclei whose class nobody knows
     counts = pd.crosstab(found["Metadata_Well"], found[CLASS]).reindex(index=wells, columns=list(names), fill_value=0)
     total = counts.sum(axis=1).to_numpy(dtype=np.float64)
     table = pd.DataFrame({"Metadata_Well": wells, "Count_Class_Nuclei": total.astype(np.int64)})
@@ -281,19 +282,19 @@ def well_fractions(found: pd.DataFrame, wells: list[str], names: Mapping[str, st
     return table
 
 
-def fraction_columns(names: Mapping[str, str]) -> tuple[Column, ...]:
-    """The columns above."""
+def fraction_columns(names: Mapping[str, str], source: str) -> tuple[Column, ...]:
+    """The columns above; ``source`` is what told the classes."""
     count = Column(
         "Count_Class_Nuclei",
         "int64",
         "",
         "nuclei that have a class, without those at the field's border",
-        "hcs classify",
+        source,
     )
     return (
         count,
         *(
-            Column(column, "float64", "", f"share of Count_Class_Nuclei that is of class {name}", "hcs classify")
+            Column(column, "float64", "", f"share of Count_Class_Nuclei that is of class {name}", source)
             for name, column in names.items()
         ),
     )

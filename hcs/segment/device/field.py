@@ -38,6 +38,8 @@ class OnDevice:
     scale: Fraction = Fraction(1)
     flips: bool = False
     despeckles: bool = True
+    kinds: bool = False
+    """Whether the networks have an interior class for each of several kinds of nuclei."""
 
     def probabilities(self, prepared: Tensor) -> Tensor:
         """Prepared field (Y, X) → probabilities (classes, Y, X) at full resolution, averaged over networks and mirror
@@ -66,9 +68,9 @@ def segment_on_device(
     clock: Stopwatch | None = None,
     *,
     part: tuple[slice, slice] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Recorded pixels (Y, X) of any real type → labels (Y, X) int32 and confidence (Y, X) float32, both on the device;
-    of a ``part`` only, if one is given.
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Recorded pixels (Y, X) of any real type → labels (Y, X) int32, confidence (Y, X) and the kinds' probabilities
+    (k, Y, X) float32, where there are kinds, all on the device; of a ``part`` only, if one is given.
 
     ``clock`` books upload, normalise, infer and instances, and then waits for the device between them.
     """
@@ -82,16 +84,28 @@ def segment_on_device(
     if part is not None:
         probabilities = probabilities[(slice(None), *part)]
     _lap(clock, device, "infer", probabilities.nbytes)
+    kinds = probabilities[1:-1] if seen_by.kinds else None
+    if seen_by.kinds:
+        probabilities = three_there(probabilities)
     labels = labels_there(probabilities, settings)
     confidence = probabilities[1:].amax(dim=0)
     _lap(clock, device, "instances", labels.nbytes)
-    return labels, confidence
+    return labels, confidence, kinds
 
 
 def labels_of_prepared(prepared: NDArray[np.float32], seen_by: OnDevice, settings: InstanceSettings) -> Tensor:
     """Prepared field (Y, X) of the host → labels (Y, X) int32 on the device."""
     there = torch.from_numpy(np.ascontiguousarray(prepared)).to(seen_by.pace.device, non_blocking=True)
-    return labels_there(seen_by.probabilities(there), settings)
+    probabilities = seen_by.probabilities(there)
+    return labels_there(three_there(probabilities) if seen_by.kinds else probabilities, settings)
+
+
+def three_there(probabilities: Tensor) -> Tensor:
+    """`hcs.segment.ours.instances.three_of` of probabilities (2 + k, Y, X), as one tensor."""
+    interior = probabilities[1].clone()
+    for plane in probabilities[2:-1]:
+        interior += plane
+    return torch.stack([probabilities[0], interior, probabilities[-1]])
 
 
 def labels_there(probabilities: Tensor, settings: InstanceSettings) -> Tensor:

@@ -10,8 +10,20 @@ from numpy.typing import NDArray
 from hcs.segment.ours.cores import find_cores
 from hcs.segment.settings import InstanceSettings
 
+Planes = NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Probabilities (3, Y, X), in one array or three: background, interior, boundary."""
 
-def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) -> NDArray[np.uint32]:
+
+def three_of(probabilities: NDArray[np.float32]) -> Planes:
+    """Probabilities (2 + k, Y, X) of background, the interiors of k kinds, and boundary → of background, interior of
+    any kind, boundary."""
+    interior: NDArray[np.float32] = probabilities[1].copy()
+    for plane in probabilities[2:-1]:
+        interior += plane
+    return probabilities[0], interior, probabilities[-1]
+
+
+def instances(probabilities: Planes, settings: InstanceSettings) -> NDArray[np.uint32]:
     """Probabilities (3, Y, X) of background, interior, boundary → labels (Y, X) uint32, 0 = background, 1..n in
     raster order.
 
@@ -26,7 +38,7 @@ def instances(probabilities: NDArray[np.float32], settings: InstanceSettings) ->
     return keep_sure(labels, confidence(probabilities), settings)
 
 
-def confidence(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+def confidence(probabilities: Planes) -> NDArray[np.float32]:
     """Probabilities (3, Y, X) → (Y, X) float32: the larger of the two nucleus classes; averaged over a nucleus, its
     confidence."""
     larger: NDArray[np.float32] = np.maximum(probabilities[1], probabilities[2])

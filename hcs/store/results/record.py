@@ -97,6 +97,11 @@ class RunRecord:
         return str(self.identity["plate"]["name"])
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of nuclei that the model tells apart; none of a usual model."""
+        return tuple(map(str, self.model.get("kinds", ())))
+
+    @property
     def units(self) -> tuple[FieldKey, ...]:
         """Every unit of work in plate order: the fields, or the frames of fields with time."""
         if self.time is None:
