@@ -112,13 +112,11 @@ def _with_kinds(name: str, sample: Sample, known: Mapping[int, int]) -> Sample:
     return replace(sample, kinds=kind_plane(sample.labels, known, name)) if known else sample
 
 
-def batch(
-    samples: list[Sample], settings: TrainSettings, step: int, factors: NDArray[np.float32] | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def batch(samples: list[Sample], settings: TrainSettings, step: int) -> tuple[Tensor, Tensor, Tensor]:
     """Batch of one step: images (B, 1, Y, X) float32, classes (B, Y, X) int64, weights (B, Y, X) float32.
 
-    It depends on the seed and the step alone, so a resumed run sees what an uninterrupted one would have seen. Classes
-    of kinds of nuclei are those of `hcs.train.kinds.kind_classes`; each weighs by its one of ``factors`` more.
+    It depends on the seed and the step alone, so a resumed run sees what an uninterrupted one would have seen. With
+    kinds of nuclei, classes are those of `hcs.train.kinds.kind_classes`.
     """
     rng = np.random.default_rng((settings.seed, step))
     images, classes, weights = [], [], []
@@ -128,7 +126,6 @@ def batch(
         weight = _weight(crop.labels, target, settings)
         if settings.kinds:
             target = kind_classes(target, crop.kinds, len(settings.kinds))
-            weight = weight if factors is None else weight * factors[target]
         if settings.faint_weight != 1.0:
             weight *= faint_factor(crop.image, crop.labels, settings.faint_weight)
         weight[crop.ignore] = 0.0

@@ -99,8 +99,6 @@ def counted(samples: Sequence[Sample], count: int) -> NDArray[np.int64]:
 
 
 def kind_factors(counts: NDArray[np.int64], balance: float) -> NDArray[np.float32]:
-    """Loss weights (k + 3,) of the classes of `kind_classes`: those of rare kinds' interiors above 1."""
-    factors = np.ones(len(counts) + 3, np.float32)
+    """Loss weights (k,) of kinds of so many nuclei (k,): 1 of the commonest, more of rare ones."""
     rare = np.max(counts, initial=1) / np.maximum(counts, 1)
-    factors[1 : len(counts) + 1] = np.minimum(rare**balance, _MOST_FACTOR)
-    return factors
+    return np.minimum(rare**balance, _MOST_FACTOR).astype(np.float32)

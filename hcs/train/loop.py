@@ -35,7 +35,7 @@ from hcs.train.checkpoint import (
 )
 from hcs.train.data import SCALE_RULES, at_training_scale, batch, sample_scale
 from hcs.train.kinds import counted, kind_factors
-from hcs.train.losses import loss_of
+from hcs.train.losses import Loss, kinds_loss, loss_of
 from hcs.train.optimise import learning_rate
 from hcs.train.score import Counts, Floats, right_by_kind, scores_and_kinds
 from hcs.train.settings import TrainSettings
@@ -88,12 +88,15 @@ def train(
     use = recipe or recipe_for(settings)
     shown = training[:: -(-len(training) // MOST_IMAGES)]
     training = [at_training_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]) for sample in training]
-    factors = kind_factors(counted(training, len(settings.kinds)), settings.kind_balance) if settings.kinds else None
+    loss = loss_of(settings.loss)
+    if settings.kinds:
+        factors = kind_factors(counted(training, len(settings.kinds)), settings.kind_balance)
+        loss = kinds_loss(factors, settings.kind_weight)
     training = [sample for sample in training for _ in range(sample.times)]
     forward = torch.compile(run.network) if settings.compile and device == "cuda" else run.network
     last, first, before = time.monotonic(), run.step, run.seconds
-    for prepared in _batches(training, settings, run.step, factors) if not _stops(run, settings) else ():
-        _step(run, forward, settings, prepared)
+    for prepared in _batches(training, settings, run.step) if not _stops(run, settings) else ():
+        _step(run, forward, loss, settings, prepared)
         now = time.monotonic()
         run.seconds, last = run.seconds + now - last, now
         if run.step % settings.evaluate_every == 0 or run.step == settings.steps:
@@ -118,7 +121,9 @@ def _seen(samples: list[Sample], settings: TrainSettings) -> Iterator[NDArray[np
         yield enlarged(sample.image, sample_scale(sample, settings.diameter_px, SCALE_RULES[settings.magnified]))
 
 
-def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings, prepared: Batch) -> None:
+def _step(
+    run: Run, forward: Callable[[Tensor], Tensor], minimised: Loss, settings: TrainSettings, prepared: Batch
+) -> None:
     """One step of the optimiser and of the running average."""
     device = next(run.network.parameters()).device
     images, classes, weights = (tensor.to(device, non_blocking=True) for tensor in prepared)
@@ -130,7 +135,7 @@ def _step(run: Run, forward: Callable[[Tensor], Tensor], settings: TrainSettings
         torch.manual_seed((settings.seed << 32) + run.step)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
         logits = forward(images)
-    loss = loss_of(settings.loss, kinds=bool(settings.kinds))(logits.float(), classes, weights)
+    loss = minimised(logits.float(), classes, weights)
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
@@ -182,18 +187,15 @@ def _average(run: Run, settings: TrainSettings) -> None:
             mean.copy_(new)
 
 
-def _batches(
-    samples: list[Sample], settings: TrainSettings, start: int, factors: NDArray[np.float32] | None
-) -> Iterator[Batch]:
+def _batches(samples: list[Sample], settings: TrainSettings, start: int) -> Iterator[Batch]:
     """Batches from step ``start`` on, the next ones prepared while the network works on this one."""
     depth = settings.loaders + 1
     pool = ThreadPoolExecutor(settings.loaders)
     try:
-        first = range(start, min(start + depth, settings.steps))
-        ahead = [pool.submit(batch, samples, settings, step, factors) for step in first]
+        ahead = [pool.submit(batch, samples, settings, s) for s in range(start, min(start + depth, settings.steps))]
         for step in range(start, settings.steps):
             if step + depth < settings.steps:
-                ahead.append(pool.submit(batch, samples, settings, step + depth, factors))
+                ahead.append(pool.submit(batch, samples, settings, step + depth))
             yield ahead.pop(0).result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits (B, classes, Y, X), classes (B, Y, X), weights (B, Y, X) → a number."""
 
 
-def loss_of(name: str, *, kinds: bool = False) -> Loss:
-    """The loss that settings call ``name``; names joined by + are summed. With ``kinds`` of nuclei it is
-    `kinds_loss`."""
-    if kinds:
-        return kinds_loss
+def loss_of(name: str) -> Loss:
+    """The loss that settings call ``name``; names joined by + are summed."""
     parts = [_LOSSES[part] for part in name.split("+")]
     if len(parts) == 1:
         return parts[0]
@@ -29,13 +28,26 @@ def weighted_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
     return (per_pixel * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def kinds_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
-    """As `weighted_loss`, where one class more stands for a nucleus of unknown kind: there the interiors of all kinds,
-    the classes between the first and the last, count as one."""
-    log_p = F.log_softmax(logits, dim=1)
-    some_kind = torch.logsumexp(log_p[:, 1:-1], dim=1, keepdim=True)
-    per_pixel = F.nll_loss(torch.cat((log_p, some_kind), dim=1), classes, reduction="none")
-    return (per_pixel * weights).sum() / weights.sum().clamp(min=1.0)
+def kinds_loss(factors: NDArray[np.float32], weight: float) -> Loss:
+    """Of a network with an interior class for each of k kinds of nuclei: `weighted_loss` of background, interior of any
+    kind and boundary, and ``weight`` times the cross-entropy of the kind among interiors, averaged over the interiors
+    of known kind with ``factors`` (k,). Classes are those of `hcs.train.kinds.kind_classes`."""
+    count = len(factors)
+    by_class = np.concatenate([[0.0], factors, [0.0, 0.0]]).astype(np.float32)
+
+    def loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
+        log_p = F.log_softmax(logits, dim=1)
+        interior = torch.logsumexp(log_p[:, 1:-1], dim=1)
+        three = torch.stack([log_p[:, 0], interior, log_p[:, -1]], dim=1)
+        inside, boundary = (classes > 0) & (classes != count + 1), classes == count + 1
+        per_pixel = F.nll_loss(three, inside.long() + 2 * boundary.long(), reduction="none")
+        found = (per_pixel * weights).sum() / weights.sum().clamp(min=1.0)
+        counted = torch.from_numpy(by_class).to(logits.device)[classes] * (weights > 0)
+        own = log_p.gather(1, classes.clamp(max=count + 1).unsqueeze(1)).squeeze(1)
+        told = ((interior - own) * counted).sum() / counted.sum().clamp(min=1.0)
+        return found + weight * told
+
+    return loss
 
 
 def binary_cross_entropy(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:

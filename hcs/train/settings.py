@@ -25,9 +25,11 @@ class TrainSettings:
     kinds: tuple[str, ...] = ()
     """Names of two kinds of nuclei or more, each of which gets an interior class of its own; ``kinds.csv`` beside the
     images says which nucleus is of which kind (`hcs.train.kinds`). Empty: one interior class for all."""
+    kind_weight: float = 1.0
+    """Loss weight of telling the kinds apart, beside finding nuclei."""
     kind_balance: float = 0.5
-    """How far rare kinds are weighed up in the loss: the pixels of a kind count by (nuclei of the commonest kind / its
-    own) to this power, tenfold at most; 0: not at all."""
+    """How far rare kinds are weighed up in that: a kind counts by (nuclei of the commonest kind / its own) to this
+    power, tenfold at most; 0: not at all."""
     batch_norm: bool = True
     """Batch norm of a ``concat`` network; ``add`` always has it."""
     dropout: float = 0.0
@@ -192,7 +194,7 @@ class TrainSettings:
 
 _LEAST = {
     **dict.fromkeys(("steps", "batch", "evaluate_every", "checkpoint_every", "threads", "loaders"), 1),
-    **dict.fromkeys(("patience", "balance_px", "rescaled"), 0),
+    **dict.fromkeys(("patience", "balance_px", "rescaled", "kind_weight"), 0),
 }
 _FRACTIONS = (
     *(

@@ -62,10 +62,11 @@ def test_a_field_on_its_device_has_the_cpus_nuclei(
 ) -> None:
     image = (pixels // 8 if dtype == "uint8" else pixels).astype(dtype)
     cut, clock = TileSettings(size_px=64), Stopwatch()
-    labels, confidence = segmenter.nuclei(image, cut, LOOSE, scale=scale)
+    labels, sure = segmenter.nuclei(image, cut, LOOSE, scale=scale)
     resident = replace(segmenter, on_device=True)
     there, sure_there = resident.nuclei(image, cut, LOOSE, scale=scale, clock=clock)
-    np.testing.assert_allclose(sure_there, confidence, atol=1e-5)
+    np.testing.assert_allclose(sure_there.confidence, sure.confidence, atol=1e-5)
+    assert sure.kinds is sure_there.kinds is None
     assert (labels.max() > 0, there.dtype, there.shape) == (True, np.uint32, SHAPE)
     assert np.mean((there > 0) != (labels > 0)) < 1e-3
     assert list(clock.seconds) == ["normalise", "upload", "infer", "instances", "download"]
@@ -87,16 +88,36 @@ def test_a_model_that_the_device_cannot_prepare_for_goes_by_the_host(
 
 def test_a_block_on_its_device_has_the_cpus_nuclei(segmenter: Segmenter, pixels: NDArray[np.uint16]) -> None:
     known, part, cut = normalisation_of(pixels), (slice(16, 150), slice(8, 190)), TileSettings(size_px=64)
-    labels, confidence = segmenter.nuclei_in_block(pixels, known, part, cut, LOOSE)
+    labels, sure = segmenter.nuclei_in_block(pixels, known, part, cut, LOOSE)
     whole = segmenter.nuclei(pixels, cut, LOOSE)[1]
-    np.testing.assert_array_equal(confidence, whole[part])
+    np.testing.assert_array_equal(sure.confidence, whole.confidence[part])
     clock = Stopwatch()
     resident = replace(segmenter, on_device=True)
     there, sure_there = resident.nuclei_in_block(pixels, known, part, cut, LOOSE, clock=clock)
-    np.testing.assert_allclose(sure_there, confidence, atol=1e-5)
+    np.testing.assert_allclose(sure_there.confidence, sure.confidence, atol=1e-5)
     assert (labels.max() > 0, there.shape) == (True, (134, 182))
     assert np.mean((there > 0) != (labels > 0)) < 1e-3
     assert {"upload", "download"} <= set(clock.seconds)
+
+
+def test_kinds_of_nuclei_come_from_the_device_as_from_the_cpu(pixels: NDArray[np.uint16]) -> None:
+    torch.manual_seed(2)
+    network = folded(new_network(UNetSpec(widths=(4, 8, 16), classes=5)))
+    here = Segmenter((network,), Recipe(diameter_px=24.0, kinds=("a", "b", "c")), flips=True)
+    cut = TileSettings(size_px=64)
+    labels, sure = here.nuclei(pixels, cut, LOOSE)
+    there, sure_there = replace(here, on_device=True).nuclei(pixels, cut, LOOSE)
+    assert labels.max() > 0
+    assert np.mean((there > 0) != (labels > 0)) < 1e-3
+    seen = here.probabilities(here.prepare(pixels), cut)
+    assert sure.kinds is not None
+    assert sure_there.kinds is not None
+    np.testing.assert_array_equal(sure.kinds, seen[1:4])
+    np.testing.assert_allclose(sure_there.kinds, seen[1:4], atol=1e-5)
+    np.testing.assert_allclose(sure.confidence, np.maximum(seen[1:4].sum(axis=0), seen[4]), atol=1e-6)
+    np.testing.assert_allclose(sure_there.confidence, sure.confidence, atol=1e-5)
+    merged = np.stack([seen[0], seen[1] + seen[2] + seen[3], seen[4]])
+    np.testing.assert_array_equal(labels, Recipe().labels(merged, LOOSE))
 
 
 @pytest.mark.parametrize("scale", [Fraction(1), Fraction(1, 2)])

@@ -110,3 +110,12 @@ def test_distances_are_exact_wherever_the_image_lies_in_memory() -> None:
         elsewhere = np.empty(inside.size + shift, np.uint8)[shift:].reshape(inside.shape)
         elsewhere[:] = inside
         np.testing.assert_array_equal(distance_px(elsewhere), expected)
+
+
+def test_a_recipe_with_kinds_wants_a_class_for_each() -> None:
+    card = {"network": {"classes": 4}, **Recipe(kinds=("a", "b")).card()}
+    assert read_recipe(card) == Recipe(kinds=("a", "b"))
+    with pytest.raises(ConfigError, match="of 2 kinds of nuclei does not read 3 classes"):
+        read_recipe(card | {"network": {"classes": 3}})
+    with pytest.raises(ConfigError, match="need postprocess 'cores'"):
+        Recipe(kinds=("a", "b"), postprocess="interiors")
