@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from helpers.run import table_bytes
 
 from hcs.commands.simulate import write_simulation
 from hcs.config import Config, parse_config
+from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError, ResultsError
 from hcs.field.link import link_field
 from hcs.field.whole import process_fields_here
 from hcs.run.finish import finish
 from hcs.run.prepare import Prepared, prepare
+from hcs.run.remeasure import find_edited, measure_edited
 from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.labels import read_labels, write_labels
 from hcs.store.results.folder import open_results
@@ -127,3 +130,26 @@ def test_frames_of_a_movie_have_cells(tmp_path: Path) -> None:
         truth = read_labels(str(plate), run.keys[0].of_field.at(frame), "truth_cells")
         nuclei = read_labels(str(plate), run.keys[0].of_field.at(frame), "truth")
         np.testing.assert_array_equal(truth[nuclei > 0], nuclei[nuclei > 0])
+
+
+def test_cells_are_grown_anew_from_nuclei_that_were_edited(plate: Path, tmp_path: Path) -> None:
+    run = prepared(plate, tmp_path / "out", labels="out")
+    process(run)
+    before = open_results(run.out)
+    old, cells_of_old = before.nuclei().set_index(["Metadata_Well", "Metadata_ObjectNumber"]), before.cells("A01")
+    other = before.cells("A02")
+    array = zarr.open_array(
+        Path(str(run.out)) / "labels.zarr" / "A" / "01" / "0" / "labels" / "nuclei" / "0", mode="r+"
+    )
+    labels = np.asarray(array[...])
+    widest = int(np.bincount(cells_of_old[cells_of_old > 0]).argmax())
+    array[...] = np.where(labels == widest, 0, labels)
+    measure_edited(find_edited(open_results(run.out)), Workers())
+    results = open_results(run.out)
+    cells, nuclei = results.cells("A01"), results.nuclei(wells="A01").set_index("Metadata_ObjectNumber")
+    assert widest not in cells
+    assert widest not in nuclei.index
+    assert (cells[cells_of_old == widest] > 0).any()  # neighbours take some of its place
+    np.testing.assert_array_equal(np.bincount(cells.ravel())[nuclei.index], nuclei["Cells_AreaShape_Area"])
+    assert (nuclei["Cells_AreaShape_Area"] >= old.loc["A01"].loc[nuclei.index, "Cells_AreaShape_Area"]).all()
+    np.testing.assert_array_equal(results.cells("A02"), other)

@@ -92,8 +92,9 @@ class Pictures:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
         whole = read_entry(self.folder, key.of_field, self.record.run_id) if key.is_frame else entry
+        edited = whole.edited_crc32 if target is self.target else ""  # people edit nuclei; cells are grown from these
         wrong = target.complaint(
-            self.entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32, whole.edited_crc32
+            self.entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32, edited
         )
         if wrong is not None:
             raise ResultsError(
@@ -101,7 +102,7 @@ class Pictures:
                 f"`hcs remeasure {self.folder}` measures nuclei that were edited; else run the plate again into a new "
                 "folder, or read images without labels by image() and crops()"
             )
-        if whole.edited_crc32:
+        if edited:
             return self.as_they_are(key)
         return read_labels(target.path, key, target.name)
 
