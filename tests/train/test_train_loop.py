@@ -286,7 +286,9 @@ def test_every_shipped_configuration_is_read_and_can_be_shortened(path: Path) ->
     short = settings.shortened(10)
     assert (short.steps, short.patience) == (10, 0)
     assert short.warmup_steps < 10
-    assert new_network(network_spec(settings)).spec.classes == settings.classes
+    assert new_network(network_spec(settings)).spec.classes == (
+        2 + len(settings.kinds) if settings.kinds else settings.classes
+    )
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
