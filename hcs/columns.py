@@ -19,6 +19,9 @@ class Column:
     source: str
 
 
+CLASS, SCORE = "Nuclei_Class", "Nuclei_Class_Score"
+"""The kind of a nucleus and how sure that is, whoever told it: a network in the table of nuclei, examples in that of
+classes."""
 KEY_COLUMNS = (
     Column("Metadata_Plate", "string", "", "name of the plate", "plate metadata"),
     Column("Metadata_Well", "string", "", "well, row letters and two-digit column", "plate metadata"),

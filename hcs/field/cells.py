@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
+from hcs.columns import CLASS, SCORE
 from hcs.field.blocks import BlockTask, Seconds, Settled, cell_name, nuclei_of_block
 from hcs.field.unrecorded import blank_remarks
 from hcs.field.worker import tune_worker
-from hcs.measure.kinds import CLASS, SCORE, Kinds, kind_columns
+from hcs.measure.kinds import Kinds, kind_columns
 from hcs.measure.measure import NucleusTable, Window, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality, quality_values
 from hcs.pipeline import cell_request

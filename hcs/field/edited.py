@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hcs.columns import CLASS, SCORE
 from hcs.errors import FieldError
 from hcs.field.job import Job
-from hcs.measure.kinds import CLASS, SCORE
 from hcs.plate.keys import FieldKey
 from hcs.store.location import location
 from hcs.store.results.ledger import LedgerEntry, read_entry

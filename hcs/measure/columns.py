@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hcs.columns import Column
+from hcs.columns import CLASS, SCORE, Column
 from hcs.errors import ConfigError
 from hcs.measure.compartment_columns import compartment_columns
-from hcs.measure.kinds import CLASS, SCORE
 
 REGIONPROPS = "scikit-image regionprops"
 HCS = "hcs"

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.columns import CLASS, SCORE
 from hcs.measure.intensity import Floats, region_means
 from hcs.measure.regions import PixelLists
-
-CLASS, SCORE = "Nuclei_Class", "Nuclei_Class_Score"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from hcs.columns import CLASS
 from hcs.errors import ConfigError, ResultsError
-from hcs.measure.kinds import CLASS
 from hcs.readout.cycle.cycles import PlateCycle
 from hcs.readout.readouts import Extend
 from hcs.readout.settings import ReadoutSettings

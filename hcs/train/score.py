@@ -7,8 +7,9 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.columns import CLASS, SCORE
 from hcs.evaluate.matching import CAICEDO, match, match_numbered, scored_labels
-from hcs.measure.kinds import CLASS, SCORE, kind_columns
+from hcs.measure.kinds import kind_columns
 from hcs.segment.network import Network
 from hcs.segment.ours.unet import folded
 from hcs.segment.predict import predict

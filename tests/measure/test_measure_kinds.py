@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hcs.measure.kinds import CLASS, SCORE, Kinds, kind_columns
+from hcs.columns import CLASS, SCORE
+from hcs.measure.kinds import Kinds, kind_columns
 from hcs.measure.regions import regions_of
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hcs.columns import Column
+from hcs.columns import CLASS, SCORE, Column
 from hcs.errors import ConfigError
-from hcs.measure.kinds import CLASS, SCORE
 
 KEYS = ("Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 LEAST = 10

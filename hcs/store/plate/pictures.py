@@ -92,7 +92,7 @@ class Pictures:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
         whole = read_entry(self.folder, key.of_field, self.record.run_id) if key.is_frame else entry
-        edited = whole.edited_crc32 if target is self.target else ""  # people edit nuclei; cells are grown from these
+        edited = whole.edited_crc32 if target == self.target else ""  # people edit nuclei; cells are grown from these
         wrong = target.complaint(
             self.entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32, edited
         )

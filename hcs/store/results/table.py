@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hcs.columns import CLASS
 from hcs.errors import ResultsError
-from hcs.measure.kinds import CLASS
 from hcs.plate.keys import FieldKey
 from hcs.store.atomic import replacing
 from hcs.store.location import Location
