@@ -27,16 +27,14 @@ class InstanceSettings:
     """Nuclei of fewer pixels are dropped."""
     min_area_um2: float | None = None
     """The same in µm², instead of ``min_area_px``; needs images that state their pixel size."""
-    min_confidence: float = 0.55
-    """Nuclei of less confidence are dropped: mean over their pixels of the likelier nucleus class' probability. Haze
-    and debris end up below; on training images 0.5 gives no higher mean F1, only that at IoU 0.5 is higher, and it
-    calls drawn fibres nuclei."""
+    min_confidence: float = 0.75
+    """Nuclei of less are dropped: mean over their pixels of interior + boundary probability. Haze and debris end up
+    below; chosen on training images."""
     small_px: int = 60
     """Nuclei of fewer pixels, at the scale at which the network sees them, need ``small_confidence``; there a usual
     nucleus has 450. Specks look like nuclei to a network more often than anything large does."""
-    small_confidence: float = 0.6
-    """Least confidence of a small nucleus; chosen on training images, where 0.6 gives the highest mean F1. Drawn specks
-    have up to 0.58."""
+    small_confidence: float = 0.77
+    """Least confidence of a small nucleus; chosen on training images."""
     min_core_px: int = 8
     """Cores of fewer pixels start no nucleus of their own."""
     max_hole_px: int = 64

@@ -62,9 +62,16 @@ def test_a_nucleus_the_network_is_not_sure_of_is_dropped() -> None:
     doubtful = truth == 2
     probabilities[:, doubtful] = np.array([0.40, 0.56, 0.04], np.float32)[:, None]
     assert instances(probabilities, InstanceSettings(min_confidence=0.0)).max() == 2
-    found = instances(probabilities, InstanceSettings(min_confidence=0.6))
+    found = instances(probabilities, InstanceSettings(min_confidence=0.65))
     assert found.max() == 1
     assert found[30, 30] == 1
+
+
+def test_a_nucleus_of_which_the_network_cannot_tell_inside_from_outline_is_kept() -> None:
+    truth = discs([(30, 30), (70, 70)], radius=10)
+    probabilities = perfect(truth)
+    probabilities[:, truth == 2] = np.array([0.2, 0.4, 0.4], np.float32)[:, None]
+    assert instances(probabilities, InstanceSettings()).max() == 2
 
 
 def test_a_small_nucleus_needs_more_confidence_than_a_large_one() -> None:
@@ -77,7 +84,7 @@ def test_a_small_nucleus_needs_more_confidence_than_a_large_one() -> None:
     assert instances(probabilities, settings)[60, 60] == 1
     # Seen at twice its size the small one has 116 pixels, as many as it takes.
     assert instances(probabilities, settings.for_field(None, Fraction(2))).max() == 2
-    assert instances(probabilities, InstanceSettings(small_confidence=0.6)).max() == 2
+    assert instances(probabilities, InstanceSettings(min_confidence=0.6, small_confidence=0.6)).max() == 2
 
 
 def test_a_small_hole_is_filled_and_a_large_one_is_not() -> None:

@@ -52,5 +52,4 @@ def dilated_interiors(
     cores = large_pieces(probabilities.argmax(axis=0) == 1, settings.min_core_px)
     # Half a pixel more reaches the neighbours by a knight's move, without which round nuclei lose their corners.
     grown = np.asarray(expand_labels(cores, distance=grow_px + 0.5), dtype=np.int32)
-    confidence: NDArray[np.float32] = probabilities[1:].max(axis=0)
-    return keep_sure(grown, confidence, settings)
+    return keep_sure(grown, probabilities[1] + probabilities[2], settings)

@@ -371,14 +371,14 @@ def own_rest(parent: Array, owner: Array, area: Array, total: Array, first: Arra
 def weigh_nuclei(
     owner: Array, width: int, interior: Array, boundary: Array, area: Array, total: Array, first: Array
 ) -> None:
-    """Of each owner: pixels, the sum of their confidence, the first pixel."""
+    """Of each owner: pixels, the sum of their probability of a nucleus, the first pixel."""
     for i in range(cuda.grid(1), owner.size, cuda.gridsize(1)):
         mine, x = owner[i], i % width
         if mine == NONE or (x % TILE > 0 and owner[i - 1] == mine):
             continue
         end, until, sure = i, i - x + min(x - x % TILE + TILE, width), np.int64(0)
         while end < until and owner[end] == mine:
-            sure += np.int64(np.float64(max(interior[end], boundary[end])) * FIXED)
+            sure += np.int64(np.float64(interior[end] + boundary[end]) * FIXED)
             end += 1
         cuda.atomic.add(area, mine, end - i)
         cuda.atomic.add(total, mine, sure)

@@ -35,7 +35,9 @@ def instances(probabilities: Planes, settings: InstanceSettings) -> NDArray[np.u
     labels = find_cores(probabilities[1], foreground, settings)
     grow(labels, foreground)
     _number_rest(labels, foreground)
-    return keep_sure(labels, confidence(probabilities), settings)
+    # Whether there is a nucleus is asked, not which part of it: where it is blurred or crowded, the network is sure of
+    # the one and not of the other.
+    return keep_sure(labels, probabilities[1] + probabilities[2], settings)
 
 
 def confidence(probabilities: Planes) -> NDArray[np.float32]:
@@ -177,23 +179,24 @@ def _number_rest(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:
 
 
 def keep_sure(
-    labels: NDArray[np.int32], confidence: NDArray[np.float32], settings: InstanceSettings
+    labels: NDArray[np.int32], nucleus: NDArray[np.float32], settings: InstanceSettings
 ) -> NDArray[np.uint32]:
-    """Labels (Y, X) of sizes and mean ``confidence`` (Y, X) that the settings allow, numbered 1..n in raster order."""
+    """Labels (Y, X) of sizes and mean probability of a ``nucleus`` (Y, X) that the settings allow, numbered 1..n in
+    raster order."""
     small_confidence = max(settings.small_confidence, settings.min_confidence)
     limits = np.array([settings.min_confidence, small_confidence])
-    return keep_nuclei(labels, confidence, settings.min_area_px, settings.small_px, limits)
+    return keep_nuclei(labels, nucleus, settings.min_area_px, settings.small_px, limits)
 
 
 @numba.njit(cache=True, nogil=True)
 def keep_nuclei(
     labels: NDArray[np.int32],
-    confidence: NDArray[np.float32],
+    nucleus: NDArray[np.float32],
     min_area_px: int,
     small_px: int,
     min_confidence: NDArray[np.float64],
 ) -> NDArray[np.uint32]:
-    """Drop labels of too few pixels or too low a mean ``confidence`` (Y, X); number the rest 1..n in raster order.
+    """Drop labels of too few pixels or too low a mean of ``nucleus`` (Y, X); number the rest 1..n in raster order.
 
     ``min_confidence`` (2,) is that of labels of at least ``small_px`` pixels, and that of smaller ones.
     """
@@ -204,7 +207,7 @@ def keep_nuclei(
             label = labels[y, x]
             if label:
                 area[label] += 1
-                total[label] += confidence[y, x]
+                total[label] += nucleus[y, x]
     least = np.where(area < small_px, min_confidence[1], min_confidence[0])
     kept = (area >= min_area_px) & (total >= least * area)
     number = np.zeros(area.size, np.uint32)
