@@ -111,6 +111,7 @@ def best_of_laptrack(columns: Columns, truth: TrackGraph, shape: tuple[int, int]
         for label, graph, seconds in laptrack_grid(columns, places):
             scores = score_tracks(truth, graph, np.arange(len(truth.frame)))
             found.append((f"laptrack, {name}, {label}", scores, seconds, graph))
+            print(line(*found[-1][:3]), file=sys.stderr, flush=True)
     by_links = max(found, key=lambda row: (row[1].lnk, row[1].division_f1))
     by_divisions = max(found, key=lambda row: (row[1].division_f1, row[1].lnk))
     for name, scores, seconds, _ in dict.fromkeys((by_links, by_divisions)):

@@ -172,7 +172,8 @@ def _measure(cost: float, most: float) -> float:
 
 
 def _right_divisions(truth: TrackGraph, predicted: TrackGraph, matched: Ints, tolerance: int) -> int:
-    """True divisions that are predicted, at most ``tolerance`` frames early or late.
+    """True divisions that are predicted, each daughter at most ``tolerance`` frames early or late: one that takes her
+    mother's last nucleus is early.
 
     When both divisions are over, the two predicted daughters are the true ones' nuclei, and before both the predicted
     mother is the true one's. Each predicted division counts once.
@@ -191,7 +192,8 @@ def _right_divisions(truth: TrackGraph, predicted: TrackGraph, matched: Ints, to
         for number in _near(by_daughter, predicted, matched=matched, places=real, born=born, frames=frames):
             other, theirs = divisions[number]
             begin = [int(predicted.frame[ends_given[track][0]]) for track in theirs]
-            if number in used or abs(max(begin) - max(starts)) > tolerance:
+            late = max(abs(max(begin) - max(starts)), abs(min(begin) - min(starts)))  # of either daughter
+            if number in used or late > tolerance:
                 continue
             after, before = max(*starts, *begin), min(*starts, *begin) - 1
             daughters = {_partner(matched, real.get((track, after))) for track in born}

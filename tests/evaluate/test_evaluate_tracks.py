@@ -99,6 +99,4 @@ def test_scores_are_those_of_traccuracy() -> None:
     theirs = results[0]["results"]
     assert ours.wrong_links > 10
     assert (ours.det, ours.lnk, ours.tra) == pytest.approx((theirs["DET"], theirs["LNK"], theirs["TRA"]))
-    # One division is right for us and wrong for traccuracy: nine of ten are counted alike.
-    right = results[1]["results"]["Frame Buffer 0"]["True Positive Divisions"]
-    assert abs(ours.right_divisions - right) <= 1
+    assert ours.right_divisions == results[1]["results"]["Frame Buffer 0"]["True Positive Divisions"] > 3
