@@ -52,6 +52,8 @@ class OverTime:
     windows: pd.DataFrame
     quality: pd.DataFrame
     strips: dict[str, Strip] = field(default_factory=dict)
+    light: tuple[float | None, float | None] = (None, None)
+    """Minutes at which a stimulus, or light, comes, and at which the light ends; None where that is not stated."""
 
     @property
     def response_names(self) -> tuple[str, ...]:
@@ -66,6 +68,8 @@ class OverTime:
             "frames": self.frames,
             "intervalMin": self.times.interval_min,
             "timesMin": None if self.times.times_min is None else list(self.times.times_min),
+            "stimulusMin": self.light[0],
+            "lightOffMin": self.light[1],
             "what": self.what,
             "scale": _SCALE,
             "wells": self.wells,
@@ -110,6 +114,7 @@ def over_time(
     zprime: pd.DataFrame,
     windows: pd.DataFrame,
     strips: Mapping[str, Strip],
+    light: tuple[float | None, float | None] = (None, None),
 ) -> OverTime:
     """The section's data, of ``tables`` (well, nuclei of all frames with TRACE_COLUMNS as far as there are), the tables
     of ``tracks`` and ``wells``, and, where they were made, the ``response`` by well and frame and Z' over time."""
@@ -133,6 +138,7 @@ def over_time(
         windows=windows,
         quality=track_quality(tracks),
         strips=dict(strips),
+        light=light,
     )
 
 

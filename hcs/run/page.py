@@ -59,7 +59,9 @@ def write_report(
         cells = scatter_cells(tables, shown, pictured=ahead.pictured if ahead else {})
         histograms = dna_histograms(tables, shown)
         taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None
-    time = time_section(open_results(folder), tables, pictures=ahead is not None)
+    live = settings.get("live", {})
+    light = live.get("stimulus_min"), live.get("light_off_min")
+    time = time_section(open_results(folder), tables, pictures=ahead is not None, light=light)
     data = page_data(tables, histograms=histograms, cells=cells, pictures=taken, time=time)
     provenance = provenance_texts(record, folder) | {"Readout settings": settings}
     page = render_report(tables, data, notes=notes, provenance=provenance)
@@ -83,8 +85,11 @@ def read_tables(results: Results, nuclei: pd.DataFrame | None = None) -> PlateTa
     )
 
 
-def time_section(results: Results, tables: PlateTables, *, pictures: bool) -> OverTime | None:
-    """What the page shows of a plate with time; None of one without. ``pictures`` asks for film strips."""
+def time_section(
+    results: Results, tables: PlateTables, *, pictures: bool, light: tuple[float | None, float | None] = (None, None)
+) -> OverTime | None:
+    """What the page shows of a plate with time; None of one without. ``pictures`` asks for film strips; ``light`` is
+    when a stimulus comes, and when it ends, min."""
     record = results.record
     if record.time is None:
         return None
@@ -104,6 +109,7 @@ def time_section(results: Results, tables: PlateTables, *, pictures: bool) -> Ov
         zprime=zprime,
         windows=windows,
         strips=strips,
+        light=light,
     )
 
 

@@ -14,6 +14,8 @@ from helpers.browser import Browser, Tab
 from helpers.report import FAILED
 
 from hcs.commands.report import report_results
+from hcs.plate.times import FrameTimes
+from hcs.report.over_time import LABEL, RATIO, SITE, TIMEPOINT, OverTime, over_time
 from hcs.report.style import number
 
 
@@ -180,3 +182,59 @@ def test_several_plates_have_an_overview(browser: Browser, results: Path, tmp_pa
     assert tab.complaints == []
     assert tab.requests == []
     assert tab.run("window.hacked === undefined")
+
+
+MINUTES = (0.0, 10.0, 40.0, 100.0, 160.0)
+
+
+def movie() -> OverTime:
+    """Frames that are not evenly apart, light from the third to the fourth, a mother of the first two and two
+    daughters."""
+    rows = [(frame, label) for label, frames in ((1, (0, 1)), (2, (2, 3, 4)), (3, (2, 3, 4))) for frame in frames]
+    nuclei = pd.DataFrame(rows, columns=[TIMEPOINT, LABEL]).assign(**{SITE: 0, RATIO: 0.5})
+    tracks = pd.DataFrame(
+        [
+            (1, 0, 1, 0, 1, 2, "start", "divided"),
+            (2, 1, 1, 2, 4, 3, "divided", "end"),
+            (3, 1, 1, 2, 4, 3, "divided", "end"),
+        ],
+        columns=[
+            f"Track_{n}" for n in ("Label", "Parent", "Lineage", "FirstFrame", "LastFrame", "Frames", "Began", "Ended")
+        ],
+    ).assign(Metadata_Well="A01", Metadata_Site=0, Track_Quality=1.0, Track_AreaJumps=0, Track_Gaps=0)
+    none = pd.DataFrame()
+    return over_time(
+        [("A01", nuclei)],
+        tracks,
+        pd.DataFrame({"Metadata_Well": ["A01"]}),
+        frames=5,
+        times=FrameTimes(None, MINUTES),
+        response=none,
+        zprime=none,
+        windows=none,
+        strips={},
+        light=(40.0, 100.0),
+    )
+
+
+def test_a_movie_is_drawn_at_its_own_times(browser: Browser, results: Path, tmp_path: Path) -> None:
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert page.count('"time":null') == 1
+    timed = page.replace('"time":null', f'"time":{json.dumps(movie().data())}')
+    timed = timed.replace("<script", '<div id="time-body"></div><script', 1)  # as the page of a plate with time has it
+    (tmp_path / "report.html").write_text(timed, encoding="utf-8")
+    tab = browser.open(tmp_path / "report.html")
+    tab.wait("'ready' in document.documentElement.dataset")
+    line = tab.run("document.querySelector('#time-body .trace.median').getAttribute('d')")
+    x = [float(point.split(" ")[0]) for point in line.replace("L", "M").split("M")[1:]]
+    assert [(at - x[0]) / (x[-1] - x[0]) for at in x] == pytest.approx([at / MINUTES[-1] for at in MINUTES], abs=1e-3)
+    light = {
+        name: float(tab.run(f"document.querySelector('#time-body .light').getAttribute('{name}')"))
+        for name in ("x", "width")
+    }
+    assert light == pytest.approx({"x": x[2], "width": x[3] - x[2]}, abs=0.1)
+    ends = tab.run(
+        "[...document.querySelectorAll('#time-body .branch')].map((l) => [l.getAttribute('x1'), l.getAttribute('x2')])"
+    )
+    assert ends[0][1] == ends[1][0], "the mother is drawn until her daughters begin"
+    assert tab.complaints == []

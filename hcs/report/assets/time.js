@@ -6,6 +6,21 @@ const atTime = (frame) => (TIME.timesMin ? TIME.timesMin[Math.min(frame, TIME.ti
 const alongTrace = (trace, k, aligned) => atTime(trace.first + k) - (aligned ? atTime(trace.first) : 0);
 const MISSING = 65535;
 
+// The light, or the stimulus, behind a chart whose time is the movie's.
+function stimulusBand(chart) {
+  if (!isNumber(TIME.stimulusMin) || timeUnit() !== "h") return;
+  const end = atTime(TIME.frames - 1);
+  const begins = TIME.stimulusMin / 60, ends = isNumber(TIME.lightOffMin) ? Math.min(TIME.lightOffMin / 60, end) : null;
+  if (begins > end) return;
+  const height = chart.bottom - chart.top;
+  const shape = ends === null
+    ? svg("line", { x1: chart.x(begins), x2: chart.x(begins), y1: chart.top, y2: chart.bottom, class: "stimulus" })
+    : svg("rect", { x: chart.x(begins), y: chart.top, width: Math.max(chart.x(ends) - chart.x(begins), 1), height, class: "light" });
+  chart.add(withTip(shape, () => (ends === null ? ["stimulus", `at ${hours(begins)} h`] : ["light", `${hours(begins)} to ${hours(ends)} h`])));
+}
+
+const hours = (value) => String(Number(value.toFixed(2)));
+
 function timeSection(host) {
   if (!host || !TIME) return;
   const names = Object.keys(TIME.wells);
@@ -63,7 +78,7 @@ function drawWellTime(place, state) {
   place.append(grid);
   const strip = TIME.strips[state.well];
   if (!strip) return;
-  const times = strip.frames.map((f) => show(atTime(f))).join(", ");
+  const times = strip.frames.map((f) => hours(atTime(f))).join(", ");
   place.append(el("figure", { class: "strip" }, el("img", { src: strip.image, alt: `Track ${strip.track} of ${state.well}, field ${strip.site}, in ${strip.frames.length} frames: ${strip.channels.join(" above ")}` }),
     el("figcaption", null, `Track ${strip.track} of field ${strip.site} in ${strip.channels.map((c) => shorten(c, 30)).join(" (top) and ")}, at ${times} ${timeUnit()}`)));
 }
@@ -74,9 +89,10 @@ function tracePanel(state, traces) {
   const caption = el("figcaption", null, el("strong", null, wellTitle(state.well)), ` ${fixed(traces.length, 0)} of ${fixed(TIME.wells[state.well].tracks, 0)} tracks${state.aligned ? ", born in a division" : ""}; thick: median`);
   if (!points.length) return el("figure", { class: "panel" }, caption, el("p", { class: "absent" }, state.aligned ? "No track of this well was born in a division." : "No track."));
   const sorted = [...points].sort((a, b) => a - b);
-  const high = sorted[Math.floor(0.995 * (sorted.length - 1))], low = Math.min(sorted[0], high);
-  const chart = makeChart({ x: [0, last || 1], y: [Math.min(low, high * 0.99), high * 1.05], width: 420, height: 240, xTitle: `${state.aligned ? "time since mitosis" : "time"} (${timeUnit()})`, yTitle: TIME.what, label: `${TIME.what} of single cells of ${state.well} over time` });
+  const high = sorted[Math.floor(0.995 * (sorted.length - 1))], low = Math.min(sorted[Math.ceil(0.005 * (sorted.length - 1))], high);
+  const chart = makeChart({ x: [0, last || 1], y: [Math.min(low - 0.04 * (high - low), high * 0.99), high * 1.05], width: 420, height: 240, xTitle: `${state.aligned ? "time since mitosis" : "time"} (${timeUnit()})`, yTitle: TIME.what, label: `${TIME.what} of single cells of ${state.well} over time` });
   const clip = (v) => Math.min(Math.max(v, chart.range.y[0]), chart.range.y[1]);
+  if (!state.aligned) stimulusBand(chart);
   for (const t of traces) {
     if (t.line.length < 2) continue;
     const d = t.line.map(([k, v], i) => `${i ? "L" : "M"}${chart.x(alongTrace(t, k, state.aligned)).toFixed(1)} ${chart.y(clip(v)).toFixed(1)}`).join("");
@@ -124,7 +140,9 @@ function lineagePanel(well) {
   rows.filter((r) => !known.has(r[1])).forEach(placeRow);
   const y = (label) => chart.bottom - ((height.get(label) + 0.5) / Math.max(leaves, 1)) * (chart.bottom - chart.top);
   for (const [label, parent, first, last, ended] of rows) {
-    const line = svg("line", { x1: chart.x(atTime(first)), x2: chart.x(atTime(last)), y1: y(label), y2: y(label), class: `branch ${ended}` });
+    // A mother is drawn until her daughters are seen.
+    const until = Math.max(last, ...rows.filter((r) => r[1] === label).map((r) => r[2]));
+    const line = svg("line", { x1: chart.x(atTime(first)), x2: chart.x(atTime(until)), y1: y(label), y2: y(label), class: `branch ${ended}` });
     chart.add(withTip(line, () => [`Track ${label}`, `frames ${first} to ${last}`, END_WORDS[ended] || ended]));
     if (height.has(parent)) chart.add(svg("line", { x1: chart.x(atTime(first)), x2: chart.x(atTime(first)), y1: y(parent), y2: y(label), class: "branch" }));
   }
@@ -159,6 +177,7 @@ function responsePanel(name, own, readout, times, conditions) {
   const caption = el("figcaption", null, el("strong", { title: name }, shorten(name || "(unnamed)", 40)), ` ${own.length} dose${own.length === 1 ? "" : "s"}`);
   if (!levels.length) return el("figure", { class: "panel" }, caption, el("p", { class: "absent" }, "No value."));
   const chart = makeChart({ x: [0, atTime(times[times.length - 1]) || 1], y: spread(levels), width: 360, height: 220, xTitle: `time (${timeUnit()})`, label: `${readoutName(readout)} over time: ${name}` });
+  stimulusBand(chart);
   const path = (values) => {
     let d = "", pen = "M";
     values.forEach((v, i) => { if (!Number.isFinite(v)) { pen = "M"; return; } d += `${pen}${chart.x(atTime(times[i])).toFixed(1)} ${chart.y(v).toFixed(1)}`; pen = "L"; });
@@ -219,11 +238,11 @@ function plainTable(table, caption) {
   const rows = [...Array(table.rows).keys()];
   return makeTable(rows, keys.map((key) => {
     const values = table.columns[key];
-    return { key, title: key.replace(/^Metadata_/, "").replace(/_/g, " "), number: values.some((v) => typeof v === "number"), value: (row) => values[row], wide: key === "Reason" };
+    return { key, title: key.replace(/^Metadata_/, "").replace(/_/g, " ").replace(/([a-z])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`), number: values.some((v) => typeof v === "number"), value: (row) => values[row], wide: key === "Reason" };
   }), { caption, limit: 30 });
 }
 
 function qualityTime(host) {
   if (!TIME.quality) return;
-  host.append(el("h3", null, "Quality of the tracks"), plainTable(TIME.quality, "Tracks of each well: how many, how long, how sure, how they began and ended; AreaJumps is the share of steps at which the area changes by more than 30 %"));
+  host.append(el("h3", null, "Quality of the tracks"), plainTable(TIME.quality, "Tracks of each well: how many, how long, how sure, how they began and ended; area jumps is the share of steps at which the area changes by more than 30 %"));
 }
