@@ -100,7 +100,8 @@ TRACK_COLUMNS: tuple[Column, ...] = (
         "int32",
         "frames",
         "First frame from which the nucleus stays dead: area at most tracks.dead_small and mean DNA intensity at least "
-        "tracks.dead_condensed of its own median, or the latter tracks.dead_bright; -1 for a living one",
+        "tracks.dead_condensed of the median of its frames before, or the latter tracks.dead_bright; -1 for a living "
+        "one",
     ),
     _track(
         "Quality",

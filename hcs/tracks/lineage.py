@@ -85,8 +85,8 @@ def ended(
 def death_frames(detections: Detections, lineage: Lineage, settings: TrackSettings) -> Ints:
     """Frame (p,) from which each track's nucleus stays dead until the track ends, -1 for none.
 
-    Dead is small and condensed against the nucleus' own median; without DNA content none is told. A nucleus must be
-    seen alive for as long as it must be dead, 3 frames, as the median must be a living nucleus'.
+    Dead is small and condensed against the median of the nucleus' own frames until then; without DNA content none is
+    told. A nucleus must be seen alive for as long as it must be dead, 3 frames: the median must be a living one's.
     """
     death = np.full(lineage.count, -1, np.int64)
     mean = detections.levelled(detections.content / detections.area)
@@ -94,22 +94,26 @@ def death_frames(detections: Detections, lineage: Lineage, settings: TrackSettin
         return death
     order = np.argsort(lineage.track, kind="stable")
     for number, rows in enumerate(np.split(order, np.cumsum(np.bincount(lineage.track))[:-1])):
-        dead = _dead(detections.area[rows], mean[rows], settings)
-        alive = np.flatnonzero(~dead)
-        since = int(alive[-1]) + 1 if len(alive) else 0
-        if len(rows) - since >= _LASTING and len(alive) >= _LASTING:
+        since = _dead_since(detections.area[rows], mean[rows], settings)
+        if since is not None:
             death[number] = detections.frame[rows[since]]
     return death
 
 
-def _dead(area: Floats, mean: Floats, settings: TrackSettings) -> Flags:
-    """Whether a nucleus is dead in each frame (f,) of its track, by what it was in the first half of its frames."""
-    half = max((len(area) + 1) // 2, 1)
-    usual_area, usual_mean = (
-        np.median(area[:half]),
-        np.nanmedian(mean[:half]) if np.isfinite(mean[:half]).any() else np.nan,
-    )
+def _dead_since(area: Floats, mean: Floats, settings: TrackSettings) -> int | None:
+    """The first frame of a track (f,) from which its nucleus is dead in every one."""
+    if not len(area) > 2 * _LASTING - 1 or not _dead(area[-1], mean[-1], area.max(), np.fmin.reduce(mean), settings):
+        return None  # of most tracks: not even the last frame is, against the largest and palest there was
+    for since in range(_LASTING, len(area) - _LASTING + 1):
+        known = mean[:since][np.isfinite(mean[:since])]
+        usual = np.median(known) if known.size else np.nan
+        if np.all(_dead(area[since:], mean[since:], np.median(area[:since]), usual, settings)):
+            return since
+    return None
+
+
+def _dead(area: Floats, mean: Floats, usual_area: float, usual_mean: float, settings: TrackSettings) -> Flags:
+    """Whether nuclei (f,) are dead, against what theirs were while they lived."""
     bright = mean / usual_mean
-    small = area <= settings.dead_small * usual_area
-    dead: Flags = (small & (bright >= settings.dead_condensed)) | (bright >= settings.dead_bright)
-    return dead
+    dead: Flags = (area <= settings.dead_small * usual_area) & (bright >= settings.dead_condensed)
+    return dead | (bright >= settings.dead_bright)

@@ -24,10 +24,12 @@ class TrackSettings:
     that merge again after a frame are no division."""
     min_cycle_min: float = 240.0
     """Shortest time between two divisions of a lineage, minutes; used where the interval of frames is known."""
-    dead_small: float = 0.5
-    """A nucleus that shrinks to this share of its own median area and condenses has died."""
-    dead_condensed: float = 2.5
-    """Mean DNA intensity, relative to its own median, from which a nucleus that small has died."""
+    dead_small: float = 0.55
+    """A nucleus that shrinks to this share of its own median area until then, and condenses, for the rest of its track,
+    has died."""
+    dead_condensed: float = 1.6
+    """Mean DNA intensity, relative to its own median until then, from which a nucleus that small has died; with its DNA
+    unchanged, one of 0.55 of the area is at 1.8."""
     dead_bright: float = 4.0
     """The same for a nucleus of any size."""
 

@@ -289,6 +289,27 @@ def test_readouts_of_wells_from_tables() -> None:
     assert any("600 min" in note or "tracks have a quality" in note for note in found.notes)
 
 
+def test_a_cell_that_dies_has_not_risen() -> None:
+    """A dead nucleus keeps no sensor out: its ratio is 1, from the frame of its death on, which is not CDK2."""
+    tables, tracks = plate({"A01": {"low": 1.0}})
+    ((well, nuclei),) = tables
+    dies = tracks["Track_FirstFrame"] + 8
+    dead = (tracks["Track_Label"] < 900) & (dies + 4 < tracks["Track_LastMin"] / STEP)
+    tracks = tracks.assign(Track_DeathFrame=np.where(dead, dies, -1), Track_Ended=np.where(dead, "died", "end"))
+    since = nuclei["Nuclei_TrackObjects_Label"].map(tracks.set_index("Track_Label")["Track_DeathFrame"])
+    is_dead = (since >= 0) & (nuclei["Metadata_Timepoint"] >= since)
+    assert is_dead.sum() > 100
+    nuclei = nuclei.assign(Nuclei_Sensor_Ratio=nuclei["Nuclei_Sensor_Ratio"].where(~is_dead, 1.0))
+    cycles = live_readouts([(well, nuclei)], tracks, ["A01"], SETTINGS, interval_min=STEP, threshold=0.8).cycles
+    died = cycles["Ended"] == "died"
+    assert set(cycles.loc[died, "Class"]) == {"undecided"}
+    assert cycles.loc[died, "Watched_Min"].tolist() == [8 * STEP] * int(died.sum())
+    blind = live_readouts(
+        [(well, nuclei)], tracks.assign(Track_Ended="lost"), ["A01"], SETTINGS, interval_min=STEP, threshold=0.8
+    ).cycles
+    assert (blind.loc[died, "Class"] == "inc").any()
+
+
 def test_tracks_below_the_threshold_are_not_read() -> None:
     tables, tracks = plate({"A01": {"inc": 1.0}})
     tracks["Track_Quality"] = 0.3

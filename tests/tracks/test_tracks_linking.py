@@ -223,6 +223,19 @@ def test_a_nucleus_that_shrinks_and_condenses_has_died() -> None:
     assert row_of(found, track)["Track_AreaJumps"] == 1
 
 
+def test_a_nucleus_that_dies_early_is_told_by_its_frames_before() -> None:
+    """Dead for two thirds of its track, so that its own median is a dead one's; DNA unchanged in half of the area. A
+    nucleus that loses half of its area and its DNA with it is one that was cut."""
+    rows = crowd(range(14))
+    rows += [(t, 250.0, 250.0, 300.0 if t < 4 else 150.0, 1000.0) for t in range(14)]
+    rows += [(t, 150.0, 300.0, 300.0 if t < 4 else 150.0, 1000.0 if t < 4 else 500.0) for t in range(14)]
+    rows.sort(key=lambda row: row[0])
+    found = tracked(rows)
+    assert found.tracks["Track_DeathFrame"].tolist().count(4) == 1
+    (track,) = dict.fromkeys(middle(found, rows))
+    assert row_of(found, track)["Track_Ended"] == "died"
+
+
 def test_nuclei_that_cross_the_border_entered_and_left() -> None:
     rows = crowd(range(12))
     rows += [(t, 250.0, 495.0 - 6.0 * (t - 4), 300.0, 1000.0) for t in range(4, 12)]
@@ -298,7 +311,7 @@ def test_a_track_is_right_as_often_as_its_quality_says() -> None:
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    for name, value in (("max_step_px", 0.0), ("max_gap", -1), ("min_daughter_frames", 0), ("dead_bright", 2.0)):
+    for name, value in (("max_step_px", 0.0), ("max_gap", -1), ("min_daughter_frames", 0), ("dead_bright", 1.5)):
         with pytest.raises(ConfigError, match=rf"tracks\.{name}"):
             TrackSettings(**{name: value})
 

@@ -67,7 +67,7 @@ def live_readouts(
             continue
         own = groups.get(well, tracks.iloc[:0])
         over_time = _frames(well, nuclei, interval_min, threshold)
-        born = _cycles(well, nuclei, own, settings.live, interval_min)
+        born = _cycles(well, nuclei, own, settings.live, interval_min=interval_min, time_of=_time_of(over_time))
         rows[well] = _row(nuclei, own, over_time, born, settings=settings, interval_min=interval_min)
         frames.append(over_time)
         cycles.append(born)
@@ -108,10 +108,21 @@ def _frames(well: str, nuclei: pd.DataFrame, interval_min: float | None, thresho
     return as_table(rows, FRAME_COLUMNS)
 
 
+def _time_of(over_time: pd.DataFrame) -> dict[int, float]:
+    """Minutes of every frame of a well."""
+    return dict(zip(over_time[TIMEPOINT].tolist(), over_time["Metadata_Time_min"].tolist(), strict=True))
+
+
 def _cycles(
-    well: str, nuclei: pd.DataFrame, tracks: pd.DataFrame, settings: LiveSettings, interval_min: float | None
+    well: str,
+    nuclei: pd.DataFrame,
+    tracks: pd.DataFrame,
+    settings: LiveSettings,
+    *,
+    interval_min: float | None,
+    time_of: dict[int, float],
 ) -> pd.DataFrame:
-    """The cells of one well that were born in a division and whose tracks are read."""
+    """The cells of one well that were born in a division and whose tracks are read, until they die."""
     good = tracks[(tracks["Track_Quality"] >= settings.min_quality) & (tracks["Track_Parent"] > 0)]
     if not len(good):
         return as_table([], CYCLE_COLUMNS)
@@ -123,6 +134,8 @@ def _cycles(
         key = (int(row[SITE]), int(row[_TRACK]))
         divided = row["Track_Ended"] == "divided"
         until = float(next_birth[key]) if divided and key in next_birth.index else float(row["Track_LastMin"])
+        died = time_of.get(int(row["Track_DeathFrame"]), np.inf) if row["Track_Ended"] == "died" else np.inf
+        until = min(until, died)
         rows.append(
             {
                 _WELL: well,
@@ -133,16 +146,18 @@ def _cycles(
                 "Watched_Min": until - row["Track_FirstMin"],
                 "Divided": divided,
                 "Ended": row["Track_Ended"],
-                **_rise(ratio.get(key), float(row["Track_FirstMin"]), settings),
+                **_rise(ratio.get(key), float(row["Track_FirstMin"]), died, settings),
             }
         )
     return as_table(rows, CYCLE_COLUMNS)
 
 
-def _rise(trace: Trace | None, birth: float, settings: LiveSettings) -> dict[str, object]:
-    if trace is None:
+def _rise(trace: Trace | None, birth: float, died: float, settings: LiveSettings) -> dict[str, object]:
+    """What CDK2 does until the cell dies: a dead nucleus keeps no sensor out, and looks as if it had risen."""
+    alive = None if trace is None else trace.time < died
+    if trace is None or alive is None or not alive.any():
         return {"Class": ""}
-    rise = find_rise(trace.time - birth, trace.value, settings)
+    rise = find_rise(trace.time[alive] - birth, trace.value[alive], settings)
     return {"Class": rise.kind, "Rise_Min": rise.begins, "Unrisen_Min": rise.unrisen, "Ratio_Lowest": rise.lowest}
 
 
@@ -233,7 +248,7 @@ def _class_numbers(cycles: pd.DataFrame, settings: LiveSettings) -> tuple[Number
 
 def _growth_numbers(over_time: pd.DataFrame, tracks: pd.DataFrame, settings: ReadoutSettings) -> tuple[Numbers, str]:
     time, count = (over_time[name].to_numpy(np.float64) for name in ("Metadata_Time_min", "Count_PerField"))
-    watched = watched_min(tracks, dict(zip(over_time[TIMEPOINT].tolist(), time.tolist(), strict=True)))
+    watched = watched_min(tracks, _time_of(over_time))
     growth = find_growth(time, count, tracks, watched_min=watched, confidence=settings.confidence)
     rate = growth.divisions_per_day
     return {
