@@ -108,7 +108,7 @@ def sister_divisions(scene: Scene, sizes: Sizes, begins: Ints) -> Candidates:
             sister = _at_frame(detections, sizes, s, detections.frame[q])
             step = np.hypot(*(detections.still[sister] - detections.still[m]).T)
             alone = log_t2(step, motion.scale_px * np.sqrt(detections.frame[sister] - detections.frame[m]))
-            gain = _as_two(scene, m, q, sister) + _size_gain(sizes, m, q, sister)
+            gain = _as_two(scene, m, q, sister) + _size_gain(scene, sizes, m, q, sister)
             gain = gain - alone - _unexplained(scene, q)
             gain = gain - _MISSED * (frames - 1) + _brief(scene, sizes, q)
             gain = gain + _brief(scene, sizes, s)
@@ -128,7 +128,7 @@ def paired_divisions(scene: Scene, sizes: Sizes, ends: Ints, begins: Ints) -> Ca
     if not three:
         return Candidates.none()
     m, q, s = np.array(three, np.int64).T
-    gain = _as_two(scene, m, q, s) + _size_gain(sizes, m, q, s)
+    gain = _as_two(scene, m, q, s) + _size_gain(scene, sizes, m, q, s)
     for nucleus in (q, s):
         gain = gain - _unexplained(scene, nucleus)
         gain = gain + _brief(scene, sizes, nucleus)
@@ -170,17 +170,28 @@ def _unexplained(scene: Scene, nucleus: Ints) -> Floats:
     return density
 
 
-def _size_gain(sizes: Sizes, m: Ints, q: Ints, s: Ints) -> Floats:
-    """Log likelihood ratio (k,) of the sizes: q and s halves of m, against s the same nucleus as m and q any other."""
-    feature = sizes.feature
+def _size_gain(scene: Scene, sizes: Sizes, m: Ints, q: Ints, s: Ints) -> Floats:
+    """Log likelihood ratio (k,) of the sizes: q and s halves of m, against s the same nucleus as m and q any other.
+
+    Of a nucleus that the field's border cuts no size is known: what comes in there is a sliver, and no half of its
+    neighbour. Of two daughters one of which is cut, the other is half of m, or not; with m or both cut nothing is told.
+    """
+    feature, edge = sizes.feature, scene.detections.edge
     if not feature.tells:
         return np.zeros(len(m))
     mother, one, other = sizes.before[m], sizes.after[q], sizes.after[s]
     with np.errstate(invalid="ignore"):  # a nucleus without DNA content has no size, and no gain below
         sum_of_both = np.logaddexp(one, other)
     halves = log_t1(sum_of_both - mother, _SUM) + log_t1(one - other, _EVEN)
-    not_halves = log_t1(other - mother, max(feature.scale, _SAME)) + log_normal(one, feature.mean, feature.sd)
-    gain = np.clip(halves - not_halves, -_MOST, _MOST)
+    is_mother = log_t1(other - mother, max(feature.scale, _SAME))
+    is_any = log_normal(one, feature.mean, feature.sd)
+    one_is_half, other_is_half = (log_t1(size + log(2) - mother, _EVEN) for size in (one, other))
+    gain = np.select(
+        [edge[m] | (edge[q] & edge[s]), edge[q], edge[s]],
+        [np.zeros(len(m)), other_is_half - is_mother, one_is_half - is_any],
+        halves - is_mother - is_any,
+    )
+    gain = np.clip(gain, -_MOST, _MOST)
     return np.where(np.isfinite(gain), gain, 0.0)
 
 

@@ -12,6 +12,7 @@ from hcs.tracks.field import FieldTracks, track_field
 from hcs.tracks.settings import TrackSettings
 
 Floats = npt.NDArray[np.float64]
+_LEAST_SEEN = 0.1
 _AWAY = 3
 
 
@@ -39,6 +40,8 @@ class MovieSettings:
     """Standard deviation of the logarithm of area and of DNA content."""
     dying: float = 0.0
     """Share of the cells that die in a frame."""
+    cut: bool = False
+    """Whether the field's border cuts nuclei, so that what comes in there is a sliver at first."""
     seed: int = 0
 
 
@@ -196,8 +199,9 @@ def _movie(
     rows: Floats, parent: dict[int, int], died: dict[int, int], settings: MovieSettings, rng: np.random.Generator
 ) -> Movie:
     size = settings.size_px
-    inside = ((rows[:, 2:4] >= 0) & (rows[:, 2:4] <= size - 1)).all(axis=1)
-    rows = rows[inside]
+    if settings.cut:
+        rows = _cut(rows, size)
+    rows = rows[((rows[:, 2:4] >= 0) & (rows[:, 2:4] <= size - 1)).all(axis=1)]
     frame, track = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
     track, kept = _in_view(frame, track, parent)
     false = _false(rows, settings, rng)
@@ -211,7 +215,7 @@ def _movie(
     for at in np.unique(all_rows[:, 0]):
         here = np.flatnonzero(all_rows[:, 0] == at)
         number[here] = rng.permutation(len(here)) + 1
-    radius = np.sqrt(all_rows[:, 4] / np.pi)
+    radius = np.sqrt(np.median(all_rows[:, 4]) / np.pi)
     nearest = np.minimum(all_rows[:, 2:4], size - 1 - all_rows[:, 2:4]).min(axis=1)
     columns = {
         "Metadata_Timepoint": all_rows[:, 0].astype(np.int32),
@@ -220,9 +224,28 @@ def _movie(
         "Nuclei_AreaShape_Center_X": all_rows[:, 3].astype(np.float32),
         "Nuclei_AreaShape_Area": all_rows[:, 4].astype(np.int32),
         "Nuclei_DNA_Content": all_rows[:, 5],
-        "Nuclei_Flag_TouchesBorder": nearest <= radius,
+        "Nuclei_Flag_TouchesBorder": (nearest <= radius) & settings.cut,
     }
     return Movie(columns, TrackGraph(frame, track, kept), place, died, (size, size))
+
+
+def _cut(rows: Floats, size: int) -> Floats:
+    """What the field shows of discs, each side by itself: those that the border cuts have less area and DNA, and their
+    middle is that of the part that is seen. Less than a tenth is not seen."""
+    rows = rows.copy()
+    radius = np.sqrt(rows[:, 4] / np.pi)
+    seen = np.ones(len(rows))
+    for axis in (2, 3):
+        for sign, border in ((1.0, 0.0), (-1.0, size - 1.0)):
+            u = np.clip(sign * (rows[:, axis] - border) / radius, -1, 1)
+            share = 1 - (np.arccos(u) - u * np.sqrt(1 - u**2)) / np.pi
+            middle = 2 / 3 * (1 - u**2) ** 1.5 / (np.pi * np.maximum(share, 1e-9))
+            rows[:, axis] += np.where(share < 1, sign * radius * middle, 0.0)
+            seen *= share
+    rows[:, 4:6] *= seen[:, None]
+    kept: Floats = rows[seen > _LEAST_SEEN]
+    kept[:, 2:4] = np.clip(kept[:, 2:4], 0, size - 1)
+    return kept
 
 
 def _in_view(

@@ -197,6 +197,35 @@ def test_two_nuclei_that_touch_for_some_frames_are_merged_and_no_division() -> N
     assert "merged" in set(found.tracks["Track_Ended"])
 
 
+def test_nuclei_that_the_border_cuts_are_no_divisions() -> None:
+    """A sliver that came in was taken for a daughter in one division of 18."""
+    scores = [
+        movie.scored(movie.tracked()) for movie in (make_movie(MovieSettings(cut=True, seed=k)) for k in range(5))
+    ]
+    right, predicted = (sum(getattr(s, f"{name}_divisions") for s in scores) for name in ("right", "predicted"))
+    assert right / predicted > 0.97
+    assert right / sum(s.true_divisions for s in scores) > 0.95
+
+
+def beside_the_border(daughter: float) -> FieldTracks:
+    """A nucleus 20 px from the border, beside which a sliver comes in at frame 6; ``daughter`` is what it has from then
+    on of its area and DNA, and how far it moves away."""
+    rows = crowd(range(12))
+    rows += [(t, 250.0, 480.0, 300.0, 1000.0) for t in range(6)]
+    rows += [(t, 250.0, 480.0 - 24 * (1 - daughter), 300.0 * daughter, 1000.0 * daughter) for t in range(6, 12)]
+    rows += [(t, 252.0, 497.0 - 3 * (1 - daughter), 40.0, 130.0) for t in range(6, 12)]
+    rows.sort(key=lambda row: row[0])
+    columns = columns_of(rows) | {"Nuclei_Flag_TouchesBorder": np.array([row[2] > 490 for row in rows])}
+    return track_field(columns, interval_min=20.0, shape_px=(500, 500), settings=TrackSettings())
+
+
+def test_a_sliver_that_comes_in_at_the_border_is_no_daughter() -> None:
+    """The border cuts it, so that it looks like no nucleus; its neighbour stays what it was. Where that is halved, it
+    has divided, for a daughter may be cut as well."""
+    assert set(beside_the_border(1.0).tracks["Track_Ended"]) == {"end"}
+    assert (beside_the_border(0.5).tracks["Track_Ended"] == "divided").sum() == 1
+
+
 def test_two_divisions_of_a_line_within_the_shortest_cycle_are_not_both_believed() -> None:
     rows = crowd(range(16)) + division(range(16), 5)
     rows = [row for row in rows if not (row[0] >= 9 and 240 < row[1] < 260 and 200 < row[2] < 250)]
