@@ -5,8 +5,8 @@
 
 Parts are the weight of outlines and of gaps (`edge_weight`, `touch_weight`), the weight of nuclei of little contrast
 (`faint_weight`), changed states of the sensor (`translocated`) and drawn holes (`gapped`). With all parts on, every
-seed is trained: what differs between seeds is chance. Scores are those of the val wells, which choose the checkpoint
-as well, at the shift of the background (`hcs.train.calibrate`) at which a variant's F1 is best; the wells held out are
+seed is trained: what differs between seeds is chance. Scores are those of the val wells, which choose nothing here,
+at the shift of the background (`hcs.train.calibrate`) at which a variant's F1 is best; the wells held out are
 not looked at. Holes: the share of holes drawn into the val images that are called nuclei. A stopped command goes on.
 """
 
@@ -23,7 +23,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from hcs.commands.train import train_with
 from hcs.config import Config
 from hcs.evaluate.by_ratio import NAMES, FieldByRatio, field_by_ratio, ranges_table
 from hcs.evaluate.matching import CAICEDO, THRESHOLDS
@@ -35,9 +34,11 @@ from hcs.segment.settings import InstanceSettings
 from hcs.store.files.images import read_image
 from hcs.store.models import find_model
 from hcs.train.augment import Sample
-from hcs.train.calibrate import SHIFTS, lowered
+from hcs.train.calibrate import lowered
 from hcs.train.config import read_train_settings
 from hcs.train.data import SCALE_RULES, load_split, read_index, sample_scale
+from hcs.train.export import export
+from hcs.train.loop import train
 from hcs.train.settings import TrainSettings
 from hcs.train.translocate import gapped
 
@@ -48,13 +49,16 @@ OFF: dict[str, dict[str, Any]] = {
     "no drawn holes": {"gapped": 0.0},
 }
 CONFIG = Path(__file__).parents[1] / "configs/train/sensor.yaml"
+SHIFTS = (0.0, 0.25, 0.5, 0.75)
 _HOLE_PX, _OVER = 20, 0.5
 
 
 def variants(settings: TrainSettings, seeds: list[int]) -> dict[str, TrainSettings]:
     """The trainings, by name."""
-    found = {f"all, seed {seed}": replace(settings, seed=seed) for seed in seeds}
-    return found | {name: replace(settings, seed=seeds[0], **changed) for name, changed in OFF.items()}
+    on = {f"all, seed {seed}": replace(settings, seed=seed) for seed in seeds}
+    off = {name: replace(settings, seed=seeds[0], **changed) for name, changed in OFF.items()}
+    first = next(iter(on))
+    return {first: on[first]} | off | on
 
 
 def scored(folder: Path, model: Path) -> dict[str, float]:
@@ -131,17 +135,20 @@ def main() -> None:
         batch=arguments.batch,
         crop_px=arguments.crop_px,
         warmup_steps=arguments.steps // 10,
-        evaluate_every=arguments.steps // 2,
+        evaluate_every=arguments.steps,
         checkpoint_every=50,
         averaging=0.99,
     )
-    table = {}
+    table: dict[str, dict[str, float]] = {}
+    samples = {split: list(load_split(arguments.data, split).values()) for split in ("train", "val")}
     for name, settings in variants(base, [int(seed) for seed in arguments.seeds.split(",")]).items():
         folder = arguments.out / f"{name.replace(', ', '-').replace(' ', '-')}-{settings.digest()[:8]}"
         scores = folder / "scores.json"
         if not scores.is_file():
             print(name, flush=True)
-            model = train_with(settings, arguments.data, folder, name="model", device="cpu", say=print)
+            trained = train(samples["train"], samples["val"], settings, folder=folder, say=print)
+            model = folder / "model.safetensors"
+            export(trained, settings, data=arguments.data, path=model, device="cpu", machine={})
             scores.write_text(json.dumps(scored(arguments.data, model)))
         table[name] = json.loads(scores.read_text())
     print(f"{arguments.steps} steps of {arguments.batch} crops of {arguments.crop_px} px from {base.start_from}")

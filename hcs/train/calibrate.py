@@ -26,7 +26,7 @@ from hcs.store.files.images import read_image, read_label_image
 from hcs.tiles.settings import TileSettings
 from hcs.train.data import read_index
 
-SHIFTS: tuple[float, ...] = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+SHIFTS: tuple[float, ...] = tuple(eighths / 8 for eighths in range(-4, 11))
 """By which the background's logit is lowered."""
 _ENOUGH_F1 = 0.01
 """How much F1 at IoU 0.5 may be below the best."""
