@@ -9,7 +9,7 @@
     python benchmarks/kinds_network.py score hcs/segment/weights/kinds.safetensors runs/kinds/data
 
 ``lines`` are fields in which two simulated cell lines grow together; only the second has chromocentres, as mouse nuclei
-have, from hardly visible to clear, and its nuclei are 22 px wide instead of 24. ``kinds`` are interphase, mitotic and
+have, from faint to clear, and its G1 nuclei are 21 px wide instead of 25. ``kinds`` are interphase, mitotic and
 apoptotic nuclei of simulated plates, in many sizes, densities and brightnesses, with real nuclei beside them whose kind
 nobody knows, or, of those in `kinds_real.csv`, was told by eye. Test images are of seeds, and real images, of their
 own.
@@ -22,15 +22,18 @@ import csv
 import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tifffile
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hcs.field.worker import load_segmenter
 from hcs.plate.keys import FieldKey
+from hcs.report.figures import save_figure
 from hcs.segment.predict import tune_cpu
 from hcs.segment.scale import diameters_px, working_scale
 from hcs.segment.settings import InstanceSettings
@@ -67,7 +70,7 @@ def two_lines(seed: int, side_px: int = 512) -> Row:
     side = side_px + 2 * margin
     effects = WellEffects.draw(rng)
     drawn = []
-    for diameter in (24.0, 22.0):
+    for diameter in (25.0, 21.0):
         number = int(rng.poisson(rng.uniform(120, 260) * side**2 / 1e6))
         own = replace(settings, nucleus_diameter_px=diameter)
         drawn.append(
@@ -92,7 +95,7 @@ def _add_chromocentres(rng: np.random.Generator, canvas: Canvas, number: int) ->
     if not len(rows):
         return
     density = canvas.dna[rows, columns]
-    bright = float(np.exp(rng.normal(np.log(0.8), 0.6)))
+    bright = float(np.exp(rng.normal(0.0, 0.5)))
     more = np.zeros(len(rows))
     for place in rng.integers(0, len(rows), int(rng.integers(6, 15))):
         sigma = rng.uniform(1.0, 1.8)
@@ -176,7 +179,7 @@ def _real_rows(real: Path, folder: Path, told: set[str]) -> Iterator[dict[str, o
         }
 
 
-def score(model: Path, folder: Path, split: str, arithmetic: str) -> None:
+def score(model: Path, folder: Path, split: str, arithmetic: str, figure: Path | None) -> None:
     """What nuclei of each kind are taken for, by source and score, each image at the size of its true nuclei."""
     tune_cpu(1)
     segmenter = load_segmenter(find_model(str(model), arithmetic=arithmetic), "cpu", flips=False)
@@ -199,6 +202,8 @@ def score(model: Path, folder: Path, split: str, arithmetic: str) -> None:
         frame = pd.DataFrame({"true": np.array(kinds)[true], "taken": np.array(kinds)[taken], "score": sure})
         found.append(frame.assign(source=row.source, told=len(known[row.name]), image=row.name))
     table = pd.concat(found, ignore_index=True)
+    if figure is not None:
+        save_figure(score_figure(table, kinds), figure)
     for source, own in table.groupby("source"):
         right = own["true"] == own["taken"]
         told = int(own.drop_duplicates("image")["told"].sum())
@@ -207,6 +212,27 @@ def score(model: Path, folder: Path, split: str, arithmetic: str) -> None:
         binned = pd.cut(own["score"], SCORES, right=False)
         shares = pd.DataFrame({"nuclei": 1, "wrong": ~right}).groupby(binned.to_numpy(), observed=True).sum()
         print(shares.assign(share_wrong=shares["wrong"] / shares["nuclei"]).to_string(float_format="%.3f"))
+
+
+def score_figure(table: pd.DataFrame, kinds: tuple[str, ...]) -> Figure:
+    """Nuclei taken rightly and wrongly, by score, as Figure 5c of Van Valen et al. 2016."""
+    drawn = Figure(figsize=(8, 3.2), layout="constrained")
+    counts, share = drawn.subplots(1, 2)
+    edges = np.linspace(1.0 / len(kinds), 1.0, 21)
+    right = (table["true"] == table["taken"]).to_numpy()
+    scores = table["score"].to_numpy()
+    counts.hist([scores[right], scores[~right]], edges, stacked=True, color=["tab:blue", "tab:red"], log=True)
+    counts.set(xlabel="Nuclei_Class_Score", ylabel="nuclei")
+    counts.legend(["right", "wrong"])
+    middles, wrong = [], []
+    for low, high in pairwise(edges):
+        inside = (scores >= low) & (scores <= high)
+        if inside.sum() >= 5:
+            middles.append((low + high) / 2)
+            wrong.append(100.0 * float(1.0 - right[inside].mean()))
+    share.plot(middles, wrong, "o-", color="tab:red")
+    share.set(xlabel="Nuclei_Class_Score", ylabel="wrong, %", ylim=(0, None), xlim=(edges[0], 1.0))
+    return drawn
 
 
 def main() -> None:
@@ -221,12 +247,13 @@ def main() -> None:
     scored.add_argument("model", type=Path)
     scored.add_argument("folder", type=Path)
     scored.add_argument("--split", default="test")
+    scored.add_argument("--figure", type=Path, help="picture of right and wrong nuclei by score")
     scored.add_argument("--arithmetic", choices=("auto", "float32", "int8"), default="auto")
     options = parser.parse_args()
     if options.command == "data":
         write_data(options.what, options.folder, options.real)
     else:
-        score(options.model, options.folder, options.split, options.arithmetic)
+        score(options.model, options.folder, options.split, options.arithmetic, options.figure)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ _SMOOTHING = 1
 _MARGIN_PX = 4
 _RIM = np.ones((7, 7), np.uint8)
 """A contour starts so far around its nucleus."""
+_AROUND = np.ones((5, 5), np.uint8)
+"""What lies around that, up to two pixels away, is what the nucleus is taken for."""
 _OVER = 1.5
 """Brighter pixels, as shares of the cell's level, count as this: a bright neighbour is no stronger edge than a cell."""
 
@@ -46,7 +48,9 @@ def contoured(territory: Ints32, dense: Ints32, smooth: Floats32, level: Floats,
         mine, nucleus = territory[window] == label, dense[window] == label
         relative = np.clip((smooth[window].astype(np.float64) - background) / level[label - 1], 0.0, _OVER)
         seed = (cv2.dilate(nucleus.view(np.uint8), _RIM) > 0) & mine
-        relative[seed] = 1.0  # its own edge would hold the contour back
+        around = (cv2.dilate(seed.view(np.uint8), _AROUND) > 0) & mine & ~seed
+        # Its own edge would hold the contour back, and so would a step to anything but what lies around it.
+        relative[seed] = float(np.median(relative[around])) if around.any() else 1.0
         edges = inverse_gaussian_gradient(relative, alpha=_ALPHA, sigma=1.0)
         contour = morphological_geodesic_active_contour(
             edges, _steps(mine, nucleus), seed, smoothing=_SMOOTHING, threshold=_STOP, balloon=1

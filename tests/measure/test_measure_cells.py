@@ -98,6 +98,27 @@ def test_a_cell_holds_its_nucleus_and_no_other_and_is_one_piece(field: Simulated
     assert mean_f1(field.whole_cells[window], cells) > 0.8
 
 
+def test_a_contour_does_not_stop_at_its_own_nucleus_where_the_cell_is_dim_on_one_side() -> None:
+    y, x = np.mgrid[-32:33, -32:33]
+    away = np.hypot(y, x)
+    bright = np.abs(np.arctan2(y - x, y + x)) < 0.4 * np.pi  # two fifths of the way round
+    cytoplasm = np.where(away < 20, np.where(bright, 1100, 550), 100)
+    labels = (away < 6).astype(np.uint32)
+    cells = cells_of(
+        measure_nuclei(
+            labels,
+            np.stack([np.where(labels > 0, 500, 50), cytoplasm]).astype(np.uint16),
+            channels=CHANNELS,
+            dna="DNA",
+            sensor="CDK2",
+            settings=MeasureSettings(ring_width_um=None),
+            cells=CellRequest(channel="CDK2", settings=CellSettings(method="contours")),
+        )
+    )
+    assert (cells > 0)[away < 18].mean() > 0.97
+    assert (cells > 0).sum() < 1.1 * (away < 20).sum()
+
+
 def test_the_simulators_cells_are_found(field: SimulatedField) -> None:
     found = cells_of(grown(field))
     assert mean_f1(field.whole_cells, found) > 0.95
