@@ -93,8 +93,9 @@ def counted(samples: Sequence[Sample], count: int) -> NDArray[np.int64]:
     found = np.zeros(count + 1, np.int64)
     for sample in samples:
         if sample.kinds is not None:
-            pairs = np.unique(np.stack([sample.labels.ravel(), sample.kinds.ravel()]), axis=1)[1]
-            found += np.bincount(pairs, minlength=count + 1) * sample.times
+            of_label = np.zeros(int(sample.labels.max(initial=0)) + 1, np.uint8)
+            of_label[sample.labels.ravel()] = sample.kinds.ravel()
+            found += np.bincount(of_label, minlength=count + 1) * sample.times
     return found[1:]
 
 
