@@ -32,7 +32,7 @@ def random_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int, scale
     Where the image is smaller than the crop it is continued by reflection, nuclei with it.
     """
     maps = _warp(
-        _centre(sample.labels, rng, spread_px=30.0 / sample.zoom),
+        _centre(sample, rng, spread_px=30.0 / sample.zoom),
         rng,
         crop_px=crop_px,
         scale=(scale[0] * sample.zoom, scale[1] * sample.zoom),
@@ -45,7 +45,7 @@ def plain_crop(sample: Sample, rng: np.random.Generator, *, crop_px: int) -> Sam
 
     Its pixels are those that `hcs.segment.scale.enlarged` gives of the whole image: at zoom 1, the image's own.
     """
-    centre = _centre(sample.labels, rng, spread_px=30.0 / sample.zoom)
+    centre = _centre(sample, rng, spread_px=30.0 / sample.zoom)
     y, x = (np.float32(round((c + 0.5) * sample.zoom) / sample.zoom - 0.5) for c in centre)
     grid = (np.arange(crop_px, dtype=np.float32) - np.float32((crop_px - 1) / 2.0)) / np.float32(sample.zoom)
     v, u = np.meshgrid(grid * rng.choice((-1.0, 1.0)), grid * rng.choice((-1.0, 1.0)), indexing="ij")
@@ -67,10 +67,19 @@ def _drawn(sample: Sample, y_map: NDArray[np.float32], x_map: NDArray[np.float32
     return Sample(image.astype(np.float32), _split_mirrored(labels.astype(np.int32)), ignore > 0, kinds=kinds)
 
 
-def _centre(labels: NDArray[np.int32], rng: np.random.Generator, *, spread_px: float) -> tuple[float, float]:
-    """Centre (y, x) of a crop: about ``spread_px`` from a nucleus' pixel two times of three, else anywhere."""
-    height, width = labels.shape
-    inside = np.flatnonzero(labels) if rng.random() < 2.0 / 3.0 else np.empty(0, np.int64)
+def _centre(sample: Sample, rng: np.random.Generator, *, spread_px: float) -> tuple[float, float]:
+    """Centre (y, x) of a crop: about ``spread_px`` from a nucleus' pixel two times of three, else anywhere.
+
+    Where kinds of nuclei are told, that nucleus is of each of the image's kinds equally often.
+    """
+    height, width = sample.labels.shape
+    inside = np.empty(0, np.int64)
+    if rng.random() < 2.0 / 3.0:
+        there = np.empty(0, np.intp) if sample.kinds is None else np.flatnonzero(np.bincount(sample.kinds.ravel())[1:])
+        if there.size and sample.kinds is not None:
+            inside = np.flatnonzero(sample.kinds == 1 + there[rng.integers(there.size)])
+        else:
+            inside = np.flatnonzero(sample.labels)
     if inside.size == 0:
         return float(rng.uniform(0, height)), float(rng.uniform(0, width))
     y, x = divmod(int(inside[rng.integers(inside.size)]), width)

@@ -20,7 +20,7 @@ from hcs.train.augment import Sample
 
 KINDS = "kinds.csv"
 COLUMNS = ("image", "label", "kind")
-_MOST_FACTOR = 10.0
+_MOST_FACTOR = 30.0
 
 
 def read_kinds(folder: Path, images: Sequence[str], kinds: Sequence[str]) -> dict[str, dict[int, int]]:
@@ -89,17 +89,15 @@ def kind_classes(classes: NDArray[np.uint8], kinds: NDArray[np.uint8] | None, co
 
 
 def counted(samples: Sequence[Sample], count: int) -> NDArray[np.int64]:
-    """Nuclei (k,) of each kind in some images, as often as these are drawn."""
+    """Pixels (k,) of nuclei of each kind in some images, as often as these are drawn."""
     found = np.zeros(count + 1, np.int64)
     for sample in samples:
         if sample.kinds is not None:
-            of_label = np.zeros(int(sample.labels.max(initial=0)) + 1, np.uint8)
-            of_label[sample.labels.ravel()] = sample.kinds.ravel()
-            found += np.bincount(of_label, minlength=count + 1) * sample.times
+            found += np.bincount(sample.kinds.ravel(), minlength=count + 1) * sample.times
     return found[1:]
 
 
-def kind_factors(counts: NDArray[np.int64], balance: float) -> NDArray[np.float32]:
-    """Loss weights (k,) of kinds of so many nuclei (k,): 1 of the commonest, more of rare ones."""
-    rare = np.max(counts, initial=1) / np.maximum(counts, 1)
+def kind_factors(pixels: NDArray[np.int64], balance: float) -> NDArray[np.float32]:
+    """Loss weights (k,) of kinds of so many pixels (k,): 1 of the commonest, more of rare ones."""
+    rare = np.max(pixels, initial=1) / np.maximum(pixels, 1)
     return np.minimum(rare**balance, _MOST_FACTOR).astype(np.float32)

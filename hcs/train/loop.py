@@ -36,7 +36,7 @@ from hcs.train.checkpoint import (
 from hcs.train.data import SCALE_RULES, at_training_scale, batch, sample_scale
 from hcs.train.kinds import counted, kind_factors
 from hcs.train.losses import Loss, kinds_loss, loss_of
-from hcs.train.optimise import learning_rate
+from hcs.train.optimise import TIMES, learning_rate
 from hcs.train.score import Counts, Floats, right_by_kind, scores_and_kinds
 from hcs.train.settings import TrainSettings
 from hcs.train.spec import recipe_for
@@ -129,7 +129,7 @@ def _step(
     images, classes, weights = (tensor.to(device, non_blocking=True) for tensor in prepared)
     run.network.train()
     for group in run.optimiser.param_groups:
-        group["lr"] = learning_rate(settings, run.step)
+        group["lr"] = learning_rate(settings, run.step) * group.get(TIMES, 1.0)  # none in older checkpoints
     if settings.dropout:
         # What a step drops must depend on the step alone, or a resumed run would drop something else.
         torch.manual_seed((settings.seed << 32) + run.step)

@@ -28,8 +28,8 @@ class TrainSettings:
     kind_weight: float = 1.0
     """Loss weight of telling the kinds apart, beside finding nuclei."""
     kind_balance: float = 0.5
-    """How far rare kinds are weighed up in that: a kind counts by (nuclei of the commonest kind / its own) to this
-    power, tenfold at most; 0: not at all."""
+    """How far rare kinds are weighed up in that: a kind's pixels count by (pixels of the commonest kind / its own) to
+    this power, thirtyfold at most; 0: not at all. Crops lie at nuclei of each kind equally often, besides."""
     batch_norm: bool = True
     """Batch norm of a ``concat`` network; ``add`` always has it."""
     dropout: float = 0.0
