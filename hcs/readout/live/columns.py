@@ -157,7 +157,13 @@ FRAME_COLUMNS: tuple[Column, ...] = (
     ),
 )
 """One row a well and frame."""
-LEADING = ("Live_CycleMin", "Live_DivisionsPerDay", "Fraction_LiveReentered", "Live_GrowthPerDay")
+LEADING = (
+    "Live_CycleMin",
+    "Live_HoursPerDivision",
+    "Live_DivisionsPerDay",
+    "Fraction_LiveReentered",
+    "Live_GrowthPerDay",
+)
 """Columns of the well table that get dose curves, hits and Z' where the user names none."""
 LEADING_LIGHT = ("Live_NuclearLoss", "Live_ExportHalfMin", "Live_RecoveryHalfMin")
 """Those beside them where a light is stated, by the time that it ends."""
