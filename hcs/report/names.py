@@ -19,6 +19,18 @@ _WHOLE = {
     "Count_Dead": "Dead nuclei",
     "Fraction_Dead": "Fraction of dead nuclei",
     "Count_LivingPerField": "Living nuclei a field",
+    "Count_PerField": "Nuclei a field",
+    "Mean_NucleusCytoplasm": "Mean nucleus over cytoplasm",
+    "Live_CycleMin": "Length of the cycle (min)",
+    "Live_HoursPerDivision": "Hours a division",
+    "Live_DivisionsPerDay": "Divisions a day",
+    "Live_DeathsPerDay": "Deaths a day",
+    "Live_GrowthPerDay": "Growth a day",
+    "Fraction_LiveReentered": "Fraction that enters the next cycle",
+    "Live_NucleusCytoplasm": "Nucleus over cytoplasm before the light",
+    "Live_NuclearLoss": "Share of the nucleus that light takes",
+    "Live_ExportHalfMin": "Half-time of export (min)",
+    "Live_RecoveryHalfMin": "Half-time of recovery (min)",
 }
 _FEATURES = {
     "Nuclei_Sensor_Ratio": "sensor ratio",
