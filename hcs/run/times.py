@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -26,14 +26,15 @@ def settle_time(
     """The time of a plate as ``run.json`` has it (`RunRecord.time`), and sentences on what is odd about it; None where
     every field has one time point.
 
-    ConfigError where fields state different times and the configuration gives none, and where it gives fewer times
-    than there are frames.
+    ConfigError where fields state different times and the configuration gives none, where it gives fewer times than
+    there are frames, and where all frames are too large.
     """
     frames = {key: info.t_size for key, info in infos.items()}
     if max(frames.values(), default=1) == 1:
         given = [name for name in ("interval", "times") if getattr(config, f"{name}_min") is not None]
         options = {"interval": "--interval-min is", "times": "--times is"}
         return None, tuple(f"{options[name]} of no use here: every field has one time point." for name in given)
+    _check_size([info for info in infos.values() if info.t_size > 1], config.tiles.max_field_px)
     times, source, notes = _times(infos, config)
     usual = Counter(frames.values()).most_common(1)[0][0]
     others = {key: n for key, n in frames.items() if n != usual}
@@ -45,6 +46,17 @@ def settle_time(
     if times.times_min is not None:
         plain["times_min"] = list(times.times_min)
     return plain | {"source": source}, notes
+
+
+def _check_size(movies: Sequence[FieldInfo], most_px: int) -> None:
+    """ConfigError where no frame of the plate is small enough to be processed in one piece."""
+    least = min((info.shape[1:] for info in movies), key=lambda shape: shape[0] * shape[1])
+    if least[0] * least[1] > most_px:
+        raise ConfigError(
+            f"its frames have {least[0]} × {least[1]} px, more than tiles.max_field_px = {most_px:,}, and only fields "
+            f"of one time point are cut in blocks; say tiles.max_field_px: {least[0] * least[1]} in the settings where "
+            "memory allows, or write the fields before stitching as the plate's"
+        )
 
 
 def _times(infos: Mapping[FieldKey, FieldInfo], config: Config) -> tuple[FrameTimes, str, tuple[str, ...]]:

@@ -279,6 +279,13 @@ def test_uneven_times_are_in_every_table(movie: SimulationFiles, tmp_path: Path)
     assert results.record.frame_times.minutes(2) == 100.0
 
 
+def test_frames_that_are_all_too_large_are_refused_before_the_run() -> None:
+    config = Config.model_validate({"tiles": {"max_field_px": 80}})
+    with pytest.raises(ConfigError, match=r"have 9 × 9 px, more than tiles.max_field_px = 80, .*max_field_px: 81 in"):
+        settle_time({A01: INFO}, config)
+    assert settle_time({A01: INFO, replace(A01, field=1): replace(INFO, shape=(2, 8, 9))}, config)[0] is not None
+
+
 def test_fields_of_other_lengths_are_said() -> None:
     time, notes = settle_time({A01: INFO, replace(A01, field=1): replace(INFO, t_size=3)}, Config())
     assert time is not None
