@@ -114,7 +114,7 @@ def best_of_laptrack(columns: Columns, truth: TrackGraph, shape: tuple[int, int]
             print(line(*found[-1][:3]), file=sys.stderr, flush=True)
     by_links = max(found, key=lambda row: (row[1].lnk, row[1].division_f1))
     by_divisions = max(found, key=lambda row: (row[1].division_f1, row[1].lnk))
-    for name, scores, seconds, _ in dict.fromkeys((by_links, by_divisions)):
+    for name, scores, seconds, _ in (by_links,) if by_divisions is by_links else (by_links, by_divisions):
         print(line(f"{name} (best of {len(found)})", scores, seconds))
     return by_links[3]
 
