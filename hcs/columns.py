@@ -35,8 +35,9 @@ TIME_COLUMNS = (
         "Metadata_Time_min",
         "float64",
         "min",
-        "time since the field's first frame: Metadata_Timepoint times the interval; NaN where nobody states one",
-        "plate metadata, or --interval-min",
+        "time since the field's first frame: as stated for every frame, or Metadata_Timepoint times the interval; NaN "
+        "where nobody states either",
+        "plate metadata, --interval-min or --times",
     ),
 )
 """What else a nucleus is told by where fields have several time points."""
