@@ -33,6 +33,7 @@ def short_settings(arguments: argparse.Namespace) -> TrainSettings:
         read_train_settings(arguments.config),
         threads=arguments.threads,
         start_from="",
+        kept=0.0,
         bfloat16=arguments.bfloat16,
     )
     return replace(settings.shortened(arguments.steps), evaluate_every=arguments.steps)

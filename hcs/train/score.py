@@ -24,21 +24,31 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
-def image_scores(network: Network, samples: list[Sample], recipe: Recipe, rule: ScaleRule = working_scale) -> Floats:
-    """(n, 2): of every sample its mean F1 over IoU 0.50–0.90 and its F1 at 0.5, at default inference settings.
+def image_scores(
+    network: Network,
+    samples: list[Sample],
+    recipe: Recipe,
+    rule: ScaleRule = working_scale,
+    settings: InstanceSettings | None = None,
+) -> Floats:
+    """(n, 2): of every sample its mean F1 over IoU 0.50–0.90 and its F1 at 0.5, by ``settings`` or the default ones.
 
     Each image's scale is that of its true median nucleus, by the ``rule`` in use or another one: how well size is
     estimated is not the network's affair.
     """
-    return scores_and_kinds(network, samples, recipe, rule)[0]
+    return scores_and_kinds(network, samples, recipe, rule, settings)[0]
 
 
 def scores_and_kinds(
-    network: Network, samples: list[Sample], recipe: Recipe, rule: ScaleRule = working_scale
+    network: Network,
+    samples: list[Sample],
+    recipe: Recipe,
+    rule: ScaleRule = working_scale,
+    settings: InstanceSettings | None = None,
 ) -> tuple[Floats, Counts]:
     """`image_scores`, and of the nuclei whose kind is told and that are found, IoU 0.5, how many of each kind (rows of
     k) are taken for which kind (k); (0, 0) without kinds."""
-    ready = folded(copy.deepcopy(network))
+    ready, read = folded(copy.deepcopy(network)), settings or InstanceSettings()
     scores = np.empty((len(samples), 2))
     taken = np.zeros((len(recipe.kinds), len(recipe.kinds)), np.int64)
     for row, sample in zip(scores, samples, strict=True):
@@ -46,7 +56,7 @@ def scores_and_kinds(
         seen = predict(ready, enlarged(sample.image, scale), TileSettings())
         shape = (sample.image.shape[0], sample.image.shape[1])
         probabilities = restored(seen, scale, shape)
-        labels = recipe.labels(probabilities, InstanceSettings().for_field(None, scale))
+        labels = recipe.labels(probabilities, read.for_field(None, scale))
         matching = match(sample.labels, labels.astype(np.int32), ignore=sample.ignore)
         row[:] = np.mean([matching.f1(t) for t in CAICEDO]), matching.f1(CAICEDO[0])
         if recipe.kinds and sample.kinds is not None:
