@@ -77,7 +77,7 @@ def usual_offset(offsets: Sequence[Offset]) -> Offset | None:
         return None
     y, x, height = np.median([(each.y_px, each.x_px, each.height) for each in sure], axis=0)
     close = sum(max(abs(each.y_px - y), abs(each.x_px - x)) <= _AGREE_PX for each in sure)
-    return Offset(float(y), float(x), float(height)) if 2 * close > len(sure) else None
+    return Offset(round(float(y), 3) + 0.0, round(float(x), 3) + 0.0, float(height)) if 2 * close > len(sure) else None
 
 
 def moved(image: NDArray[Any], y_px: int, x_px: int) -> NDArray[Any]:

@@ -172,7 +172,7 @@ def _moves(looked_at: Sequence[tuple[NDArray[Any], NDArray[Any]]], say: Say) -> 
         return 0, 0
     y, x = offset.whole()
     done = f"moved by {y}, {x} px" if (y, x) != (0, 0) else "not moved"
-    say(f"Truth channel: the input lies {offset.y_px:+.2f} px down and {offset.x_px:+.2f} px right of it; it is {done}")
+    say(f"Truth channel: the input lies {offset.y_px:.2f} px below and {offset.x_px:.2f} px right of it; it is {done}")
     return y, x
 
 
