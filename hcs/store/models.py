@@ -180,7 +180,8 @@ def write_model(path: Path, card: dict[str, Any], weights: dict[str, NDArray[np.
     """Write ``path`` (.safetensors) and its card (.json), the card completed with the weights' sha256 and size."""
     from safetensors.numpy import save  # noqa: PLC0415
 
-    data = save(weights)
+    # safetensors takes the bytes as they lie, also those of arrays in another order.
+    data = save({name: np.ascontiguousarray(array) for name, array in weights.items()})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
     card = card | {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
