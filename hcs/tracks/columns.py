@@ -99,9 +99,9 @@ TRACK_COLUMNS: tuple[Column, ...] = (
         "DeathFrame",
         "int32",
         "frames",
-        "First frame from which the nucleus stays dead: area at most tracks.dead_small and mean DNA intensity at least "
-        "tracks.dead_condensed of the median of its frames before, or the latter tracks.dead_bright; -1 for a living "
-        "one",
+        "First frame from which the nucleus stays dead: area at most tracks.dead_small of the median of its frames "
+        "before, and median mean DNA intensity at least tracks.dead_condensed of that, or all tracks.dead_bright; "
+        "-1 for a living one",
     ),
     _track(
         "Quality",

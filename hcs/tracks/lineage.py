@@ -101,19 +101,19 @@ def death_frames(detections: Detections, lineage: Lineage, settings: TrackSettin
 
 
 def _dead_since(area: Floats, mean: Floats, settings: TrackSettings) -> int | None:
-    """The first frame of a track (f,) from which its nucleus is dead in every one."""
-    if not len(area) > 2 * _LASTING - 1 or not _dead(area[-1], mean[-1], area.max(), np.fmin.reduce(mean), settings):
+    """The first frame of a track (f,) from which its nucleus is dead: small in every one, and condensed in their
+    median, because a frame's intensities are relative to its nuclei, of which many may be dead."""
+    small, bright = settings.dead_small, settings.dead_bright
+    palest = np.fmin.reduce(mean) if len(mean) else np.nan
+    if not area[-1] <= small * area.max() and not mean[-1] >= bright * palest:
         return None  # of most tracks: not even the last frame is, against the largest and palest there was
     for since in range(_LASTING, len(area) - _LASTING + 1):
-        known = mean[:since][np.isfinite(mean[:since])]
-        usual = np.median(known) if known.size else np.nan
-        if np.all(_dead(area[since:], mean[since:], np.median(area[:since]), usual, settings)):
+        before = mean[:since][np.isfinite(mean[:since])]
+        after = mean[since:][np.isfinite(mean[since:])]
+        if not before.size or not after.size:
+            continue
+        usual = np.median(before)
+        shrunken = area[since:].max() <= small * np.median(area[:since])
+        if (shrunken and np.median(after) >= settings.dead_condensed * usual) or after.min() >= bright * usual:
             return since
     return None
-
-
-def _dead(area: Floats, mean: Floats, usual_area: float, usual_mean: float, settings: TrackSettings) -> Flags:
-    """Whether nuclei (f,) are dead, against what theirs were while they lived."""
-    bright = mean / usual_mean
-    dead: Flags = (area <= settings.dead_small * usual_area) & (bright >= settings.dead_condensed)
-    return dead | (bright >= settings.dead_bright)

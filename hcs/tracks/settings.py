@@ -27,9 +27,9 @@ class TrackSettings:
     dead_small: float = 0.55
     """A nucleus that shrinks to this share of its own median area until then, and condenses, for the rest of its track,
     has died."""
-    dead_condensed: float = 1.6
-    """Mean DNA intensity, relative to its own median until then, from which a nucleus that small has died; with its DNA
-    unchanged, one of 0.55 of the area is at 1.8."""
+    dead_condensed: float = 1.5
+    """Median of its mean DNA intensity from then on, relative to that until then, from which a nucleus that small has
+    died; with its DNA unchanged, one of 0.55 of the area is at 1.8, and one that lost half of it is at 1."""
     dead_bright: float = 4.0
     """The same for a nucleus of any size."""
 

@@ -340,7 +340,7 @@ def test_a_track_is_right_as_often_as_its_quality_says() -> None:
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    for name, value in (("max_step_px", 0.0), ("max_gap", -1), ("min_daughter_frames", 0), ("dead_bright", 1.5)):
+    for name, value in (("max_step_px", 0.0), ("max_gap", -1), ("min_daughter_frames", 0), ("dead_bright", 1.4)):
         with pytest.raises(ConfigError, match=rf"tracks\.{name}"):
             TrackSettings(**{name: value})
 
