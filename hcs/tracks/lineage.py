@@ -104,16 +104,19 @@ def _dead_since(area: Floats, mean: Floats, settings: TrackSettings) -> int | No
     """The first frame of a track (f,) from which its nucleus is dead: small in every one, and condensed in their
     median, because a frame's intensities are relative to its nuclei, of which many may be dead."""
     small, bright = settings.dead_small, settings.dead_bright
-    palest = np.fmin.reduce(mean) if len(mean) else np.nan
-    if not area[-1] <= small * area.max() and not mean[-1] >= bright * palest:
-        return None  # of most tracks: not even the last frame is, against the largest and palest there was
-    for since in range(_LASTING, len(area) - _LASTING + 1):
+    largest_after, palest_after = np.maximum.accumulate(area[::-1])[::-1], np.fmin.accumulate(mean[::-1])[::-1]
+    largest, palest = np.maximum.accumulate(area), np.fmin.accumulate(mean)
+    # Where it cannot be, against the largest and the palest there was until then, no median need be taken.
+    may_be = (largest_after[1:] <= small * largest[:-1]) | (palest_after[1:] >= bright * palest[:-1])
+    for since in (np.flatnonzero(may_be) + 1).tolist():
+        if not _LASTING <= since <= len(area) - _LASTING:
+            continue
         before = mean[:since][np.isfinite(mean[:since])]
         after = mean[since:][np.isfinite(mean[since:])]
         if not before.size or not after.size:
             continue
         usual = np.median(before)
-        shrunken = area[since:].max() <= small * np.median(area[:since])
+        shrunken = largest_after[since] <= small * np.median(area[:since])
         if (shrunken and np.median(after) >= settings.dead_condensed * usual) or after.min() >= bright * usual:
             return since
     return None
