@@ -17,6 +17,7 @@ from helpers.run import Finished, call_hcs, local_client, table_bytes
 
 from hcs.config import ClusterSettings, Config, parse_config
 from hcs.engine.cluster import ENVIRONMENT, Workers
+from hcs.engine.nanny import PatientNanny
 from hcs.engine.slurm import ADAPTING, job_options
 from hcs.errors import ConfigError
 from hcs.store.config import read_config
@@ -171,7 +172,8 @@ def test_workers_that_are_killed_again_and_again_change_nothing(finished: Finish
         sys.executable, "-m", "hcs", "run", str(finished.files.plate), "--out", str(out), "--labels", "none",
         "--plate-map", str(finished.files.plate_map),
     ]  # fmt: skip
-    with local_client(n_workers=2) as client:
+    # With dask's own nannies a busy machine once had no worker left in the end, and the scheduler waited for ever.
+    with local_client(n_workers=2, worker_class=PatientNanny) as client:
         run = subprocess.Popen(
             [*command, "--scheduler", client.scheduler.address], stderr=subprocess.PIPE, text=True
         )  # fmt: skip
