@@ -95,6 +95,10 @@ def test_every_nucleus_has_a_kind_and_wells_have_fractions(done: Path, tmp_path:
     assert told.loc[("wells", "Fraction_Class_odd"), "source"] == "hcs; model two"
     assert set(nuclei.columns) <= {*told.loc["nuclei"].index, "Nuclei_DNA_ContentN", "Nuclei_Flag_Dead"}
     assert not (done / "classes.parquet").exists()
+    readouts = results.readouts()
+    assert readouts is not None
+    note = next(note for note in readouts.notes if "Half of the nuclei" in note)
+    assert f"below {inside[SCORE].median():.2f}" in note  # the kinds of this model are drawn at random
     assert not verify(results).faults
     examples = tmp_path / "examples.csv"
     pd.DataFrame({"nucleus": ["A01/0/1"], "class": ["a"]}).to_csv(examples, index=False)
