@@ -45,7 +45,7 @@ class ViewersAhead:
         record = results.record
         try:
             plate = open_plate(results.plate_path)
-            told = _told(results)
+            told = told_of(results)
         except (HcsError, OSError) as error:
             self._error = error
             return
@@ -85,7 +85,7 @@ class ViewersAhead:
         return tuple(notes)
 
 
-def _told(results: Results) -> dict[str, pa.Table]:
+def told_of(results: Results) -> dict[str, pa.Table]:
     """What the readouts say of single nuclei, by field such as ``B03/0``, in the order of the nuclei's numbers: the
     columns that are known when all fields are measured, and those of the phase table."""
     if not results.has_nuclei:
@@ -103,4 +103,7 @@ def _told(results: Results) -> dict[str, pa.Table]:
     table = pa.Table.from_pandas(own.astype(dict.fromkeys(texts, "object")), preserve_index=False)
     table = table.replace_schema_metadata(None).combine_chunks()
     ends = [*starts[1:], len(later)]
-    return {f"{wells[i]}/{sites[i]}": table.slice(i, end - i) for i, end in zip(starts, ends, strict=True) if end > i}
+    # Each with rows of its own: a slice travels with all rows that it is a slice of.
+    return {
+        f"{wells[i]}/{sites[i]}": table.take(np.arange(i, end)) for i, end in zip(starts, ends, strict=True) if end > i
+    }

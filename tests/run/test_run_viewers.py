@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from hcs.errors import ConfigError
 from hcs.plate.keys import FieldKey
 from hcs.run.pictures import one_thread
 from hcs.run.viewer_fields import NEITHER, PHASE_COLOURS, description
-from hcs.run.viewers import ViewersAhead
+from hcs.run.viewers import ViewersAhead, told_of
 from hcs.store.plate.describe import describe_nuclei
 from hcs.store.plate.labels import write_labels
 from hcs.store.plate.mark import Mark, origin_of
@@ -339,3 +340,11 @@ writer = FieldWriter(out, record.plate, plate, target, record.run_id)
 counts = writer.write([(entry, None) for entry in read_ledger(out, record.keys, record.run_id)])
 print(counts["written"] > 0, "pandas" in sys.modules)
 """
+
+
+def test_a_field_travels_without_the_rows_of_others(results: Results) -> None:
+    told = told_of(results)
+    alone = {name: pa.Table.from_pylist(table.to_pylist(), schema=table.schema) for name, table in told.items()}
+    assert len(told) > 1
+    for name, table in told.items():
+        assert len(pickle.dumps(table)) < 1.5 * len(pickle.dumps(alone[name]))
