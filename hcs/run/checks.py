@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from hcs import __version__
-from hcs.columns import KEY_COLUMNS
+from hcs.columns import KEY_COLUMNS, Column
 from hcs.config import Config, differences
 from hcs.errors import ConfigError, PlateError
 from hcs.field.large import field_hash
@@ -39,17 +39,8 @@ from hcs.store.results.ledger import read_ledger
 from hcs.store.results.record import RUN_RECORD, RunRecord
 
 
-def empty_nuclei(
-    channels: tuple[str, ...],
-    dna: str | None,
-    sensor: str | None,
-    cells: str | None = None,
-    *,
-    micronuclei: bool = False,
-    kinds: tuple[str, ...] = (),
-) -> pd.DataFrame:
-    """The nucleus table of a plate without nuclei."""
-    measured = column_dictionary(channels, dna, sensor, cells, micronuclei=micronuclei, kinds=kinds)
+def empty_nuclei(measured: Iterable[Column]) -> pd.DataFrame:
+    """A nucleus table without rows: the keys, and the columns that are ``measured``."""
     types = {c.name: c.dtype for c in (*KEY_COLUMNS, *measured)}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
 
@@ -96,9 +87,10 @@ def check_readouts(
     DNA channel is needed, and ``kinds`` which kinds of nuclei the model tells apart."""
     if micronuclei and channels.dna_name is None:
         raise ConfigError("micronuclei: true needs a DNA channel, and the plate has none; name it with --dna")
-    nuclei = empty_nuclei(
+    measured = column_dictionary(
         channels.names, channels.dna_name, channels.sensor_name, channels.cells_name, micronuclei=micronuclei
     )
+    nuclei = empty_nuclei(measured)
     fields = pd.DataFrame(
         {"well": [str(key.well) for key in keys], "field": 0, "status": "pending", "reason": "", "n_nuclei": 0}
     )

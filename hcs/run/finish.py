@@ -216,8 +216,13 @@ def _nuclei(results: Results) -> pd.DataFrame:
         parts = results.parts()
         stored = parts.columns()
         return parts.read(list(dict.fromkeys(single_columns(stored) + report_columns(stored))))
-    record, channels = results.record, results.record.channels
-    return empty_nuclei(
+    return empty_nuclei(_measured(results.record))
+
+
+def _measured(record: RunRecord) -> tuple[Column, ...]:
+    """The columns that the run measured of every nucleus."""
+    channels = record.channels
+    return column_dictionary(
         channels.names,
         channels.dna,
         channels.sensor,
@@ -258,15 +263,7 @@ def _write_columns(
     out: Path, record: RunRecord, readouts: Readouts, frames: Mapping[str, pd.DataFrame], classes: ClassWells | None
 ) -> Written:
     """The column dictionary of all tables: table, name, dtype, unit, definition, source."""
-    channels = record.channels
-    nucleus = column_dictionary(
-        channels.names,
-        channels.dna,
-        channels.sensor,
-        channels.cells,
-        micronuclei=record.config.micronuclei,
-        kinds=record.kinds,
-    )
+    channels, nucleus = record.channels, _measured(record)
     timed = record.time is not None
     tables = {
         "nuclei": (

@@ -11,6 +11,7 @@ from hcs.commands.simulate import SimulationFiles
 from hcs.config import Config, parse_config
 from hcs.errors import ConfigError
 from hcs.field.whole import process_fields_here
+from hcs.measure.columns import column_dictionary
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.readout.settings import ReadoutSettings
@@ -37,7 +38,7 @@ def test_a_run_has_two_columns_more_and_all_others_as_before(simulated: Simulati
     more = [name for name in tables[True] if name not in tables[False]]
     assert more == ["Nuclei_Micronuclei_Count", "Nuclei_Micronuclei_Area"]
     pd.testing.assert_frame_equal(tables[True].drop(columns=more), tables[False], check_exact=True)
-    expected = empty_nuclei(("DNA", "CDK2"), "DNA", "CDK2", micronuclei=True)
+    expected = empty_nuclei(column_dictionary(("DNA", "CDK2"), "DNA", "CDK2", micronuclei=True))
     assert tables[True][more].dtypes.tolist() == expected[more].dtypes.tolist()
 
 
