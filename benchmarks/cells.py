@@ -10,10 +10,11 @@ gradient, both with the true nuclei as seeds and one Otsu threshold a field, as 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -170,24 +171,32 @@ def cpu_seconds(action: Callable[[], object]) -> float:
 
 
 def times(repeats: int) -> None:
-    """CPU time of growing and measuring cells beside the network's, on one field of 2160 × 2160 px, by turns."""
+    """CPU time of growing and measuring cells beside the network's, in float32 and in integers, on one field of
+    2160 × 2160 px, by turns."""
     tune_cpu(threads=1)
     (field,) = fields(320.0, number=1, size_px=2160)
-    config, segmenter = Config(), load_segmenter(find_model("fast", "cpu"), "cpu", flips=False)
-    prepared = segmenter.prepare(field.image[0], None)
-    shares, network_s = [], []
+    config, model = Config(), find_model("fast", "cpu")
+    segmenters = {
+        arithmetic: load_segmenter(replace(model, arithmetic=arithmetic), "cpu", flips=False)
+        for arithmetic in ("float32", "int8")
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ("cells", *segmenters)}
     for _ in range(repeats + 1):
-        network = cpu_seconds(lambda: segmenter.probabilities(prepared, config.tiles, Fraction(1), Stopwatch()))
+        for name, segmenter in segmenters.items():
+            prepared = segmenter.prepare(field.image[0], None)
+            seconds[name].append(
+                cpu_seconds(partial(segmenter.probabilities, prepared, config.tiles, Fraction(1), Stopwatch()))
+            )
         without = cpu_seconds(lambda: table_of(field, None))
-        with_cells = cpu_seconds(lambda: table_of(field, CellSettings()))
-        shares.append((with_cells - without) / network)
-        network_s.append(network)
-    shares, network_s = shares[1:], network_s[1:]  # the first calls load compiled kernels
-    print(
-        f"{int(field.labels.max())} nuclei, network {statistics.median(network_s):.2f} s of CPU; growing and measuring "
-        f"cells {100 * statistics.median(shares):.1f} % of that (median of {repeats}; {100 * min(shares):.1f} to "
-        f"{100 * max(shares):.1f} %)"
-    )
+        seconds["cells"].append(cpu_seconds(lambda: table_of(field, CellSettings())) - without)
+    cells = np.array(seconds.pop("cells")[1:])  # the first calls load compiled kernels
+    print(f"{int(field.labels.max())} nuclei; growing and measuring cells {np.median(cells):.2f} s of CPU; by turns,")
+    for name, values in seconds.items():
+        shares = 100 * cells / np.array(values[1:])
+        print(
+            f"{np.median(shares):.1f} % ({shares.min():.1f} to {shares.max():.1f} %, {repeats} turns) of the network in "
+            f"{name}, {np.median(values[1:]):.2f} s"
+        )
 
 
 def main() -> None:

@@ -19,12 +19,9 @@ _STEEPEST = 1000
 """Largest length of a step, in fifths of a pixel."""
 _TILE_PX = 512
 """Side of a tile; with its surroundings it has 3 MB."""
-_N_BUCKETS = _STEEPEST + 1
+_N_BUCKETS = 2**10
+"""More than the longest step."""
 _OWNERS = _VALUES = 2**24 - 1
-_SPARE, _USED, _WAITING = range(3)
-"""Of the entries in buckets: the first spare one, how many were ever used, and how many wait."""
-_FREE = (2**15 - 1) << 24
-"""Way and owner of a pixel that no path has reached."""
 _NOISES = 4.0
 _LEFT_OF_NOISE = 70 / 256
 """Standard deviation of a smoothed pixel's noise over that of a pixel."""
@@ -148,34 +145,72 @@ def _grow_all(
             y0, x0 = max(y - reach_px, 0), max(x - reach_px, 0)
             y1, x1 = min(y + side + reach_px, height), min(x + side + reach_px, width)
             bottom, right = min(y + side, height), min(x + side, width)
-            words = _words(values, dense, fill, (y0, x0, y1, x1))
-            found = _grow(words, dense[y0:y1, x0:x1], told, _STRAIGHT * reach_px)
-            owners[y:bottom, x:right] = found[y - y0 : bottom - y0, x - x0 : right - x0]
+            words = _words(values, dense, fill, (y0, x0, y1, x1), (y, x, bottom, right), _STRAIGHT * reach_px)
+            _grow(words, dense[y0:y1, x0:x1], told, _STRAIGHT * reach_px)
+            for v in range(y, bottom):
+                for u in range(x, right):
+                    word = words[(v - y0 + 1) * (x1 - x0 + 2) + u - x0 + 1]
+                    owners[v, u] = (word >> 24) & _OWNERS
     return owners
 
 
 @kernel
-def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: int) -> Ints32:
-    """Owner of every pixel of one tile.
+def _words(
+    values: Floats32,
+    dense: Ints32,
+    fill: NDArray[np.bool_],
+    tile: tuple[int, int, int, int],
+    core: tuple[int, int, int, int],
+    reach: int,
+) -> Ints64:
+    """A word for every pixel of a tile and those around the tile: 16 bits of way, 24 of owner, 24 of value.
+
+    A pixel that is nobody's starts with a way just longer than any that matters: ``reach`` in the tile's ``core``, less
+    what still lies between a pixel beside it and the core.
+    """
+    y0, x0, y1, x1 = tile
+    top, left, bottom, right = core
+    words = np.zeros((y1 - y0 + 2, x1 - x0 + 2), np.int64)
+    held = fill.size > 0
+    bits = values.view(np.uint32)
+    for y in range(y0, y1):
+        beside = max(top - y, y - bottom + 1, 0)
+        for x in range(x0, x1):
+            owner = np.int64(dense[y, x])
+            if owner == 0 and not (held and fill[y, x]):
+                away = max(beside, left - x, x - right + 1)
+                owner = np.int64(max(reach - _STRAIGHT * away + 1, 0)) << 24
+            words[y - y0 + 1, x - x0 + 1] = (owner << 24) | np.int64(bits[y, x] >> np.uint32(8))
+    return words.ravel()
+
+
+@kernel
+def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: int) -> None:
+    """Bring to every pixel of one tile, in ``words``, its shortest way and that way's owner.
 
     Dijkstra's algorithm from all nuclei at once. Lengths are whole numbers, so that a bucket for each keeps the fronts
     in order (Dial 1969), and a step is five at least, so that no pixel changes once its bucket's turn has come. All
     that is known of a pixel is one word, for the time goes into fetching it: its way, its owner, and its value without
-    the last eight bits.
+    the last eight bits. Most neighbours have a way that no step could shorten, which is one comparison of words.
     """
-    height, width = dense.shape
+    width = dense.shape[1]
     least, per_level = told
     steps = np.array([-width - 3, -width - 2, -width - 1, -1, 1, width + 1, width + 2, width + 3])
     lengths = np.array([7, 5, 7, 5, 5, 7, 5, 7])
-    heads, counts = np.full(_N_BUCKETS, -1, np.int32), np.array([-1, 0, 0])
+    heads = np.full(_N_BUCKETS, -1, np.int32)
     entries = np.empty((9 * words.size, 2), np.int32)  # no pixel is put more often; memory that nothing touches is free
-    _put_rims(words, dense, least, steps, (entries, heads, counts))
-    length = -1
-    while counts[_WAITING] > 0 and length < reach:
+    waiting = used = _put_rims(words, dense, least, steps, (entries, heads))
+    spare, length = -1, -1
+    while waiting > 0 and length < reach - _STRAIGHT:
         length += 1
         bucket = length % _N_BUCKETS
         while heads[bucket] >= 0:
-            k = _taken(entries, heads, counts, bucket)
+            entry = heads[bucket]
+            heads[bucket] = entries[entry, 1]
+            entries[entry, 1] = spare
+            spare = entry
+            waiting -= 1
+            k = np.int64(entries[entry, 0])
             word = words[k]
             if word >> 48 != length:
                 continue
@@ -184,38 +219,25 @@ def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: 
             for s in range(8):
                 q = k + steps[s]
                 known = words[q]
-                there = _value(known)
-                if known >> 48 <= length or there < floor:
+                if known <= (word | _VALUES) + (lengths[s] << 48):
                     continue
+                there = _value(known)
                 further = length + min(lengths[s] + int(abs(there - here) * dear), _STEEPEST)
                 claim = (further << 24) | mine
-                if further > reach or claim >= known >> 24:
+                if there < floor or claim >= known >> 24:
                     continue
                 words[q] = (claim << 24) | (known & _VALUES)
-                if known >> 48 != further:
-                    _put(entries, heads, counts, q, further % _N_BUCKETS)
-    result = np.empty((height, width), np.int32)
-    for y in range(height):
-        for x in range(width):
-            claim = words[(y + 1) * (width + 2) + x + 1] >> 24
-            result[y, x] = claim & _OWNERS if claim < _FREE else 0
-    return result
-
-
-@kernel
-def _words(values: Floats32, dense: Ints32, fill: NDArray[np.bool_], tile: tuple[int, int, int, int]) -> Ints64:
-    """A word for every pixel of a tile and those around the tile: 16 bits of way, 24 of owner, 24 of value."""
-    y0, x0, y1, x1 = tile
-    words = np.zeros((y1 - y0 + 2, x1 - x0 + 2), np.int64)
-    held = fill.size > 0
-    bits = values.view(np.uint32)
-    for y in range(y0, y1):
-        for x in range(x0, x1):
-            owner = np.int64(dense[y, x])
-            if owner == 0 and not (held and fill[y, x]):
-                owner = np.int64(_FREE)
-            words[y - y0 + 1, x - x0 + 1] = (owner << 24) | np.int64(bits[y, x] >> np.uint32(8))
-    return words.ravel()
+                if known >> 48 == further:
+                    continue
+                entry = spare
+                if entry >= 0:
+                    spare = entries[entry, 1]
+                else:
+                    entry = used
+                    used += 1
+                entries[entry, 0], entries[entry, 1] = q, heads[further % _N_BUCKETS]
+                heads[further % _N_BUCKETS] = entry
+                waiting += 1
 
 
 @kernel
@@ -225,46 +247,24 @@ def _value(word: int) -> float:
 
 
 @kernel
-def _put_rims(
-    words: Ints64, dense: Ints32, least: Floats32, steps: Ints64, fronts: tuple[Ints32, Ints32, Ints64]
-) -> None:
-    """Put the pixels at the rims of nuclei that grow into the first bucket."""
+def _put_rims(words: Ints64, dense: Ints32, least: Floats32, steps: Ints64, fronts: tuple[Ints32, Ints32]) -> int:
+    """Put the pixels at the rims of nuclei that grow into the first bucket, and tell how many; entries (n, 2) are pixel
+    and next entry."""
     height, width = dense.shape
-    entries, heads, counts = fronts
+    entries, heads = fronts
+    used = 0
     for y in range(height):
         for x in range(width):
             if dense[y, x] == 0 or not np.isfinite(least[dense[y, x]]):
                 continue
             k = (y + 1) * (width + 2) + x + 1
             for step in steps:
-                if (words[k + step] >> 24) == _FREE:
-                    _put(entries, heads, counts, k, 0)
+                if words[k + step] >> 48 > 0:
+                    entries[used, 0], entries[used, 1] = k, heads[0]
+                    heads[0] = used
+                    used += 1
                     break
-
-
-@kernel
-def _put(entries: Ints32, heads: Ints32, counts: Ints64, k: int, bucket: int) -> None:
-    """Put pixel ``k`` at the head of a bucket; ``entries`` (n, 2) are pixel and next entry. Spare ones go first."""
-    entry = counts[_SPARE]
-    if entry >= 0:
-        counts[_SPARE] = entries[entry, 1]
-    else:
-        entry = counts[_USED]
-        counts[_USED] += 1
-    entries[entry, 0], entries[entry, 1] = k, heads[bucket]
-    heads[bucket] = entry
-    counts[_WAITING] += 1
-
-
-@kernel
-def _taken(entries: Ints32, heads: Ints32, counts: Ints64, bucket: int) -> int:
-    """The pixel of a bucket's first entry, which is spare from now on."""
-    entry = heads[bucket]
-    heads[bucket] = entries[entry, 1]
-    entries[entry, 1] = counts[_SPARE]
-    counts[_SPARE] = entry
-    counts[_WAITING] -= 1
-    return int(entries[entry, 0])
+    return used
 
 
 @kernel

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.measure.cell_pixels import CellPixels, cell_pixels
 from hcs.measure.cells import grow_cells
 from hcs.measure.compartment_columns import RATIOS, STATISTICS
-from hcs.measure.intensity import Floats, Floats32, RegionIntensities, as_float32, region_statistics
-from hcs.measure.jit import kernel
-from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions, regions_of
+from hcs.measure.intensity import Floats, Floats32, as_float32
+from hcs.measure.regions import Ints32, PixelLists, Regions
 from hcs.measure.ring import ring_cytoplasm
 from hcs.measure.settings import CellSettings
-from hcs.measure.shape import Shape, measure_shape, shape_columns
+from hcs.measure.shape import measure_shape, shape_columns
 
 Columns = dict[str, NDArray[np.generic]]
 
@@ -38,15 +38,6 @@ class SensorOfNuclei:
     least_signal: float
     least_px: int
     grounded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Compartments:
-    """Pixels of the cells of n nuclei, with their nuclei and without; a cytoplasm may be empty."""
-
-    cells: Regions
-    shape: Shape
-    cytoplasm: PixelLists
 
 
 def measure_cells(
@@ -79,7 +70,7 @@ def measure_cells(
         fill=fill,
         closed=None if request.nobodys is None else nuclei.label_values == request.nobodys,
     )
-    found = _compartments_of(cells, nuclei)
+    found = cell_pixels(cells, nuclei)
     columns = _shape_values(found, pixel_size_um=pixel_size_um, origin=origin, field=field)
     for c, ((channel, suffix), plane) in enumerate(zip(suffixes.items(), image, strict=True)):
         pixels = as_float32(plane)
@@ -90,20 +81,15 @@ def measure_cells(
     return columns, cells
 
 
-def _compartments_of(cells: Ints32, nuclei: Regions) -> _Compartments:
-    """Compartments of ``cells`` (Y, X), numbered as the nuclei are, each with all of its nucleus."""
-    found = regions_of(cells)
-    offsets, indices = _without(found.pixels.offsets, found.pixels.indices, nuclei.dense.ravel())
-    return _Compartments(found, measure_shape(found), PixelLists(offsets, indices))
-
-
 def _shape_values(
-    found: _Compartments, *, pixel_size_um: float | None, origin: tuple[int, int], field: tuple[int, int]
+    found: CellPixels, *, pixel_size_um: float | None, origin: tuple[int, int], field: tuple[int, int]
 ) -> Columns:
     """Columns on shape and place, in pixels of a ``field`` (height, width) whose part here starts at ``origin``."""
     um2_per_px = np.nan if pixel_size_um is None else pixel_size_um**2
     cytoplasm = found.cytoplasm.counts
-    columns, touches = shape_columns("Cells", found.shape, pixel_size_um=pixel_size_um, origin=origin, field=field)
+    columns, touches = shape_columns(
+        "Cells", measure_shape(found.cells), pixel_size_um=pixel_size_um, origin=origin, field=field
+    )
     return columns | {
         "Cytoplasm_AreaShape_Area": cytoplasm,
         "Cytoplasm_AreaShape_AreaUm2": cytoplasm * um2_per_px,
@@ -111,19 +97,17 @@ def _shape_values(
     }
 
 
-def _intensity_values(found: _Compartments, pixels: Floats32, suffix: str, *, blank: bool) -> Columns:
+def _intensity_values(found: CellPixels, pixels: Floats32, suffix: str, *, blank: bool) -> Columns:
     """Columns on intensities of cells and cytoplasm in one channel (Y, X); NaN where nothing was recorded in it."""
     columns: Columns = {}
-    for name, lists in (("Cells", found.cells.pixels), ("Cytoplasm", found.cytoplasm)):
-        measured = region_statistics(pixels, lists, ceiling=np.inf)
-        total = np.where(lists.counts > 0, measured.total, np.nan)
-        for feature, values in zip(STATISTICS, _in_order(replace(measured, total=total)), strict=True):
+    for name, table in zip(("Cells", "Cytoplasm"), found.statistics(pixels), strict=True):
+        for feature, values in zip(STATISTICS, table.T, strict=True):
             columns[f"{name}_Intensity_{feature}Intensity_{suffix}"] = np.full(len(values), np.nan) if blank else values
     return columns
 
 
 def _sensor_values(
-    found: _Compartments, pixels: Floats32, means: Floats, sensor: SensorOfNuclei, *, background: float
+    found: CellPixels, pixels: Floats32, means: Floats, sensor: SensorOfNuclei, *, background: float
 ) -> Columns:
     """Sensor ratios over the whole cytoplasm and over its brighter component; NaN where `Nuclei_Sensor_Ratio` would be,
     with the cytoplasm in place of the ring."""
@@ -135,23 +119,3 @@ def _sensor_values(
         name: np.divide(values - background, above, out=np.full(len(above), np.nan), where=usable)
         for name, values in zip(RATIOS, (means, bright), strict=True)
     }
-
-
-def _in_order(measured: RegionIntensities) -> tuple[Floats, ...]:
-    return measured.mean, measured.median, measured.std, measured.minimum, measured.maximum, measured.total
-
-
-@kernel
-def _without(offsets: Ints64, indices: Ints32, nuclei: Ints32) -> tuple[Ints64, Ints32]:
-    """Offsets and indices of each list's pixels that are of no nucleus."""
-    n = len(offsets) - 1
-    kept_offsets = np.zeros(n + 1, np.int64)
-    kept = np.empty(len(indices), np.int32)
-    m = 0
-    for i in range(n):
-        for k in range(offsets[i], offsets[i + 1]):
-            if nuclei[indices[k]] == 0:
-                kept[m] = indices[k]
-                m += 1
-        kept_offsets[i + 1] = m
-    return kept_offsets, kept[:m].copy()
