@@ -194,8 +194,8 @@ def times(repeats: int) -> None:
     for name, values in seconds.items():
         shares = 100 * cells / np.array(values[1:])
         print(
-            f"{np.median(shares):.1f} % ({shares.min():.1f} to {shares.max():.1f} %, {repeats} turns) of the network in "
-            f"{name}, {np.median(values[1:]):.2f} s"
+            f"{np.median(shares):.1f} % ({shares.min():.1f} to {shares.max():.1f} %, {repeats} turns) of the network "
+            f"in {name}, {np.median(values[1:]):.2f} s"
         )
 
 

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     metavar="LOW HIGH",
     help="Dead cells are this many times as bright as living cells, with halo and fragments.  [default: not brighter]",
 )
+@click.option(
+    "--cells",
+    type=click.Choice(["even", "uneven"]),
+    default="even",
+    show_default=True,
+    help="Uneven cells part anywhere, overlap, and are unevenly bright.",
+)
 @click.option("--n-frames", default=1, show_default=True, help="Number of frames. Cells move, divide, die and leave.")
 @click.option("--interval-min", default=20.0, show_default=True, help="Minutes between two frames.")
 @click.option("--cycle-h", default=12.0, show_default=True, help="Mean cell cycle of untreated cells, in hours.")
@@ -50,6 +57,7 @@ def simulate(
     seed: int,
     diameter_px: float,
     dead_brightness: tuple[float, float] | None,
+    cells: Literal["even", "uneven"],
     n_frames: int,
     interval_min: float,
     cycle_h: float,
@@ -78,6 +86,7 @@ def simulate(
         seed=seed,
         nucleus_diameter_px=diameter_px,
         dead_brightness=dead_brightness,
+        cells=cells,
         frames=n_frames,
         interval_min=interval_min,
         cycle_h=cycle_h,

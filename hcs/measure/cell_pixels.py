@@ -18,6 +18,7 @@ from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions
 
 Bytes = NDArray[np.uint8]
 
+
 @dataclass(frozen=True, slots=True)
 class CellPixels:
     """Pixels of n cells with their nuclei, and of their cytoplasm, which may be empty."""
@@ -139,7 +140,11 @@ def _statistics(values: Floats32, offsets: Ints64, indices: Ints32, outside: Byt
         table[i, 0], table[i, 2], table[i, 5] = mean, np.sqrt(squares / size), total
         table[i, 3], table[i, 4] = low, high
         if m > 0:
-            table_outside[i, 0], table_outside[i, 2], table_outside[i, 5] = mean_free, np.sqrt(squares_free / m), total_free
+            table_outside[i, 0], table_outside[i, 2], table_outside[i, 5] = (
+                mean_free,
+                np.sqrt(squares_free / m),
+                total_free,
+            )
             table_outside[i, 3], table_outside[i, 4], _ = _ends(free_of)
         if exact and is_counted(size, low, high, True):
             base = int(low)

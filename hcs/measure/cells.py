@@ -82,6 +82,20 @@ def grow_cells(
     return cells
 
 
+def grown_through(
+    terrain: Floats32, nuclei: Ints32, steepness: Floats32, closed: NDArray[np.bool_], *, reach_px: int
+) -> Ints32:
+    """The nucleus (Y, X) from which the shortest path leads to each pixel, none longer than ``reach_px``, and none
+    through pixels that are ``closed`` (Y, X); 0 where none leads.
+
+    ``nuclei`` (Y, X) are 1…n. A step of one in the ``terrain`` (Y, X) counts for ``steepness`` (1 + n,), by nucleus, in
+    fifths of a pixel.
+    """
+    least = np.full(len(steepness), np.finfo(np.float32).min, np.float32)
+    least[0] = np.inf
+    return _grow_all(terrain, nuclei, closed, (least, steepness), (reach_px, max(_TILE_PX, 3 * reach_px)))
+
+
 @kernel
 def smoothed(pixels: Floats32) -> Floats32:
     """An image (Y, X) after the binomial filter of 5 × 5 pixels, a standard deviation of 1 px; pixels beyond the edge
@@ -111,6 +125,7 @@ def _levels(smooth: Floats32, values: Floats32, offsets: Ints64, indices: Ints32
     differences between neighbours in a row; NaN of none."""
     n = len(offsets) - 1
     levels = np.full((n, 2), np.nan)
+    counts = np.empty(_N_BUCKETS, np.int32)
     for i in range(n):
         start, stop = offsets[i], offsets[i + 1]
         if stop == start:
@@ -123,8 +138,26 @@ def _levels(smooth: Floats32, values: Floats32, offsets: Ints64, indices: Ints32
                 steps[m] = abs(values[indices[k]] - values[indices[k - 1]])
                 m += 1
         # The median of |difference| of two values with Gaussian noise is 0.6745 √2 of its standard deviation.
-        levels[i, 1] = select(steps[:m], 0, m // 2) / 0.9539 if m > 0 else 0.0
+        levels[i, 1] = _of_rank(steps[:m], m // 2, counts) / 0.9539 if m > 0 else 0.0
     return levels
+
+
+@kernel
+def _of_rank(steps: Floats32, rank: int, counts: Ints32) -> float:
+    """The value of this rank; of whole numbers that are not large by how often each occurs, which is sooner."""
+    whole = True
+    for step in steps:
+        whole &= step < len(counts) and np.floor(step) == step
+    if not whole:
+        return select(steps, 0, rank)
+    counts[:] = 0
+    for step in steps:
+        counts[int(step)] += 1
+    below, value = 0, 0
+    while below + counts[value] <= rank:
+        below += counts[value]
+        value += 1
+    return float(value)
 
 
 @kernel
@@ -145,7 +178,7 @@ def _grow_all(
             y0, x0 = max(y - reach_px, 0), max(x - reach_px, 0)
             y1, x1 = min(y + side + reach_px, height), min(x + side + reach_px, width)
             bottom, right = min(y + side, height), min(x + side, width)
-            words = _words(values, dense, fill, (y0, x0, y1, x1), (y, x, bottom, right), _STRAIGHT * reach_px)
+            words = _words(values, dense, fill, (y0, x0, y1, x1), ((y, x, bottom, right), _STRAIGHT * reach_px))
             _grow(words, dense[y0:y1, x0:x1], told, _STRAIGHT * reach_px)
             for v in range(y, bottom):
                 for u in range(x, right):
@@ -160,16 +193,15 @@ def _words(
     dense: Ints32,
     fill: NDArray[np.bool_],
     tile: tuple[int, int, int, int],
-    core: tuple[int, int, int, int],
-    reach: int,
+    around: tuple[tuple[int, int, int, int], int],
 ) -> Ints64:
     """A word for every pixel of a tile and those around the tile: 16 bits of way, 24 of owner, 24 of value.
 
-    A pixel that is nobody's starts with a way just longer than any that matters: ``reach`` in the tile's ``core``, less
-    what still lies between a pixel beside it and the core.
+    A pixel that is nobody's starts with a way just longer than any that matters; ``around`` are the tile's core and how
+    long that may be in it. Beside it, it is less by what still lies between the pixel and the core.
     """
     y0, x0, y1, x1 = tile
-    top, left, bottom, right = core
+    (top, left, bottom, right), reach = around
     words = np.zeros((y1 - y0 + 2, x1 - x0 + 2), np.int64)
     held = fill.size > 0
     bits = values.view(np.uint32)
@@ -196,6 +228,7 @@ def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: 
     width = dense.shape[1]
     least, per_level = told
     steps = np.array([-width - 3, -width - 2, -width - 1, -1, 1, width + 1, width + 2, width + 3])
+    forth = steps.astype(np.uint64)  # an index without a sign needs no look whether it counts from the end
     lengths = np.array([7, 5, 7, 5, 5, 7, 5, 7])
     heads = np.full(_N_BUCKETS, -1, np.int32)
     entries = np.empty((9 * words.size, 2), np.int32)  # no pixel is put more often; memory that nothing touches is free
@@ -210,20 +243,20 @@ def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: 
             entries[entry, 1] = spare
             spare = entry
             waiting -= 1
-            k = np.int64(entries[entry, 0])
+            k = np.uint64(entries[entry, 0])
             word = words[k]
             if word >> 48 != length:
                 continue
-            mine = (word >> 24) & _OWNERS
+            mine = np.uint64((word >> 24) & _OWNERS)
             here, floor, dear = _value(word), least[mine], per_level[mine]
             for s in range(8):
-                q = k + steps[s]
+                q = k + forth[s]
                 known = words[q]
                 if known <= (word | _VALUES) + (lengths[s] << 48):
                     continue
                 there = _value(known)
                 further = length + min(lengths[s] + int(abs(there - here) * dear), _STEEPEST)
-                claim = (further << 24) | mine
+                claim = (further << 24) | np.int64(mine)
                 if there < floor or claim >= known >> 24:
                     continue
                 words[q] = (claim << 24) | (known & _VALUES)

@@ -48,6 +48,8 @@ class Regions:
 
     def labels_of(self, dense: Ints32) -> NDArray[np.uint32]:
         """An image (Y, X) of these nuclei's numbers from 1, such as ``dense``, as label values."""
+        if len(self) == 0 or self.label_values[-1] == len(self):
+            return dense.astype(np.uint32)
         return np.append(0, self.label_values).astype(np.uint32)[dense]
 
 

@@ -15,8 +15,9 @@ from hcs.simulate.optics import blur, draw_death, draw_debris, expose, illuminat
 from hcs.simulate.plate import SimulatedPlate
 from hcs.simulate.population import Population, WellEffects, brighten, draw_population
 from hcs.simulate.settings import SimulationSettings
-from hcs.simulate.streams import death_rng, field_rng, plate_rng, well_rng
+from hcs.simulate.streams import cytoplasm_rng, death_rng, field_rng, plate_rng, well_rng
 from hcs.simulate.truth import cell_table
+from hcs.simulate.uneven import draw_uneven_sensor
 
 DEBRIS_IN_SENSOR = 0.25
 """Debris glows in the sensor channel too, at this share of its height."""
@@ -48,7 +49,12 @@ def simulate_field(plate: SimulatedPlate, key: FieldKey) -> SimulatedField:
     margin = int(np.ceil(1.5 * settings.nucleus_diameter_px))
     death = death_rng(settings.seed, key)
     population, canvas = _populate(rng, death, plate, key, side_px=settings.size_px + 2 * margin)
-    sensor, cells = draw_sensor(rng, canvas, population, diameter_px=settings.nucleus_diameter_px)
+    diameter_px = settings.nucleus_diameter_px
+    sensor, cells = draw_sensor(rng, canvas, population, diameter_px=diameter_px)
+    if settings.cells == "uneven":
+        sensor, cells = draw_uneven_sensor(
+            cytoplasm_rng(settings.seed, key), canvas, population, diameter_px=diameter_px
+        )
     crop = slice(margin, margin + settings.size_px)
     debris = draw_debris(rng, canvas.labels[crop, crop], settings)
     glow = draw_death(death, canvas, population.brightness, settings)

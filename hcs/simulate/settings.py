@@ -55,6 +55,9 @@ class SimulationSettings:
     """Gaussian blur of the objective."""
     debris: float = 12.0
     """Small bright specks per megapixel."""
+    cells: Literal["even", "uneven"] = "even"
+    """``even`` cells part half-way between their nuclei and are evenly bright; ``uneven`` ones part anywhere, overlap,
+    and fade towards edges that their nuclei do not tell. Nuclei are the same either way."""
     frames: int = 1
     """Time points of every field; with more than one, cells move, grow, divide, die, enter and leave."""
     interval_min: float = 20.0
@@ -116,6 +119,8 @@ class SimulationSettings:
             ("light_ratio", 0.5 < self.light_ratio <= 5, "be above 0.5, the ratio in the dark, and at most 5"),
             ("bleaching", 0 <= self.bleaching < 0.5, "be 0 or more and below 0.5"),
             ("drift_px", 0 <= self.drift_px <= 10, "lie between 0 and 10"),
+            ("cells", self.cells in ("even", "uneven"), "be even or uneven"),
+            ("cells", self.frames == 1 or self.cells == "even", "be even in movies"),
             ("dead_brightness", self.frames == 1 or self.dead_brightness is None, "be None in movies"),
         )
 

@@ -37,6 +37,11 @@ def frame_rng(seed: int, key: FieldKey, frame: int) -> np.random.Generator:
     return _rng(6, seed, key.well.row, key.well.column, key.field, frame)
 
 
+def cytoplasm_rng(seed: int, key: FieldKey) -> np.random.Generator:
+    """Stream of one field's uneven cells, so that its nuclei are those of even ones."""
+    return _rng(7, seed, key.well.row, key.well.column, key.field)
+
+
 def _rng(purpose: int, *numbers: int) -> np.random.Generator:
     # SeedSequence pads short entropy with zeros, so the purpose leads to keep (plate) and (well A01) apart.
     return np.random.default_rng(np.random.SeedSequence((purpose, *numbers)))

@@ -295,3 +295,22 @@ def test_only_the_cytotoxic_compound_makes_bright_dead_cells() -> None:
 def test_impossible_brightness_is_refused(bright: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match="dead_brightness"):
         SimulationSettings(dead_brightness=bright)
+
+
+def test_uneven_cells_have_the_same_nuclei_and_hold_them() -> None:
+    planned = {
+        kind: lay_out_plate(SimulationSettings(wells=4, size_px=200, seed=3, cells=kind)) for kind in ("even", "uneven")
+    }
+    even, uneven = (simulate_field(plate, FieldKey(plate.wells[1], 0)) for plate in planned.values())
+    assert even.labels.max() > 5
+    np.testing.assert_array_equal(even.labels, uneven.labels)
+    nuclei = uneven.labels > 0
+    np.testing.assert_array_equal(uneven.whole_cells[nuclei], uneven.labels[nuclei])
+    assert (uneven.whole_cells != even.whole_cells).mean() > 0.05
+    sensor, cells = uneven.image[1].astype(float), uneven.whole_cells > 0
+    assert sensor[cells & ~nuclei].mean() > 1.5 * np.median(sensor[~cells])
+
+
+def test_movies_have_even_cells() -> None:
+    with pytest.raises(ConfigError, match=r"simulate\.cells"):
+        SimulationSettings(cells="uneven", frames=3)
