@@ -24,6 +24,7 @@ from hcs.field.worker import load_segmenter
 from hcs.run.diameter import image_diameter
 from hcs.segment.ours.cores import find_cores
 from hcs.segment.ours.instances import grow, instances
+from hcs.segment.ours.runs import runs_of
 from hcs.segment.predict import tune_cpu
 from hcs.segment.settings import InstanceSettings
 from hcs.store.files.images import read_image
@@ -36,8 +37,9 @@ Share = Callable[[NDArray[np.int32], NDArray[np.bool_], NDArray[np.float32]], ND
 
 def grown(cores: NDArray[np.int32], foreground: NDArray[np.bool_], _: NDArray[np.float32]) -> NDArray[np.int32]:
     """Every pixel to the core that reaches it in the fewest steps, as `hcs.segment.ours.instances` does."""
-    labels = cores.copy()
-    grow(labels, foreground)
+    labels, listed = np.zeros(cores.shape, np.int32), cores[foreground]
+    grow(listed, runs_of(foreground))
+    labels[foreground] = listed
     return labels
 
 
@@ -49,7 +51,9 @@ def flooded(cores: NDArray[np.int32], foreground: NDArray[np.bool_], said: NDArr
 def parts(said: NDArray[np.float32], settings: InstanceSettings) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Cores and foreground, without its holes filled."""
     foreground = said[0] < 1.0 - settings.foreground
-    return find_cores(said[1], foreground, settings), foreground
+    cores = np.zeros(foreground.shape, np.int32)
+    cores[foreground] = find_cores(said[1], runs_of(foreground), settings)
+    return cores, foreground
 
 
 def main() -> None:

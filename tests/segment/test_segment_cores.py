@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcs.errors import ConfigError
-from hcs.segment.ours.cores import find_cores
+from hcs.segment.ours import cores
+from hcs.segment.ours.runs import runs_of
 from hcs.segment.settings import InstanceSettings
+
+
+def find_cores(
+    interior: NDArray[np.float32], foreground: NDArray[np.bool_], settings: InstanceSettings
+) -> NDArray[np.int32]:
+    """Cores (Y, X), 0 elsewhere."""
+    found = np.zeros(interior.shape, np.int32)
+    found[foreground] = cores.find_cores(interior, runs_of(foreground), settings)
+    return found
 
 
 def from_the_lowest_level_up(
@@ -29,7 +39,7 @@ def from_the_lowest_level_up(
 
     levels = settings.levels()
     todo = [(part, 1) for part in parts(foreground, 0)]
-    cores = []
+    found_cores = []
     while todo:
         core, level = todo.pop()
         while level < len(levels):
@@ -39,10 +49,10 @@ def from_the_lowest_level_up(
                 todo.extend((part, level) for part in found)
                 break
         else:
-            cores.append(core)
-    cores.sort(key=lambda core: int(core.argmax()))
+            found_cores.append(core)
+    found_cores.sort(key=lambda core: int(core.argmax()))
     labels = np.zeros(interior.shape, np.int32)
-    for i, core in enumerate(cores, start=1):
+    for i, core in enumerate(found_cores, start=1):
         labels[core] = i
     return labels
 
@@ -74,12 +84,12 @@ def pair(dip: float, shape: tuple[int, int] = (40, 60)) -> NDArray[np.float32]:
     return interior
 
 
-@pytest.mark.parametrize(("dip", "cores"), [(0.2, 2), (0.3, 2), (0.4, 2), (0.5, 1), (0.7, 1)])
-def test_the_shallower_the_dip_the_larger_a_part_must_be(dip: float, cores: int) -> None:
+@pytest.mark.parametrize(("dip", "count"), [(0.2, 2), (0.3, 2), (0.4, 2), (0.5, 1), (0.7, 1)])
+def test_the_shallower_the_dip_the_larger_a_part_must_be(dip: float, count: int) -> None:
     interior = pair(dip)
     everywhere = np.ones(interior.shape, np.bool_)
     # 144 px each: 135 are needed where the probability falls below 0.45, 202 where it falls only below 0.55.
-    assert find_cores(interior, everywhere, InstanceSettings(interior=0.25, split_px=90)).max() == cores
+    assert find_cores(interior, everywhere, InstanceSettings(interior=0.25, split_px=90)).max() == count
 
 
 def test_what_is_too_small_parts_nothing_and_a_core_keeps_all_its_pixels() -> None:

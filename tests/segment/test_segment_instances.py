@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hcs.errors import ConfigError
 from hcs.evaluate.matching import match
 from hcs.segment.ours.instances import grow, instances
+from hcs.segment.ours.runs import runs_of
 from hcs.segment.settings import InstanceSettings
 from hcs.train.targets import class_map
 
@@ -107,18 +108,63 @@ def test_an_empty_field_has_no_nuclei() -> None:
     assert not found.any()
 
 
-@given(seed=st.integers(0, 20))
-def test_growing_fills_the_mask_and_does_not_depend_on_orientation(seed: int) -> None:
+def grown(seeds: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Seeds (Y, X) grown through a mask."""
+    labels = seeds.copy()
+    listed = labels[mask]
+    assert grow(listed, runs_of(mask)) == listed.max(initial=0)
+    labels[mask] = listed
+    return labels
+
+
+def in_steps(seeds: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The rule of growing as it is said: in every step an open pixel gets the lowest label beside it."""
+    labels = np.where(mask, seeds, 0)
+    while True:
+        padded = np.pad(labels, 1)
+        beside = np.stack([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])
+        lowest = np.where(beside > 0, beside, 99).min(axis=0)
+        reached = mask & (labels == 0) & (lowest < 99)
+        if not reached.any():
+            return labels
+        labels = np.where(reached, lowest, labels)
+
+
+@given(seed=st.integers(0, 1000), share=st.sampled_from([0.5, 0.75, 1.0]))
+def test_growing_fills_the_mask_in_steps_and_does_not_depend_on_orientation(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
-    mask = rng.random((24, 31)) < 0.75
+    mask = rng.random((24, 31)) < share
     seeds = np.where(mask & (rng.random(mask.shape) < 0.03), rng.integers(1, 9, mask.shape), 0).astype(np.int32)
-    grown = seeds.copy()
-    grow(grown, mask)
-    assert (grown[~mask] == 0).all()
-    assert (grown[seeds > 0] == seeds[seeds > 0]).all()
-    turned = np.ascontiguousarray(seeds[::-1, ::-1].T)
-    grow(turned, np.ascontiguousarray(mask[::-1, ::-1].T))
-    np.testing.assert_array_equal(turned.T[::-1, ::-1], grown)
+    found = grown(seeds, mask)
+    assert (found[mask] > 0).all()
+    from_seeds = np.where(mask & (found <= seeds.max()), found, 0)
+    np.testing.assert_array_equal(from_seeds, in_steps(seeds, mask))
+    turned = grown(np.ascontiguousarray(seeds[::-1, ::-1].T), np.ascontiguousarray(mask[::-1, ::-1].T))
+    np.testing.assert_array_equal(np.where(mask & (found <= seeds.max()), turned.T[::-1, ::-1], 0), from_seeds)
+
+
+def test_pieces_within_pieces_are_grown_as_one() -> None:
+    mask = np.zeros((1001, 1001), np.bool_)
+    for ring in range(0, 500, 2):
+        mask[ring, ring : 1001 - ring] = mask[1000 - ring, ring : 1001 - ring] = True
+        mask[ring : 1001 - ring, ring] = mask[ring : 1001 - ring, 1000 - ring] = True
+    seeds = np.zeros(mask.shape, np.int32)
+    rings = np.arange(0, 500, 2)
+    seeds[rings, rings] = np.arange(1, 251)
+    found = grown(seeds, mask)
+    y, x = np.mgrid[:1001, :1001]
+    depth = np.minimum(np.minimum(y, x), np.minimum(1000 - y, 1000 - x))
+    np.testing.assert_array_equal(found, np.where(mask, depth // 2 + 1, 0))
+
+
+def test_what_no_core_reaches_is_numbered_piece_by_piece_along_corners_too() -> None:
+    mask = np.zeros((6, 9), np.bool_)
+    mask[0, :3] = mask[2, 5] = mask[3, 6] = mask[5, 0] = True
+    seeds = np.zeros(mask.shape, np.int32)
+    seeds[0, 1] = 1
+    expected = np.zeros(mask.shape, np.int32)
+    expected[0, :3], expected[2, 5], expected[3, 6], expected[5, 0] = 1, 2, 2, 3
+    np.testing.assert_array_equal(grown(seeds, mask), expected)
 
 
 def test_settings_out_of_range_name_the_key() -> None:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from hcs.segment.baselines.published import split_by_distance
-from hcs.segment.ours.instances import keep_nuclei
+from hcs.segment.ours.instances import keep_large
 
 Method = Callable[[NDArray[Any]], NDArray[np.uint32]]
 """Field (Y, X) of any real dtype → labels (Y, X), 0 = background, 1..n in raster order."""
@@ -74,4 +74,4 @@ def _above_otsu(image: NDArray[Any]) -> NDArray[np.bool_]:
 def _nuclei(foreground: NDArray[np.bool_], *, apart_px: int = 5, smooth_px: float = 1.0) -> NDArray[np.uint32]:
     """Foreground (Y, X) → labels: holes filled, parted by distance, small pieces dropped."""
     labels = split_by_distance(ndimage.binary_fill_holes(foreground), apart_px=apart_px, smooth_px=smooth_px)
-    return keep_nuclei(labels, np.ones(foreground.shape, np.float32), _MIN_AREA_PX, 0, np.zeros(2))
+    return keep_large(labels, _MIN_AREA_PX)
