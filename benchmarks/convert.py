@@ -21,7 +21,7 @@ import tifffile
 
 from hcs.machine import cores, processor_name
 from hcs.store.files.convert import convert_plate
-from hcs.store.plate.pyramid import CHUNK_PX, create_level, level_shapes, mean_halved
+from hcs.store.plate.pyramid import CHUNK_PX, IMAGES, create_level, level_shapes, mean_halved
 
 _HEAD = (
     '<EvaluationInputData xmlns="urn:HarmonyV6"><Maps><Map>{channels}</Map></Maps><Images>{images}</Images>'
@@ -68,8 +68,9 @@ def read_and_write(files: list[list[Path]], folder: Path) -> None:
     def one(number: int) -> None:
         data = np.stack([tifffile.imread(path) for path in files[number]])
         for level, (height, width) in enumerate(level_shapes(*data.shape[1:])):
+            place = folder / str(number) / str(level)
             array = create_level(
-                folder / str(number) / str(level), data.shape, data.dtype, chunk_px=CHUNK_PX, axes="cyx", ngff="0.5"
+                place, data.shape, data.dtype, chunk_px=CHUNK_PX, axes="cyx", ngff="0.5", pixels=IMAGES
             )
             array[:] = data
             data = mean_halved(data[..., : height // 2 * 2, : width // 2 * 2])

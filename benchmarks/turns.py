@@ -1,7 +1,8 @@
 """Has a change made the stages of a field cheaper, and left every file as it was? This checkout beside another one.
 
 Two processes, one of each checkout, take the fields of a plate by turns, and count the processor time of every stage:
-a ratio of two neighbours holds on a machine that others use too. Labels and tables of both are compared byte by byte.
+a ratio of two neighbours holds on a machine that others use too. Tables of both are compared byte by byte, and so are
+the pixels of labels, whatever compressed them.
 
 Run: git worktree add --detach /tmp/before COMMIT
      python benchmarks/turns.py /tmp/before [--large N] [--small N] [--folder DIR]
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from numcodecs.blosc import Blosc
 from plates import make_plate
 from runs import machine_line
 
@@ -30,6 +32,8 @@ from hcs.run.prepare import prepare
 from hcs.store.results.ledger import LedgerEntry
 
 HERE = Path(__file__).resolve()
+_CRC_BYTES = 4
+"""At the end of a chunk of Zarr v3."""
 
 
 def serve(plate: Path, out: Path) -> None:
@@ -76,12 +80,14 @@ class Side:
         raise SystemExit("a side stopped; its error is above")
 
     def files(self) -> dict[str, bytes]:
-        """Labels and tables that it wrote."""
+        """Tables that it wrote, and labels, decoded."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
-        found = (path for folder in ("labels.zarr", "nuclei") for path in (self.out / folder).rglob("*"))
-        return {str(path.relative_to(self.out)): path.read_bytes() for path in found if path.is_file()}
+        parts = {path: path.read_bytes() for path in (self.out / "nuclei").rglob("*.parquet")}
+        labels = (path for path in (self.out / "labels.zarr").rglob("c/*/*") if path.is_file())
+        parts |= {path: bytes(Blosc().decode(path.read_bytes()[:-_CRC_BYTES])) for path in labels}
+        return {str(path.relative_to(self.out)): data for path, data in parts.items()}
 
 
 def compare(before: Path, plate: Path, folder: Path, turns: int) -> list[str]:

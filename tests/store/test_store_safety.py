@@ -22,7 +22,7 @@ from hcs.store.paths import behind_link, check_results, inner_path, linked_image
 from hcs.store.plate.field import missing_chunks, missing_sentence, open_image
 from hcs.store.plate.labels import read_labels
 from hcs.store.plate.nodes import read_node
-from hcs.store.plate.pyramid import mean_halved, write_levels
+from hcs.store.plate.pyramid import IMAGES, write_levels
 from hcs.store.plate.reader import locate, open_plate, read_field, read_info
 from hcs.store.plate.target import LabelTarget
 from hcs.store.results.table import write_part
@@ -219,7 +219,7 @@ def test_pixels_beyond_the_machines_memory_are_refused(small_plate: Any, monkeyp
 
 def test_a_flipped_bit_is_no_pixel(tmp_path: Path) -> None:
     data = np.random.default_rng(0).integers(0, 4000, (2, 64, 64), dtype=np.uint16)
-    write_levels(tmp_path / "i", data, axes="cyx", ngff="0.5", halve=mean_halved)
+    write_levels(tmp_path / "i", data, axes="cyx", ngff="0.5", pixels=IMAGES)
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "i" / "0", mode="r")[...], data)
     chunk = chunks(tmp_path / "i" / "0")[0]
     whole = chunk.read_bytes()

@@ -13,7 +13,7 @@ from hcs.store.location import Location, Url, zarr_store
 from hcs.store.plate.growing import Growing, remove
 from hcs.store.plate.labels import LabelImage, cannot_write_labels
 from hcs.store.plate.nodes import METADATA_FILES, Ngff
-from hcs.store.plate.pyramid import create_level, level_shapes, nearest_halved
+from hcs.store.plate.pyramid import LABELS, create_level, level_shapes, nearest_halved
 from hcs.store.plate.reader import FieldEntry
 from hcs.store.plate.target import LabelTarget
 from hcs.tiles.blocks import LABEL_CHUNK_PX, Box, windows
@@ -51,7 +51,15 @@ class BlockLabels:
                 return
             remove(growing)
             for level, shape in enumerate(shapes):
-                create_level(growing / str(level), shape, np.uint32, chunk_px=LABEL_CHUNK_PX, axes="yx", ngff=self.ngff)
+                create_level(
+                    growing / str(level),
+                    shape,
+                    np.uint32,
+                    chunk_px=LABEL_CHUNK_PX,
+                    axes="yx",
+                    ngff=self.ngff,
+                    pixels=LABELS,
+                )
         except OSError as error:
             raise cannot_write_labels(self.target.path, error) from error
 

@@ -12,7 +12,7 @@ from hcs.store.plate.growing import Growing
 from hcs.store.plate.labels import LabelImage, cannot_write_labels
 from hcs.store.plate.mark import origin_of
 from hcs.store.plate.nodes import Ngff
-from hcs.store.plate.pyramid import level_shapes, nearest_halved, write_frame
+from hcs.store.plate.pyramid import LABELS, level_shapes, write_frame
 from hcs.store.plate.reader import FieldEntry
 from hcs.store.plate.target import LabelTarget
 
@@ -63,7 +63,7 @@ class FrameLabels:
                 self.frames,
                 axes=_AXES,
                 ngff=self.ngff,
-                halve=nearest_halved,
+                pixels=LABELS,
             )
         except OSError as error:
             raise cannot_write_labels(self.target.path, error) from error

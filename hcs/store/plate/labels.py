@@ -19,7 +19,7 @@ from hcs.store.location import Location, Url, location
 from hcs.store.plate.field import open_image, read_pixels
 from hcs.store.plate.mark import ATTRIBUTE, Mark, files_crc32
 from hcs.store.plate.nodes import Ngff, read_node
-from hcs.store.plate.pyramid import TIME_UNIT, datasets, nearest_halved, write_image_metadata, write_levels
+from hcs.store.plate.pyramid import LABELS, TIME_UNIT, datasets, write_image_metadata, write_levels
 from hcs.store.plate.reader import Plate, locate, open_plate
 from hcs.store.plate.writer import PlateSpec, create_plate
 
@@ -92,9 +92,7 @@ def write_labels(
     options = LabelImage(ngff, pixel_size_um, name)
     try:
         with replacing_folder(field / "labels" / name) as folder:
-            n_levels = write_levels(
-                folder, labels.astype(np.uint32, copy=False), axes=_AXES, ngff=ngff, halve=nearest_halved
-            )
+            n_levels = write_levels(folder, labels.astype(np.uint32, copy=False), axes=_AXES, ngff=ngff, pixels=LABELS)
             sealed = mark and replace(mark, files_crc32=files_crc32(folder))
             options.describe(folder, n_levels, sealed)
             written = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

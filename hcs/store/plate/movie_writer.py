@@ -17,7 +17,7 @@ from hcs.plate.keys import FieldKey
 from hcs.store.folders import replacing_folder
 from hcs.store.location import location
 from hcs.store.plate.labels import LabelImage
-from hcs.store.plate.pyramid import level_shapes, mean_halved, nearest_halved, write_frame, write_image_metadata
+from hcs.store.plate.pyramid import IMAGES, LABELS, level_shapes, write_frame, write_image_metadata
 from hcs.store.plate.writer import PlateSpec, describe_channels, field_path
 
 
@@ -59,7 +59,7 @@ def write_movie(
             if count >= movie.frames:
                 raise FieldError(key, f"it has images of more than {movie.frames} time points")
             axes = "tcyx" if image.ndim == 3 else "tczyx"
-            write_frame(folder, image, count, movie.frames, axes=axes, ngff=spec.ngff, halve=mean_halved)
+            write_frame(folder, image, count, movie.frames, axes=axes, ngff=spec.ngff, pixels=IMAGES)
             count += 1
         if first is None or count != movie.frames:
             raise FieldError(key, f"it has images of {count} time points, not {movie.frames}")
@@ -105,6 +105,6 @@ def write_label_movie(
     n_levels = 0
     with replacing_folder(field / "labels" / name) as folder:
         for t, labels in enumerate(frames):
-            n_levels, _ = write_frame(folder, labels, t, movie.frames, axes="tyx", ngff=spec.ngff, halve=nearest_halved)
+            n_levels, _ = write_frame(folder, labels, t, movie.frames, axes="tyx", ngff=spec.ngff, pixels=LABELS)
         image.describe(folder, n_levels)
     image.enlist(field, n_levels)

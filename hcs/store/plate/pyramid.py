@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import google_crc32c
 import numpy as np
@@ -32,10 +32,6 @@ SMALLEST_LEVEL_PX = 256
 TIME_UNIT = "minute"
 """Of the t axes that hcs writes."""
 
-_BLOSC = Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE)
-
-Halve = Callable[[NDArray[Any]], NDArray[Any]]
-
 
 def open_group(folder: Location, ngff: Ngff) -> zarr.Group:
     """The group in ``folder``, made where it is missing."""
@@ -56,6 +52,36 @@ def nearest_halved(labels: NDArray[Any]) -> NDArray[Any]:
     return labels[..., ::2, ::2]
 
 
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """How pixels of one kind are stored."""
+
+    halve: Callable[[NDArray[Any]], NDArray[Any]]
+    """The next smaller level (…, Y/2, X/2) of an even-sided one."""
+    level: int
+    """Of zstd, in Blosc."""
+    shuffle: Literal["shuffle", "noshuffle"]
+    block_bytes: int = 0
+    """So much is compressed at a time; 0: as Blosc likes."""
+
+    @property
+    def v2(self) -> Blosc:
+        """The codec of Zarr v2, which encodes the chunks of v3, too."""
+        shuffle = Blosc.SHUFFLE if self.shuffle == "shuffle" else Blosc.NOSHUFFLE
+        return Blosc(cname="zstd", clevel=self.level, shuffle=shuffle, blocksize=self.block_bytes)
+
+    @property
+    def v3(self) -> BloscCodec:
+        """The same of Zarr v3."""
+        return BloscCodec(cname="zstd", clevel=self.level, shuffle=self.shuffle, blocksize=self.block_bytes)
+
+
+IMAGES = Pixels(mean_halved, level=3, shuffle="shuffle")
+LABELS = Pixels(nearest_halved, level=1, shuffle="noshuffle", block_bytes=2**18)
+"""Labels are long runs of one number, which shuffling cuts in four: a third of the time that images' way takes, and no
+more room where nuclei are many (`benchmarks/label_codec.py`)."""
+
+
 def level_shapes(height: int, width: int) -> list[tuple[int, int]]:
     """Height and width of every level of an image's pyramid, as `write_levels` writes it."""
     shapes = [(height, width)]
@@ -64,23 +90,23 @@ def level_shapes(height: int, width: int) -> list[tuple[int, int]]:
     return shapes
 
 
-def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, halve: Halve) -> int:
+def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, pixels: Pixels) -> int:
     """Write ``data`` (…, Y, X) as arrays ``0``, ``1``, … of ``folder``, each half the last; return how many.
 
     Levels end before a side would fall below 256 px; an odd last row or column is left out of the next level.
     """
     level = 0
     while True:
-        _write_array(folder / str(level), data, axes=axes, ngff=ngff)
+        _write_array(folder / str(level), data, axes=axes, ngff=ngff, pixels=pixels)
         level += 1
         height, width = data.shape[-2:]
         if min(height, width) // 2 < SMALLEST_LEVEL_PX:
             return level
-        data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
+        data = pixels.halve(data[..., : height // 2 * 2, : width // 2 * 2])
 
 
 def write_frame(
-    folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff, halve: Halve
+    folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff, pixels: Pixels
 ) -> tuple[int, int]:
     """Write one frame (…, Y, X) of arrays ``0``, ``1``, … (t, …, Y, X) of ``frames`` time points; how many levels there
     are, and the bytes of all files.
@@ -90,12 +116,12 @@ def write_frame(
     """
     level, nbytes = 0, 0
     while True:
-        nbytes += _write_frame(folder / str(level), data, frame, frames, axes=axes, ngff=ngff)
+        nbytes += _write_frame(folder / str(level), data, frame, frames, axes=axes, ngff=ngff, pixels=pixels)
         level += 1
         height, width = data.shape[-2:]
         if min(height, width) // 2 < SMALLEST_LEVEL_PX:
             return level, nbytes
-        data = halve(data[..., : height // 2 * 2, : width // 2 * 2])
+        data = pixels.halve(data[..., : height // 2 * 2, : width // 2 * 2])
 
 
 def write_image_metadata(
@@ -178,38 +204,40 @@ class _Level:
 
 
 @lru_cache(maxsize=64)
-def _level(shape: tuple[int, ...], dtype: str, axes: str, ngff: Ngff) -> _Level:
+def _level(shape: tuple[int, ...], dtype: str, axes: str, ngff: Ngff, pixels: Pixels) -> _Level:
     with tempfile.TemporaryDirectory(prefix="hcs-") as name:
-        array = create_level(Path(name), shape, dtype, chunk_px=CHUNK_PX, axes=axes, ngff=ngff)
+        array = create_level(Path(name), shape, dtype, chunk_px=CHUNK_PX, axes=axes, ngff=ngff, pixels=pixels)
         documents = {file.name: file.read_bytes() for file in Path(name).iterdir()}
     counts = (range(-(-length // side)) for length, side in zip(shape, array.chunks, strict=True))
     return _Level(documents, array.chunks, {at: array.metadata.encode_chunk_key(at) for at in product(*counts)})
 
 
-def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff) -> None:
+def _write_array(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, pixels: Pixels) -> None:
     """Write (…, Y, X) in chunks of one channel and at most 1080 px a side: the files that `create_level` and zarr would
     write, of which a plate has many thousands, in a third of zarr's time."""
     native = data.astype(data.dtype.newbyteorder("<"), copy=False)
-    level = _level(native.shape, native.dtype.str, axes, ngff)
+    level = _level(native.shape, native.dtype.str, axes, ngff, pixels)
     folder.mkdir(parents=True)
     for file, text in level.documents.items():
         (folder / file).write_bytes(text)
     for at, key in level.keys.items():
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
-        (folder / key).write_bytes(_encoded(native, at, level.chunks, ngff))
+        (folder / key).write_bytes(_encoded(native, at, level.chunks, ngff, pixels))
 
 
-def _write_frame(folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff) -> int:
+def _write_frame(
+    folder: Location, data: NDArray[Any], frame: int, frames: int, *, axes: str, ngff: Ngff, pixels: Pixels
+) -> int:
     """Write the chunks of one frame (…, Y, X) of an array (t, …, Y, X), and the array's metadata where they are
     missing; the bytes of the chunks."""
     native = data.astype(data.dtype.newbyteorder("<"), copy=False)
-    level = _level((frames, *native.shape), native.dtype.str, axes, ngff)
+    level = _level((frames, *native.shape), native.dtype.str, axes, ngff, pixels)
     for file, text in level.documents.items():
         if not (folder / file).is_file():
             _put(folder / file, text)
     nbytes = 0
     for at in product(*(range(-(-n // side)) for n, side in zip(native.shape, level.chunks[1:], strict=True))):
-        encoded = _encoded(native, at, level.chunks[1:], ngff)
+        encoded = _encoded(native, at, level.chunks[1:], ngff, pixels)
         _put(folder / level.keys[(frame, *at)], encoded)
         nbytes += len(encoded)
     return nbytes
@@ -226,17 +254,17 @@ def _put(path: Location, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _encoded(native: NDArray[Any], at: tuple[int, ...], chunks: tuple[int, ...], ngff: Ngff) -> bytes:
+def _encoded(native: NDArray[Any], at: tuple[int, ...], chunks: tuple[int, ...], ngff: Ngff, pixels: Pixels) -> bytes:
     """The file of one chunk: its place ``at``, in chunks, of an array in little-endian order."""
     block = native[tuple(slice(i * side, (i + 1) * side) for i, side in zip(at, chunks, strict=True))]
     beyond = [(0, side - length) for length, side in zip(block.shape, chunks, strict=True)]
     whole = np.ascontiguousarray(np.pad(block, beyond) if any(after for _, after in beyond) else block)
-    encoded = bytes(_BLOSC.encode(whole))
+    encoded = bytes(pixels.v2.encode(whole))
     return encoded if ngff == "0.4" else encoded + google_crc32c.value(encoded).to_bytes(4, "little")
 
 
 def create_level(
-    folder: Location, shape: tuple[int, ...], dtype: Any, *, chunk_px: int, axes: str, ngff: Ngff
+    folder: Location, shape: tuple[int, ...], dtype: Any, *, chunk_px: int, axes: str, ngff: Ngff, pixels: Pixels
 ) -> zarr.Array[Any]:
     """A new array (…, Y, X) in Blosc-zstd chunks of one channel and at most ``chunk_px`` a side.
 
@@ -244,13 +272,13 @@ def create_level(
     all readers know. Chunks that hold only zeros are written too, so that a missing chunk is a lost one.
     """
     v2 = ngff == "0.4"
-    v3_codecs = (BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"), Crc32cCodec())
+    v3_codecs = (pixels.v3, Crc32cCodec())
     return zarr.create_array(
         store=zarr_store(folder),
         shape=shape,
         dtype=dtype,
         chunks=(*(1 for _ in shape[:-2]), *(min(chunk_px, side) for side in shape[-2:])),
-        compressors=_BLOSC.get_config() if v2 else v3_codecs,
+        compressors=pixels.v2.get_config() if v2 else v3_codecs,
         fill_value=0,
         zarr_format=2 if v2 else 3,
         chunk_key_encoding={"name": "v2" if v2 else "default", "separator": "/"},

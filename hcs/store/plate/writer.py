@@ -16,7 +16,7 @@ from hcs.store.folders import replacing_folder
 from hcs.store.location import location
 from hcs.store.plate.nodes import Ngff
 from hcs.store.plate.ome import ome_format, ome_writer
-from hcs.store.plate.pyramid import mean_halved, open_group, write_image_metadata, write_levels
+from hcs.store.plate.pyramid import IMAGES, open_group, write_image_metadata, write_levels
 
 _DNA_COLOUR = "0000FF"
 _COLOURS = ("00FF00", "FF0000", "00FFFF", "FF00FF", "FFFF00", "FFFFFF")
@@ -130,7 +130,7 @@ def write_field(
         raise FieldError(key, f"plate {spec.name!r} has no well {key.well}; name it in the plate's wells")
     with replacing_folder(location(path) / field_path(key)) as folder:
         axes = "cyx" if image.ndim == 3 else "czyx"
-        n_levels = write_levels(folder, image, axes=axes, ngff=spec.ngff, halve=mean_halved)
+        n_levels = write_levels(folder, image, axes=axes, ngff=spec.ngff, pixels=IMAGES)
         write_image_metadata(
             folder,
             axes=axes,
