@@ -15,7 +15,8 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -31,8 +32,10 @@ from hcs.evaluate.masks import SCORES, score_mask
 from hcs.evaluate.matching import match
 from hcs.field.worker import load_segmenter
 from hcs.segment.baselines.tracknet import Encoder, MaskNet, MaskSpec, Shown
-from hcs.segment.carry import Labels, agree, around, carry, clear_frames, clearness, corrected, levelled, together
+from hcs.segment.carry import Flow, Labels, added, around, clear_frames, clearness, levelled, step_flow
+from hcs.segment.faint import Film, Gap
 from hcs.segment.normalise import normalisation_of
+from hcs.segment.paths import Objects
 from hcs.segment.predict import tune_cpu
 from hcs.segment.segmenter import Segmenter
 from hcs.simulate.movie import SimulatedMovie
@@ -235,20 +238,24 @@ def carried_through(images: Sequence[np.ndarray], own: Sequence[Labels]) -> list
     """Labels of every frame as ``hcs run --model lexy`` makes them from what a network gives frame by frame."""
     clear = clear_frames([clearness(image, DIAMETER_PX) for image in images])
     flat = [levelled(image) for image in images]
+    objects = [Objects.of(labels) for labels in own]
+
+    def flow(source: int, frame: int) -> Flow | None:
+        between = range(source, frame + (1 if frame > source else -1), 1 if frame > source else -1)
+        steps = [step_flow(flat[b], flat[a]) for a, b in pairwise(between)]
+        return reduce(lambda known, step: added(step, known), steps) if steps else None
+
+    film = Film(clear, own.__getitem__, objects.__getitem__, flow, DIAMETER_PX)
+    gaps: dict[tuple[int | None, int | None], Gap] = {}
     out = []
     for frame, labels in enumerate(own):
-        before, after = around(frame, clear)
-        sides = []
-        if before is not None:
-            sides.append(carry(flat[before : frame + 1], own[before]))
-        if after is not None:
-            sides.append(carry(flat[frame : after + 1][::-1], own[after]))
-        both = before is not None and after is not None
-        if clear[frame] or not sides or (both and not agree(sides[0], sides[1])):
+        if clear[frame]:
             out.append(labels)
             continue
-        found = together(sides[0], sides[1], (after - frame) / (after - before)) if both else sides[0]
-        out.append(corrected(found, labels))
+        ends = around(frame, clear)
+        if ends not in gaps:
+            gaps[ends] = Gap.around(frame, film)
+        out.append(gaps[ends].nuclei(frame, labels, film)[0])
     return out
 
 

@@ -1,9 +1,9 @@
 """A movie whose nuclei lose their contrast, as a worker looks at it: which frames are clear, and, for a frame that is
-not, nuclei carried from the clear frames around it.
+not, nuclei followed from the clear frames around it.
 
 A frame stays the unit of work. What a frame comes to depends on the pixels of its field alone: a worker looks through
-the field's frames once, and reads again those from the last clear frame before to the first one after. What it keeps
-meanwhile saves time and changes nothing.
+the field's frames once, and again at the clear frames around a gap and at the faint ones in it. What it keeps meanwhile
+saves time and changes nothing.
 """
 
 from __future__ import annotations
@@ -20,19 +20,9 @@ from numpy.typing import NDArray
 from hcs.errors import FieldError
 from hcs.measure.fill import find_fill, without_fill
 from hcs.measure.illumination import correct
-from hcs.segment.carry import (
-    Flow,
-    added,
-    agree,
-    around,
-    carried,
-    clear_frames,
-    clearness,
-    corrected,
-    levelled,
-    step_flow,
-    together,
-)
+from hcs.segment.carry import Flow, added, around, clear_frames, clearness, levelled, step_flow
+from hcs.segment.faint import Film, Gap
+from hcs.segment.paths import Objects
 from hcs.store.plate.reader import read_field
 
 if TYPE_CHECKING:
@@ -46,6 +36,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 _NETWORK_DIAMETER_PX = 24.0
 _MOST_LABELS = 2
+_MOST_OBJECTS = 64
+_MOST_GAPS = 1
 _MOST_FLOW_BYTES = 256 * 2**20
 
 
@@ -55,6 +47,8 @@ class _Kept:
 
     clear: NDArray[np.bool_] | None = None
     labels: OrderedDict[int, Labels] = field(default_factory=OrderedDict)
+    objects: OrderedDict[int, Objects | None] = field(default_factory=OrderedDict)
+    gaps: OrderedDict[tuple[int | None, int | None], Gap] = field(default_factory=OrderedDict)
     flows: OrderedDict[tuple[int, int], Flow] = field(default_factory=OrderedDict)
 
 
@@ -72,30 +66,24 @@ class Movie:
         self._job, self._key, self._info, self._segmenter = job, key, info, segmenter
         self._kept = _kept(job.out, job.run_id, str(key.of_field))
 
-    def nuclei(self, own: Labels) -> tuple[Labels, str]:
-        """Labels (Y, X) of the key's frame, of which the networks gave ``own``, and a remark where they were carried.
+    def nuclei(self, own: Labels, pixels: NDArray[Any], *, filled: bool) -> tuple[Labels, str]:
+        """Labels (Y, X) of the key's frame, of which the networks gave ``own``, and a remark where they were followed.
 
-        A clear frame has its own. In another, nuclei come from the clear frames before and after, moved along with the
-        picture, with the frame's own outlines where it shows them.
+        A clear frame has its own. In another, nuclei come from the clear frames before and after, with the frame's own
+        outlines where it shows them. ``pixels`` (Y, X) are what the networks saw, ``filled`` whether some of them were
+        not recorded.
         """
         frame = self._key.frame
         clear = self.clear()
+        if not filled and find_fill(pixels[None]) is None:
+            # The networks would say the same once more.
+            self._keep_objects(frame, lambda: Objects.of(own))
         if clear[frame]:
             return own, ""
-        before, after = around(frame, clear)
-        sides = [self._carried(source, frame) for source in (before, after) if source is not None]
-        if before is not None and after is not None:
-            if not agree(sides[0], sides[1]):
-                return own, (
-                    f"its nuclei are faint, and those carried from frame {before} and {after} do not agree: they move "
-                    "too far from frame to frame; film more often"
-                )
-            sides = [together(sides[0], sides[1], (after - frame) / (after - before))]
-        if not sides:
-            return own, ""
-        places = " and ".join(str(source) for source in (before, after) if source is not None)
-        remark = f"its nuclei are too faint to be found alone; they are carried from frame {places}"
-        return corrected(sides[0], own), remark
+        film = Film(clear, self._labels, self._objects, self._flow, _NETWORK_DIAMETER_PX / float(self._job.scale))
+        ends = around(frame, clear)
+        gap = _through(self._kept.gaps, ends, lambda: Gap.around(frame, film), lambda kept: len(kept) > _MOST_GAPS)
+        return gap.nuclei(frame, own, film)
 
     def clear(self) -> NDArray[np.bool_]:
         """Which frames (f,) are clear; one that cannot be read is not."""
@@ -128,19 +116,26 @@ class Movie:
         """What the networks find in a clear frame."""
         return _through(self._kept.labels, frame, lambda: self._segmented(frame), lambda kept: len(kept) > _MOST_LABELS)
 
+    def _objects(self, frame: int) -> Objects | None:
+        """What the networks find in any frame, nucleus by nucleus; None where it cannot be read."""
+        image = None if frame in self._kept.objects else self._image(frame)
+        return self._keep_objects(frame, lambda: None if image is None else Objects.of(self._found(image)))
+
+    def _keep_objects(self, frame: int, make: Callable[[], Objects | None]) -> Objects | None:
+        return _through(self._kept.objects, frame, make, lambda kept: len(kept) > _MOST_OBJECTS)
+
     def _segmented(self, frame: int) -> Labels:
         image = self._image(frame)
         assert image is not None  # it is clear
+        return self._found(image)
+
+    def _found(self, image: NDArray[Any]) -> Labels:
         job, segmenter = self._job, self._segmenter
         fill = find_fill(image[None])
         settings = job.config.instances.for_field(self._info.pixel_size_um, job.scale)
         mask = None if fill is None else fill.mask
         labels, _ = segmenter.nuclei(image, job.config.tiles, settings, scale=job.scale, fill=mask)
         return without_fill(labels, fill)
-
-    def _carried(self, source: int, frame: int) -> Labels:
-        flow = self._flow(source, frame)
-        return self._labels(source) if flow is None else carried(self._labels(source), flow)
 
     def _flow(self, source: int, frame: int) -> Flow | None:
         """The flow from a frame to the clear one that masks come from, over all frames between that can be read."""

@@ -201,7 +201,9 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *
         )
         if job.model.carries and segmenter is not None and key.is_frame:
             began = Stopwatch()
-            labels, carried = Movie(job, key, loaded.field.info, segmenter).nuclei(found.labels)
+            movie = Movie(job, key, loaded.field.info, segmenter)
+            pixels = found.even[job.channels.nuclei]
+            labels, carried = movie.nuclei(found.labels, pixels, filled=loaded.fill is not None)
             found = replace(found, labels=without_fill(labels, loaded.fill))
             began.lap("carry", labels.nbytes)
             loaded.clock.add(began)

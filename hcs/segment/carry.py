@@ -33,7 +33,7 @@ _SMALL_PX: Final = 8.0
 _WIDEST: Final = 1.25
 _SAME: Final = 0.3
 """Overlap over the smaller of two nuclei from which both are of one family."""
-_AGREED: Final = 0.7
+_AGREED: Final = 0.85
 _MOST_AGREE: Final = 0.6
 _LEAST_PX: Final = 20
 _LEAST_SIDE_PX: Final = 32
@@ -167,7 +167,7 @@ def agree(before: Labels, after: Labels) -> bool:
 def corrected(carried_over: Labels, own: Labels) -> Labels:
     """Carried labels (Y, X), each nucleus with the outline that the frame itself gives where both agree.
 
-    Both agree where their nuclei share more than 0.7 of what they cover together. What the frame gives elsewhere is
+    Both agree where their nuclei share more than 0.85 of what they cover together. What the frame gives elsewhere is
     doubted: there its contrast was too low.
     """
     theirs, ours = _numbered(carried_over), _numbered(own)

@@ -1,0 +1,115 @@
+"""Nuclei of frames in which they are too faint to be found alone: from the clear frames before and after, by one of two
+ways, whichever both sides agree on better in the middle of the gap.
+
+Along the picture's movement (`hcs.segment.carry`): right where what is around the nuclei moves with them. On smooth
+paths (`hcs.segment.paths`): right where nothing is to be followed, and corrected by what is found on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.segment.carry import Flow, agree, around, carried, corrected, together
+from hcs.segment.paths import ENDS, REACH, Labels, Objects, Paths, follow, nearness, overlap
+
+_BETTER: Final = 0.05
+"""How much better, as Dice, both sides must agree along the picture's movement for that to be preferred."""
+_LEAST_AGREEMENT: Final = 0.4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Film:
+    """A field over time, as what follows its nuclei looks at it."""
+
+    clear: NDArray[np.bool_]
+    """(f,) whether each frame is clear."""
+    labels: Callable[[int], Labels]
+    """What the networks find in a clear frame (Y, X)."""
+    objects: Callable[[int], Objects | None]
+    """The same of any frame; None where that cannot be read."""
+    flow: Callable[[int, int], Flow | None]
+    """The picture's movement from a frame (the second) to the clear one that masks come from; None for none."""
+    diameter_px: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gap:
+    """Faint frames in a row, and how their nuclei are followed."""
+
+    before: int | None
+    after: int | None
+    paths: Paths | None
+    """None where nuclei are carried along the picture's movement."""
+    believed: bool
+
+    @classmethod
+    def around(cls, frame: int, film: Film) -> Gap:
+        """That of a faint frame. What it comes to is the same for all its frames."""
+        before, after = around(frame, film.clear)
+        if before is None and after is None:
+            return cls(None, None, None, believed=False)
+        paths = _paths(before, after, film)
+        if before is None or after is None:
+            return cls(before, after, paths, believed=True)
+        sides = [_carried(film, source, (before + after) // 2) for source in (before, after)]
+        if overlap(sides[0], sides[1]) > paths.agreement + _BETTER:
+            return cls(before, after, None, believed=True)
+        return cls(before, after, paths, believed=paths.agreement >= _LEAST_AGREEMENT)
+
+    def nuclei(self, frame: int, own: Labels, film: Film) -> tuple[Labels, str]:
+        """Labels (Y, X) of one of its frames, in which the networks find ``own``, and what is to be said of them."""
+        ends = [source for source in (self.before, self.after) if source is not None]
+        if not ends:
+            return own, ""
+        found: Labels | None
+        if self.paths is not None:
+            found = self.paths.at(frame) if self.believed else None
+        else:
+            sides = [_carried(film, source, frame) for source in ends]
+            share = nearness(frame, self.before, self.after)
+            found = together(sides[0], sides[1], share) if agree(sides[0], sides[1]) else None
+        if found is None:
+            return own, (
+                f"its nuclei are faint, and those carried from frame {self.before} and {self.after} do not agree: they "
+                "move too far from frame to frame; film more often"
+            )
+        places = " and ".join(str(source) for source in ends)
+        return corrected(found, own), (
+            f"its nuclei are too faint to be found alone; they are carried from frame {places}"
+        )
+
+
+def _paths(before: int | None, after: int | None, film: Film) -> Paths:
+    """The nuclei's paths through a gap."""
+    count = len(film.clear)
+    early = [] if before is None else _row(range(before, max(before - ENDS, -1), -1), film.clear)[::-1]
+    late = [] if after is None else _row(range(after, min(after + ENDS, count)), film.clear)
+    start, stop = -1 if before is None else before, count if after is None else after
+    between = [k for k in range(start + 1, stop) if _near(k, before, after)]
+    found = {k: objects for k in (*early, *between, *late) for objects in [film.objects(k)] if objects is not None}
+    last = start + 1 if before is None else stop - 1
+    return follow(found, early, late, last=last, diameter_px=film.diameter_px)
+
+
+def _row(frames: range, clear: NDArray[np.bool_]) -> list[int]:
+    """The frames in turn as long as they are clear."""
+    row: list[int] = []
+    for k in frames:
+        if not clear[k]:
+            break
+        row.append(k)
+    return row
+
+
+def _near(frame: int, before: int | None, after: int | None) -> bool:
+    return (before is not None and frame - before <= REACH) or (after is not None and after - frame <= REACH)
+
+
+def _carried(film: Film, source: int, frame: int) -> Labels:
+    flow = film.flow(source, frame)
+    return film.labels(source) if flow is None else carried(film.labels(source), flow)
