@@ -53,9 +53,9 @@ class Gap:
         before, after = around(frame, film.clear)
         if before is None and after is None:
             return cls(None, None, None, believed=False)
-        paths = _paths(before, after, film)
         if before is None or after is None:
-            return cls(before, after, paths, believed=True)
+            return cls(before, after, None, believed=True)
+        paths = _paths(before, after, film)
         sides = [_carried(film, source, (before + after) // 2) for source in (before, after)]
         if overlap(sides[0], sides[1]) > paths.agreement + _BETTER:
             return cls(before, after, None, believed=True)
@@ -66,13 +66,7 @@ class Gap:
         ends = [source for source in (self.before, self.after) if source is not None]
         if not ends:
             return own, ""
-        found: Labels | None
-        if self.paths is not None:
-            found = self.paths.at(frame) if self.believed else None
-        else:
-            sides = [_carried(film, source, frame) for source in ends]
-            share = nearness(frame, self.before, self.after)
-            found = together(sides[0], sides[1], share) if agree(sides[0], sides[1]) else None
+        found = self._followed(frame, ends, film) if self.believed else None
         if found is None:
             return own, (
                 f"its nuclei are faint, and those carried from frame {self.before} and {self.after} do not agree: they "
@@ -83,17 +77,23 @@ class Gap:
             f"its nuclei are too faint to be found alone; they are carried from frame {places}"
         )
 
+    def _followed(self, frame: int, ends: list[int], film: Film) -> Labels | None:
+        """Labels (Y, X) of a frame; None where both sides tell of other nuclei."""
+        if self.paths is not None:
+            return self.paths.at(frame)
+        sides = [_carried(film, source, frame) for source in ends]
+        if len(sides) == 1:
+            return sides[0]
+        return together(sides[0], sides[1], nearness(frame, *ends)) if agree(sides[0], sides[1]) else None
 
-def _paths(before: int | None, after: int | None, film: Film) -> Paths:
+
+def _paths(before: int, after: int, film: Film) -> Paths:
     """The nuclei's paths through a gap."""
-    count = len(film.clear)
-    early = [] if before is None else _row(range(before, max(before - ENDS, -1), -1), film.clear)[::-1]
-    late = [] if after is None else _row(range(after, min(after + ENDS, count)), film.clear)
-    start, stop = -1 if before is None else before, count if after is None else after
-    between = [k for k in range(start + 1, stop) if _near(k, before, after)]
+    early = _row(range(before, max(before - ENDS, -1), -1), film.clear)[::-1]
+    late = _row(range(after, min(after + ENDS, len(film.clear))), film.clear)
+    between = [k for k in range(before + 1, after) if min(k - before, after - k) <= REACH]
     found = {k: objects for k in (*early, *between, *late) for objects in [film.objects(k)] if objects is not None}
-    last = start + 1 if before is None else stop - 1
-    return follow(found, early, late, last=last, diameter_px=film.diameter_px)
+    return follow(found, early, late, diameter_px=film.diameter_px)
 
 
 def _row(frames: range, clear: NDArray[np.bool_]) -> list[int]:
@@ -104,10 +104,6 @@ def _row(frames: range, clear: NDArray[np.bool_]) -> list[int]:
             break
         row.append(k)
     return row
-
-
-def _near(frame: int, before: int | None, after: int | None) -> bool:
-    return (before is not None and frame - before <= REACH) or (after is not None and after - frame <= REACH)
 
 
 def _carried(film: Film, source: int, frame: int) -> Labels:

@@ -136,11 +136,11 @@ class Paths:
     """Nuclei on their way through faint frames."""
 
     first: int
-    before: int | None
-    after: int | None
-    """The clear frames beside the faint ones; None at the movie's ends."""
+    before: int
+    after: int
+    """The clear frames beside the faint ones."""
     agreement: float
-    """Dice, in the middle, of nuclei followed from before and of those followed from after; NaN with one side alone."""
+    """Dice, in the middle, of nuclei followed from before and of those followed from after."""
     shape: tuple[int, int]
     tracks: list[_Track]
 
@@ -150,50 +150,38 @@ class Paths:
         return _drawn(self.shape, [(t.depth(near), t.places[frame - self.first]) for t in self.tracks])
 
 
-def nearness(frame: int, before: int | None, after: int | None) -> float:
+def nearness(frame: int, before: int, after: int) -> float:
     """How far a frame's nuclei are told by the clear frame before it, 0 to 1."""
-    if before is None or after is None:
-        return 0.0 if before is None else 1.0
     return (after - frame) / (after - before)
 
 
-def follow(
-    found: Mapping[int, Objects], before: Sequence[int], after: Sequence[int], *, last: int, diameter_px: float
-) -> Paths:
-    """Paths from the clear frames ``before`` to those ``after``, each in the order of time, one of them perhaps empty.
+def follow(found: Mapping[int, Objects], before: Sequence[int], after: Sequence[int], *, diameter_px: float) -> Paths:
+    """Paths from the clear frames ``before`` to those ``after``, each in the order of time.
 
-    ``found`` has the nuclei of these, and of frames between that are to correct the paths. With one side alone the
-    path goes on to ``last`` from there.
+    ``found`` has the nuclei of these, and of frames between that are to correct the paths.
     """
-    clear = (*before, *after)
-    first, shape = min((*clear, last)), found[clear[0]].shape
-    count = max((*clear, last)) - first + 1
-    ends = (before[-1] if before else None, after[0] if after else None)
+    first, ends = before[0], (before[-1], after[0])
     sides = [_chains(found, frames, diameter_px) for frames in (before[::-1], after)]
     tracks = [_Track(before=chain) for chain in sides[0]] + [_Track(after=chain) for chain in sides[1]]
-    fit = _Fit(found, first, count, _speed(found, tracks, diameter_px), diameter_px)
-    agreement = float("nan")
-    if before and after:
-        middle = (before[-1] + after[0]) // 2 - first
-        spread = np.array([fit.place(track, middle) for track in tracks])
-        for track in tracks:
-            fit.shape(track)
-        n = len(sides[0])
-        drawn = [
-            _drawn(shape, [(t.depth(side), t.places[middle]) for t in some])
-            for side, some in ((1.0, tracks[:n]), (0.0, tracks[n:]))
-        ]
-        agreement = overlap(drawn[0], drawn[1])
-        tracks = fit.linked(tracks[:n], tracks[n:], middle, spread)
+    fit = _Fit(found, first, after[-1] - first + 1, _speed(found, tracks, diameter_px), diameter_px)
+    middle, n, shape = sum(ends) // 2 - first, len(sides[0]), found[first].shape
+    spread = np.array([fit.place(track, middle) for track in tracks])
+    for track in tracks:
+        fit.shape(track)
+    drawn = [
+        _drawn(shape, [(t.depth(side), t.places[middle]) for t in some])
+        for side, some in ((1.0, tracks[:n]), (0.0, tracks[n:]))
+    ]
+    tracks = fit.linked(tracks[:n], tracks[n:], middle, spread)
     for track in tracks:
         fit.place(track)
         fit.shape(track)
-    between = [k for k in sorted(found) if k not in clear]
+    between = [k for k in sorted(found) if k not in (*before, *after)]
     for _ in range(_ROUNDS):
         seen = fit.seen(tracks, between, ends)
         for track, places in zip(tracks, seen, strict=True):
             fit.place(track, also=places)
-    return Paths(first, *ends, agreement, shape, tracks)
+    return Paths(first, *ends, overlap(drawn[0], drawn[1]), shape, tracks)
 
 
 def overlap(a: Labels, b: Labels) -> float:
@@ -294,7 +282,7 @@ class _Fit:
         return float(np.median([o.areas[k] for o, k in objects]))
 
     def seen(
-        self, tracks: Sequence[_Track], frames: Sequence[int], ends: tuple[int | None, int | None]
+        self, tracks: Sequence[_Track], frames: Sequence[int], ends: tuple[int, int]
     ) -> list[list[tuple[int, Floats, float]]]:
         """For each track, the faint frames in which an object has its shape near its path: frame, place, variance."""
         seen: list[list[tuple[int, Floats, float]]] = [[] for _ in tracks]
