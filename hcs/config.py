@@ -210,15 +210,17 @@ class Config(BaseModel):
     """Jobs of ``hcs run --cluster``; of no influence on the results, and so no part of what makes two runs the same."""
 
     def override(self, **changes: Any) -> Config:
-        """A copy with top-level keys, keys of ``channels`` and ``folder``, or ``exclude_flagged`` replaced; ``None``
-        leaves a key as it is."""
+        """A copy with top-level keys, keys of ``channels`` and ``folder``, ``exclude_flagged``, or as ``cells_model``
+        the model of ``cells`` replaced; ``None`` leaves a key as it is."""
         given = {key: value for key, value in changes.items() if value is not None}
         channels = {key: given.pop(key) for key in ("dna", "sensor", "nuclei", "cells") if key in given}
         readout = {key: given.pop(key) for key in ("exclude_flagged",) if key in given}
+        grown = {"model": given.pop("cells_model")} if "cells_model" in given else {}
         folder = given.pop("folder", {})
         data = self.model_dump() | given
         data["channels"] |= channels
         data["folder"] |= folder
+        data["cells"] |= grown
         data["readout"] |= readout
         return parse_config(data, source="the command line")
 
@@ -246,7 +248,7 @@ USER_SETTINGS = frozenset(
         *("channels.dna", "channels.sensor", "channels.nuclei", "channels.cells"),
         *("folder.layout", "folder.pattern", "folder.channels", "folder.z", "folder.t", "folder.plate_format"),
         *("folder.pixel_size_um", "folder.well"),
-        *("cells.method", "cells.reach_um", "cells.reach_px", "cells.threshold", "cells.labels_name"),
+        *("cells.method", "cells.reach_um", "cells.reach_px", "cells.threshold", "cells.labels_name", "cells.model"),
         *("instances.min_area_px", "instances.min_area_um2"),
         *("measure.ring_width_um", "measure.ring_width_px", "measure.sensor_ratio"),
         *("readout.readouts", "readout.sensor_threshold", "readout.exclude_border", "readout.exclude_flagged"),

@@ -20,6 +20,7 @@ from hcs.measure.measure import NucleusTable, measure_nuclei
 from hcs.measure.quality import ChannelQuality, field_quality
 from hcs.plate.channels import Channels
 from hcs.segment.segmenter import Segmenter
+from hcs.segment.territory import CellNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class FoundNuclei:
     clock: Stopwatch
     fill: Fill | None = None
     kinds: Kinds | None = None
+    territory: NDArray[np.float32] | None = None
+    """(Y, X), what a network told of whole cells, where one was asked."""
 
 
 def find_nuclei(
@@ -66,6 +69,7 @@ def find_nuclei(
     fill: Fill | None = None,
     given: NDArray[np.uint32] | None = None,
     kinds: tuple[str, ...] = (),
+    cells: CellNetwork | None = None,
 ) -> FoundNuclei:
     """Find the nuclei of a field (C, Y, X) of any integer or float dtype: what needs the networks and their device.
 
@@ -73,16 +77,22 @@ def find_nuclei(
     labels, and then a table of no rows. With ``lights``, one for each channel, nuclei are found and measured in the
     field as even light would show it; its quality is that of the recorded pixels all the same. No nucleus has a pixel
     of ``fill``, which was not recorded. Labels (Y, X) ``given`` are taken instead of the networks'; then nobody knows
-    of which of ``kinds`` they are.
+    of which of ``kinds`` they are. A network of ``cells`` tells where whole cells are and part.
     """
     clock = Stopwatch()
     even = image
     if lights is not None:
         even = np.stack([correct(plane, lights[name]) for plane, name in zip(image, channels.names, strict=True)])
         clock.lap("correct", even.nbytes)
+    missing = None if fill is None else fill.mask
+    territory = None
+    if cells is not None and channels.cells is not None:
+        territory = cells.territory(even[channels.cells], config.tiles, missing)
+        clock.lap("cells", territory.nbytes)
     if given is not None:
         unknown = Kinds(kinds) if kinds else None
-        return FoundNuclei(without_fill(given, fill), None, image, even, pixel_size_um, clock, fill, unknown)
+        labels = without_fill(given, fill)
+        return FoundNuclei(labels, None, image, even, pixel_size_um, clock, fill, unknown, territory)
     assert segmenter is not None
     settings = config.instances.for_field(pixel_size_um, scale)
     labels, certainty = segmenter.nuclei(
@@ -91,11 +101,11 @@ def find_nuclei(
         settings,
         scale=scale,
         clock=clock,
-        fill=None if fill is None else fill.mask,
+        fill=missing,
     )
     seen = Kinds(segmenter.recipe.kinds, certainty.kinds) if segmenter.recipe.kinds else None
     sure = certainty.confidence
-    return FoundNuclei(without_fill(labels, fill), sure, image, even, pixel_size_um, clock, fill, seen)
+    return FoundNuclei(without_fill(labels, fill), sure, image, even, pixel_size_um, clock, fill, seen, territory)
 
 
 def measure_found(
@@ -118,7 +128,7 @@ def measure_found(
         fill=found.fill,
         backgrounds=backgrounds,
         always=config.background not in ("auto", "field"),
-        cells=cell_request(channels, config, found.pixel_size_um),
+        cells=cell_request(channels, config, found.pixel_size_um, territory=found.territory),
         micronuclei=config.micronuclei,
         kinds=found.kinds,
     )
@@ -130,10 +140,16 @@ def measure_found(
 
 
 def cell_request(
-    channels: Channels, config: Config, pixel_size_um: float | None, *, nobodys: int | None = None
+    channels: Channels,
+    config: Config,
+    pixel_size_um: float | None,
+    *,
+    nobodys: int | None = None,
+    territory: NDArray[np.float32] | None = None,
 ) -> CellRequest | None:
     """The whole cells that a field's nuclei are grown to; None without a channel for them. The label ``nobodys`` is no
-    nucleus and does not grow."""
+    nucleus and does not grow. ``territory`` (Y, X) is what a network told of cells."""
     if channels.cells_name is None:
         return None
-    return CellRequest(channel=channels.cells_name, settings=config.cells.for_pixels(pixel_size_um), nobodys=nobodys)
+    settings = config.cells.for_pixels(pixel_size_um)
+    return CellRequest(channel=channels.cells_name, settings=settings, nobodys=nobodys, territory=territory)

@@ -124,6 +124,11 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Channel to grow nuclei to whole cells in, such as the sensor's.  [default: none; the cytoplasm is a "
             "ring]",
         ),
+        click.option(
+            "--cells-model",
+            help="Model of whole cells, a .safetensors file, in whose cells nuclei are grown.  [default: none; cells "
+            "end where the channel is dark]",
+        ),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
         click.option("--acquisition", type=Acquisition(), help="Only this acquisition, or all."),
         click.option("--images", help="Only images of these names in the wells: names and wildcards, such as *_mip."),

@@ -16,7 +16,7 @@ from hcs.field.blocks import BlockTask, Settled, labels_of_block, settle_statist
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
 from hcs.field.unrecorded import find_unrecorded
-from hcs.field.worker import lights_of, segmenter_of
+from hcs.field.worker import cell_network_of, lights_of, segmenter_of
 from hcs.measure.measure import Window, measure_nuclei
 from hcs.pipeline import find_nuclei, measure_found
 from hcs.plate.channels import Channels
@@ -67,7 +67,9 @@ def audit_seams(results: Results, *, sample: int, device: str = "cpu", say: Call
         own = nuclei[nuclei["Metadata_Site"] == key.field].reset_index(drop=True)
         if is_large(info, job.config):
             count = max(sample // len(chosen), 1)
-            places = _in_blocks(job.for_field(key), key, look_at(info, job, key, segmenter), own, count)
+            places = _in_blocks(
+                job.for_field(key), key, look_at(info, job, key, segmenter, cell_network_of(job)), own, count
+            )
         else:
             places = _in_one_piece(job, key, info, own, segmenter)
         if places:
@@ -184,6 +186,7 @@ def _in_one_piece(
         pixel_size_um=info.pixel_size_um,
         lights=None if job.illumination is None else lights_of(job.out, job.illumination, job.channels.names),
         fill=fill,
+        cells=cell_network_of(job),
     )
     again = measure_found(found, job.channels, config, job.plate_backgrounds)
     return [compare(own, again.nuclei.to_frame()[_columns(job.channels)], Box(0, 0, *shape), seams)]

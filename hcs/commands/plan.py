@@ -28,7 +28,7 @@ from hcs.errors import ConfigError, FieldError, PlateError, ResultsError
 from hcs.field.job import Job
 from hcs.field.large import is_large, look_at
 from hcs.field.memory import field_bytes, load_of
-from hcs.field.worker import segmenter_of
+from hcs.field.worker import cell_network_of, segmenter_of
 from hcs.machine import cores
 from hcs.plate.keys import FieldKey
 from hcs.run.checks import map_lines
@@ -396,7 +396,7 @@ def projected_bytes(job: Job, key: FieldKey) -> int:
     info = read_info(job.plate, key)
     segmenter = segmenter_of(job.model, job.device, flips=job.config.flips)
     if is_large(info, job.config):
-        return look_at(info, job, key, segmenter).projected_bytes
+        return look_at(info, job, key, segmenter, cell_network_of(job)).projected_bytes
     specs = [network.spec for network in segmenter.networks]
     return field_bytes((info.shape[1], info.shape[2]), load_of(job, info, specs))
 

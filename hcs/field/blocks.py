@@ -26,9 +26,9 @@ from hcs.field.block_fill import (
     window_name,
 )
 from hcs.field.job import Job
-from hcs.field.large import LargeField, joint_hash
+from hcs.field.large import LargeField, box_for, joint_hash
 from hcs.field.unrecorded import refuse_unrecorded, too_little
-from hcs.field.worker import segmenter_of, tune_worker
+from hcs.field.worker import cell_network_of, segmenter_of, tune_worker
 from hcs.measure.fill import Fill, may_hold_fill, without_fill
 from hcs.measure.intensity import as_float32, block_means, region_means
 from hcs.measure.kinds import kind_means
@@ -102,6 +102,8 @@ class Settled:
     crc32: str
     fill: FieldFill
     grounds: dict[str, str]
+    cells_normalisation: Normalisation | None = None
+    """That of the channel of whole cells, where a network sees it."""
 
 
 def take_statistics(task: BlockTask, i: int) -> Seconds:
@@ -133,6 +135,9 @@ def _statistics_of(task: BlockTask, box: Box, image: NDArray[Any], fill: NDArray
         "differences": found.differences,
         "tiles": found.tiles,
     }
+    if task.job.cells_model is not None and task.job.channels.cells is not None:
+        seen = statistics(image[task.job.channels.cells], step=step, origin=(box.y0, box.x0), fill=fill)
+        arrays |= {"cells_sample": seen.sample, "cells_differences": seen.differences, "cells_tiles": seen.tiles}
     for c, plane in enumerate(image):
         arrays[f"means_{c}"] = block_means(as_float32(plane), task.job.config.measure, fill)
     return arrays
@@ -146,6 +151,7 @@ def settle_statistics(task: BlockTask, _windows: list[Seconds]) -> Settled:
     extents = scratch.read(window_name(0))
     refuse_unrecorded(task.key, fill.blank, [extents[f"extent_{c}"][0] for c in fill.blank], channels)
     parts, sums, missing = [], [], 0
+    of_cells: list[FieldStatistics] = []
     means: list[list[NDArray[Any]]] = [[] for _ in channels.names]
     for i, box in enumerate(boxes):
         arrays = scratch.read(window_name(i))
@@ -156,6 +162,8 @@ def settle_statistics(task: BlockTask, _windows: list[Seconds]) -> Settled:
             bare = missing_in(scratch, boxes, fill, box)
             missing += 0 if bare is None else int(np.count_nonzero(bare))
         parts.append(FieldStatistics(arrays["sample"], arrays["differences"], arrays["tiles"]))
+        if "cells_sample" in arrays:
+            of_cells.append(FieldStatistics(arrays["cells_sample"], arrays["cells_differences"], arrays["cells_tiles"]))
         for c, of_channel in enumerate(means):
             of_channel.append(arrays[f"means_{c}"])
     fill = replace(fill, recorded=1.0 - missing / (task.large.shape[0] * task.large.shape[1]))
@@ -175,7 +183,8 @@ def settle_statistics(task: BlockTask, _windows: list[Seconds]) -> Settled:
     }
     backgrounds = {channel: level for channel, (level, _) in chosen.items()}
     grounds = {channel: source for channel, (_, source) in chosen.items()}
-    return Settled(settled(parts), backgrounds, joint_hash(sums), fill, grounds)
+    seen = settled(of_cells) if of_cells else None
+    return Settled(settled(parts), backgrounds, joint_hash(sums), fill, grounds, seen)
 
 
 def find_block(task: BlockTask, known: Settled, i: int) -> Seconds:
@@ -215,6 +224,18 @@ def labels_of_block(
     labels = without_fill(labels, task.fill(known, block.seen))
     clock.lap("instances")
     return labels, certainty
+
+
+def territory_of_cell(task: BlockTask, known: Settled, box: Box) -> NDArray[np.float32] | None:
+    """Where whole cells are and part in ``box`` (y, x), as a network sees them; None where none does."""
+    network, channel = cell_network_of(task.job), task.job.channels.cells
+    if network is None or channel is None or known.cells_normalisation is None:
+        return None
+    read = box_for(network, box, task.large.shape)
+    image, fill = task.read(read, (channel,))[0], task.fill(known, read)
+    if fill is not None and fill.mask is not None:
+        image = with_background(image, fill.mask, known.cells_normalisation)
+    return network.territory_in_block(image, known.cells_normalisation, box.within(read), task.job.config.tiles)
 
 
 def _shown(task: BlockTask, known: Settled, box: Box, clock: Stopwatch) -> NDArray[Any]:

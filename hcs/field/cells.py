@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.columns import CLASS, SCORE
-from hcs.field.blocks import BlockTask, Seconds, Settled, cell_name, nuclei_of_block
+from hcs.field.blocks import BlockTask, Seconds, Settled, cell_name, nuclei_of_block, territory_of_cell
 from hcs.field.unrecorded import blank_remarks
 from hcs.field.worker import tune_worker
 from hcs.measure.kinds import Kinds, kind_columns
@@ -47,6 +47,9 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
     image = task.read(cell.read)
     clock.lap("read")
     fill = task.fill(known, cell.read)
+    territory = territory_of_cell(task, known, cell.read)
+    if territory is not None:
+        clock.lap("cells", territory.nbytes)
     table = measure_nuclei(
         labels,
         image,
@@ -62,7 +65,7 @@ def measure_cell(task: BlockTask, known: Settled, owned: int, i: int) -> Seconds
             grounds=known.grounds,
         ),
         fill=fill,
-        cells=cell_request(job.channels, job.config, task.large.pixel_size_um, nobodys=nobodys),
+        cells=cell_request(job.channels, job.config, task.large.pixel_size_um, nobodys=nobodys, territory=territory),
         kinds=Kinds(job.model.kinds) if job.model.kinds else None,
     )
     columns = _own_rows(table, nuclei, ids, cell.core, job.model.kinds)

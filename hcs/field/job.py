@@ -29,6 +29,8 @@ class Job:
     channels: Channels
     """The run's channels by index, agreed once for the whole plate."""
     model: ModelFile
+    cells_model: ModelFile | None = None
+    """What tells where whole cells are and part; None: nobody, cells are grown by intensity, or not at all."""
     device: str
     """``cpu`` or ``cuda``."""
     given: GivenLabels | EditedLabels | None = None
@@ -41,6 +43,8 @@ class Job:
     """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)
     """Magnification at which the network sees every field; settled once for the whole plate."""
+    cells_scale: Fraction = Fraction(1)
+    """That at which the network of whole cells sees every field."""
     illumination: str | None = None
     """Hash of the illumination in ``out`` that fields are corrected with; None: they are taken as they are."""
 

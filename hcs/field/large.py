@@ -13,11 +13,12 @@ import numpy as np
 from hcs.config import Config
 from hcs.errors import FieldError
 from hcs.field.job import Job
-from hcs.field.memory import block_bytes, load_of
+from hcs.field.memory import block_bytes, cells_bytes, load_of
 from hcs.machine import memory_bytes
 from hcs.plate.keys import FieldKey
 from hcs.segment.normalise import STATISTICS_UNIT_PX
 from hcs.segment.segmenter import Segmenter
+from hcs.segment.territory import CellNetwork
 from hcs.store.plate.field import FieldInfo
 from hcs.store.plate.reader import Plate, read_field, read_info
 from hcs.store.results.ledger import pixel_hash
@@ -67,8 +68,10 @@ def is_large(info: FieldInfo, config: Config) -> bool:
     return info.shape[1] * info.shape[2] > config.tiles.max_field_px
 
 
-def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> LargeField:
-    """How a large field is to be cut.
+def look_at(
+    info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter, cells: CellNetwork | None = None
+) -> LargeField:
+    """How a large field is to be cut, where a network tells of whole ``cells``, too.
 
     FieldError where the model's input or the illumination's correction needs all of the field at once.
     """
@@ -89,7 +92,13 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
         around_px=_around(job, info.pixel_size_um),
     )
     shape = info.shape[1], info.shape[2]
-    projected = block_bytes(cut, shape, load_of(job, info, specs))
+    if cells is not None and not cells.segmenter.recipe.preprocess.blockwise:
+        raise _too_large(info, key, f"the input of cells.model {job.config.cells.model} depends on all of it at once")
+    load = load_of(job, info, specs)
+    projected = block_bytes(cut, shape, load)
+    if cells is not None:
+        sides = [box_for(cells, cell.read, shape).shape for cell in cut.cells(shape)]
+        projected = max(projected, cells_bytes(sides, load))
     return LargeField(
         shape=shape,
         pixel_size_um=info.pixel_size_um,
@@ -101,6 +110,23 @@ def look_at(info: FieldInfo, job: Job, key: FieldKey, segmenter: Segmenter) -> L
     )
 
 
+def box_for(network: CellNetwork, box: Box, shape: tuple[int, int]) -> Box:
+    """What the network of whole cells reads of a field of ``shape`` (Y, X) for its output in ``box`` to be that of the
+    whole field."""
+    specs = [each.spec for each in network.segmenter.networks]
+    preprocess = network.segmenter.recipe.preprocess
+    cut = cut_for(
+        block_px=1,
+        nucleus_px=1,
+        stride_px=math.lcm(*(spec.stride_px for spec in specs)),
+        radius_px=max(spec.receptive_radius_px for spec in specs) + preprocess.reach_px,
+        scale=network.scale,
+        filter_px=preprocess.median_px,
+        around_px=0,
+    )
+    return box.grown(cut.context_px, shape, unit_px=cut.unit_px)
+
+
 def _around(job: Job, pixel_size_um: float | None) -> int:
     """How far from a nucleus pixels and labels are looked at to measure it, px; with whole cells, from the nucleus to
     its cell's end, from there to any nucleus that might have grown as far, and around that one's ring."""
@@ -108,7 +134,7 @@ def _around(job: Job, pixel_size_um: float | None) -> int:
     around = _WINDOWS_PER_REACH * measure.reach_px
     if job.channels.cells is None:
         return around
-    reach = job.config.cells.for_pixels(pixel_size_um).reach_px
+    reach = job.config.cells.for_pixels(pixel_size_um).way_px
     return max(around, 2 * reach + job.config.tiles.max_nucleus_px + 2 * measure.ring_end_px + _FILTER_PX)
 
 

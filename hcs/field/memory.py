@@ -29,6 +29,9 @@ _MEASURE_BYTES = 26
 """Per pixel while nuclei are measured: labels, their dense copy, keys, owners and zones."""
 _CELL_BYTES = 28
 """Per pixel while whole cells are grown and measured: two images, their labels and two lists of their pixels."""
+_CELL_CLASSES = 3
+_TERRITORY_BYTES = 16
+"""Per pixel beside the probabilities of the network of whole cells: its input, their sum, and what is made of them."""
 _STATISTICS_COPIES = 4
 _WORKER_BYTES = 550_000_000
 """What a dask worker has beyond `PROCESS_BYTES` when it has compiled its kernels and worked for a while. With 400 MB
@@ -52,6 +55,8 @@ class Load:
     halo_px: int
     cells: bool = False
     """Whether whole cells are measured."""
+    cells_scale: Fraction | None = None
+    """Magnification at which a network sees whole cells, where one does; it counts as no wider than the first."""
 
     def tile_bytes(self, shape: tuple[int, int]) -> int:
         """Memory of the network's layers for the largest tile of a field of ``shape`` (Y, X), as our own network takes
@@ -63,8 +68,19 @@ class Load:
     @property
     def probability_bytes(self) -> float:
         """Bytes a pixel of the field for probabilities, twice where they are resampled."""
-        magnified = 0.0 if self.scale == 1 else float(self.scale) ** 2
-        return self.classes * _PROBABILITY_BYTES * (1.0 + magnified) + _PROBABILITY_BYTES * magnified
+        return _probability_bytes(self.classes, self.scale)
+
+    @property
+    def cell_probability_bytes(self) -> float:
+        """The same for the network of whole cells, with the input and what is made of it; 0 without."""
+        if self.cells_scale is None:
+            return 0.0
+        return _probability_bytes(_CELL_CLASSES, self.cells_scale) + _TERRITORY_BYTES
+
+
+def _probability_bytes(classes: int, scale: Fraction) -> float:
+    magnified = 0.0 if scale == 1 else float(scale) ** 2
+    return classes * _PROBABILITY_BYTES * (1.0 + magnified) + _PROBABILITY_BYTES * magnified
 
 
 def load_of(job: Job, info: FieldInfo, specs: Sequence[Spec]) -> Load:
@@ -78,6 +94,7 @@ def load_of(job: Job, info: FieldInfo, specs: Sequence[Spec]) -> Load:
         tile_px=job.config.tiles.size_px,
         halo_px=max(spec.receptive_radius_px for spec in specs),
         cells=job.channels.cells is not None,
+        cells_scale=None if job.cells_model is None or job.channels.cells is None else job.cells_scale,
     )
 
 
@@ -85,8 +102,9 @@ def field_bytes(shape: tuple[int, int], load: Load) -> int:
     """Peak memory of a worker that processes a field of ``shape`` (Y, X) in one piece."""
     size = shape[0] * shape[1]
     pixels = size * load.channels * load.itemsize
-    finding = int(size * (load.probability_bytes + _FIND_BYTES))
-    kept = load.classes * _PROBABILITY_BYTES + 4 * load.channels
+    told = 0 if load.cells_scale is None else _PROBABILITY_BYTES
+    finding = int(size * max(load.probability_bytes + _FIND_BYTES + told, load.cell_probability_bytes))
+    kept = load.classes * _PROBABILITY_BYTES + 4 * load.channels + told
     measuring = size * (kept + _MEASURE_BYTES + _CELL_BYTES * load.cells)
     return PROCESS_BYTES + pixels + max(finding, measuring) + load.tile_bytes(shape)
 
@@ -101,3 +119,13 @@ def block_bytes(cut: Cut, shape: tuple[int, int], load: Load) -> int:
     cell = max(c.read.size for c in cut.cells(shape)) * measuring
     statistics = int(shape[0] * shape[1] / 8 * _STATISTICS_COPIES)
     return PROCESS_BYTES + _WORKER_BYTES + int(_HEAP * max(block, cell, statistics))
+
+
+def cells_bytes(sides: Sequence[tuple[int, int]], load: Load) -> int:
+    """Peak memory of a worker that measures one of the cells of a field cut into blocks, for which the network of whole
+    cells reads parts of these ``sides`` (y, x)."""
+    largest = max(sides, key=lambda each: each[0] * each[1])
+    size = largest[0] * largest[1]
+    held = load.channels * load.itemsize + _PROBABILITY_BYTES  # of the pixels and labels that wait to be measured
+    seen = int(size * (load.itemsize + load.cell_probability_bytes + held)) + load.tile_bytes(largest)
+    return PROCESS_BYTES + _WORKER_BYTES + int(_HEAP * seen)

@@ -20,7 +20,7 @@ from hcs.field.edited import check_same_pixels, compare, measured_before
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
 from hcs.field.unrecorded import blank_remarks, find_unrecorded
-from hcs.field.worker import hands_of, lights_of, segmenter_of, tune_worker
+from hcs.field.worker import cell_network_of, hands_of, lights_of, segmenter_of, tune_worker
 from hcs.machine import process_name
 from hcs.measure.fill import Fill, without_fill
 from hcs.measure.quality import quality_values
@@ -152,7 +152,7 @@ def _load(job: Job, key: FieldKey, *, segmenter: Segmenter | None, several: bool
             raise FieldError(key, _TOO_LARGE_A_FRAME)
         if job.config.micronuclei:
             raise FieldError(key, _TOO_LARGE_FOR_MICRONUCLEI)
-        return look_at(field.info, job, key, segmenter)
+        return look_at(field.info, job, key, segmenter, cell_network_of(job))
     clock.lap("read")
     waited_s = field.meter.seconds
     image = field.read(z=job.config.z)
@@ -198,6 +198,7 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *
             fill=loaded.fill,
             given=loaded.given,
             kinds=job.model.kinds,
+            cells=cell_network_of(job),
         )
         if job.model.carries and segmenter is not None and key.is_frame:
             began = Stopwatch()

@@ -14,6 +14,7 @@ from hcs.measure.fill import find_fill
 from hcs.plate.keys import FieldKey
 from hcs.segment.diameter import nucleus_diameters
 from hcs.segment.segmenter import Segmenter, build_segmenter
+from hcs.segment.territory import CellNetwork
 from hcs.store.models import ModelFile, Numbers, read_model
 from hcs.store.plate.field import FieldInfo
 from hcs.store.plate.reader import read_field, read_info
@@ -93,7 +94,14 @@ def hands_of(device: str) -> int:
     return max(1, cores() // max(1, count_devices()) // 2)
 
 
-@lru_cache(maxsize=2)
+def cell_network_of(job: Job) -> CellNetwork | None:
+    """What tells a field's whole cells; None: no network does."""
+    if job.cells_model is None or job.channels.cells is None:
+        return None
+    return CellNetwork(segmenter_of(job.cells_model, job.device, flips=False), job.cells_scale)
+
+
+@lru_cache(maxsize=3)
 def segmenter_of(model: ModelFile, device: str, *, flips: bool) -> Segmenter:
     """The run's model, loaded once per worker process and kept."""
     tune_worker()

@@ -38,6 +38,7 @@ def grow_cells(
     settings: CellSettings,
     fill: NDArray[np.bool_] | None = None,
     closed: NDArray[np.bool_] | None = None,
+    territory: Floats32 | None = None,
 ) -> Ints32:
     """The cells (Y, X) of all nuclei, numbered as ``nuclei.dense``, in one channel (Y, X) whose field has this
     ``background``.
@@ -53,7 +54,13 @@ def grow_cells(
     No path is longer than ``reach_px``. What a pixel is depends therefore on nothing farther from it than that, but the
     levels of the nuclei there: a part of a field that is so much larger gives the cells of the whole. Pixels of
     ``fill`` (Y, X) are no cell's; nuclei that are ``closed`` (n,) do not grow.
+
+    With a ``territory`` (Y, X), which a network told of the channel (`hcs.segment.territory`), that takes the channel's
+    place: every nucleus may take what is not below 0, and a pixel of 1, the boundary between cells, counts for
+    ``boundary`` pixels of way more.
     """
+    if territory is not None:
+        return _grown_in(territory, nuclei, settings=settings, fill=fill, closed=closed)
     pixels = as_float32(plane)
     smooth = smoothed(pixels)
     level, noise = _levels(smooth.ravel(), pixels.ravel(), ring.offsets, ring.indices).T
@@ -64,21 +71,62 @@ def grow_cells(
         grows &= ~closed
     level = np.where(grows, level, 1.0)
     least = background + np.maximum(settings.threshold * level, clear)
+    dear = _STRAIGHT * settings.edge_px / level
+    reach_px = settings.reach_px
+    cells = _grown(smooth, nuclei, grows, least=least, dear=dear, reach_px=reach_px, fill=fill, toll=False)
+    if settings.method == "contours":
+        return contoured(cells, nuclei.dense, smooth, np.where(grows, level, 0.0), background)
+    return cells
+
+
+def _grown_in(
+    territory: Floats32,
+    nuclei: Regions,
+    *,
+    settings: CellSettings,
+    fill: NDArray[np.bool_] | None,
+    closed: NDArray[np.bool_] | None,
+) -> Ints32:
+    """The cells (Y, X) on the ground that a network told."""
+    n = len(nuclei)
+    grows = np.ones(n, np.bool_) if closed is None else ~closed
+    tolls = np.full(n, settings.boundary)
+    cells = _grown(
+        territory, nuclei, grows, least=np.zeros(n), dear=tolls, reach_px=settings.way_px, fill=fill, toll=True
+    )
+    if settings.method == "contours":
+        inside = np.where(territory < 0, np.float32(0.0), np.float32(1.0) - territory)
+        return contoured(cells, nuclei.dense, inside, grows.astype(np.float64), 0.0)
+    return cells
+
+
+def _grown(
+    ground: Floats32,
+    nuclei: Regions,
+    grows: NDArray[np.bool_],
+    *,
+    least: Floats,
+    dear: Floats,
+    reach_px: int,
+    fill: NDArray[np.bool_] | None,
+    toll: bool,
+) -> Ints32:
+    """Cells (Y, X) of the nuclei that grow, each through ``ground`` (Y, X) not below its ``least``. A change of one
+    there counts for ``dear`` fifths of a pixel; as a ``toll``, a pixel of one counts for ``dear`` pixels more. None has
+    a pixel of ``fill``, or a pinhole."""
     cells = _grow_all(
-        smooth,
+        ground,
         nuclei.dense,
         np.zeros((0, 0), np.bool_) if fill is None else fill,
         (
             np.append(np.inf, np.where(grows, least, np.inf)).astype(np.float32),
-            np.append(0.0, _STRAIGHT * settings.edge_px / level).astype(np.float32),
+            np.append(0.0, dear).astype(np.float32),
         ),
-        (settings.reach_px, max(_TILE_PX, 3 * settings.reach_px)),
+        (reach_px, max(_TILE_PX, 3 * reach_px), toll),
     )
     cells = _without_pinholes(cells, np.append(0.0, grows) > 0)
     if fill is not None:
         cells[fill] = 0
-    if settings.method == "contours":
-        return contoured(cells, nuclei.dense, smooth, np.where(grows, level, 0.0), background)
     return cells
 
 
@@ -93,7 +141,7 @@ def grown_through(
     """
     least = np.full(len(steepness), np.finfo(np.float32).min, np.float32)
     least[0] = np.inf
-    return _grow_all(terrain, nuclei, closed, (least, steepness), (reach_px, max(_TILE_PX, 3 * reach_px)))
+    return _grow_all(terrain, nuclei, closed, (least, steepness), (reach_px, max(_TILE_PX, 3 * reach_px), False))
 
 
 @kernel
@@ -162,16 +210,20 @@ def _of_rank(steps: Floats32, rank: int, counts: Ints32) -> float:
 
 @kernel
 def _grow_all(
-    values: Floats32, dense: Ints32, fill: NDArray[np.bool_], told: tuple[Floats32, Floats32], spans: tuple[int, int]
+    values: Floats32,
+    dense: Ints32,
+    fill: NDArray[np.bool_],
+    told: tuple[Floats32, Floats32],
+    spans: tuple[int, int, bool],
 ) -> Ints32:
     """Owner of every pixel; ``told`` are by label the least value, and the way that a grey level counts for, ``spans``
-    how far a path reaches and the side of a tile.
+    how far a path reaches, the side of a tile, and whether values are a toll.
 
     Tile by tile, each with its surroundings as far as paths reach: the same owners, and a third of the time, for what
     a tile needs fits into a core's cache.
     """
     height, width = values.shape
-    reach_px, side = spans
+    reach_px, side, toll = spans
     owners = np.empty((height, width), np.int32)
     for y in range(0, height, side):
         for x in range(0, width, side):
@@ -179,7 +231,7 @@ def _grow_all(
             y1, x1 = min(y + side + reach_px, height), min(x + side + reach_px, width)
             bottom, right = min(y + side, height), min(x + side, width)
             words = _words(values, dense, fill, (y0, x0, y1, x1), ((y, x, bottom, right), _STRAIGHT * reach_px))
-            _grow(words, dense[y0:y1, x0:x1], told, _STRAIGHT * reach_px)
+            _grow(words, dense[y0:y1, x0:x1], told, (_STRAIGHT * reach_px, toll))
             for v in range(y, bottom):
                 for u in range(x, right):
                     word = words[(v - y0 + 1) * (x1 - x0 + 2) + u - x0 + 1]
@@ -217,8 +269,9 @@ def _words(
 
 
 @kernel
-def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: int) -> None:
-    """Bring to every pixel of one tile, in ``words``, its shortest way and that way's owner.
+def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], rule: tuple[int, bool]) -> None:
+    """Bring to every pixel of one tile, in ``words``, its shortest way and that way's owner; the ``rule`` is how long
+    it may be, and whether values are a toll for every length of way, or their changes count.
 
     Dijkstra's algorithm from all nuclei at once. Lengths are whole numbers, so that a bucket for each keeps the fronts
     in order (Dial 1969), and a step is five at least, so that no pixel changes once its bucket's turn has come. All
@@ -227,6 +280,7 @@ def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: 
     """
     width = dense.shape[1]
     least, per_level = told
+    reach, toll = rule
     steps = np.array([-width - 3, -width - 2, -width - 1, -1, 1, width + 1, width + 2, width + 3])
     forth = steps.astype(np.uint64)  # an index without a sign needs no look whether it counts from the end
     lengths = np.array([7, 5, 7, 5, 5, 7, 5, 7])
@@ -255,7 +309,8 @@ def _grow(words: Ints64, dense: Ints32, told: tuple[Floats32, Floats32], reach: 
                 if known <= (word | _VALUES) + (lengths[s] << 48):
                     continue
                 there = _value(known)
-                further = length + min(lengths[s] + int(abs(there - here) * dear), _STEEPEST)
+                more = lengths[s] * there if toll else abs(there - here)
+                further = length + min(lengths[s] + int(more * dear), _STEEPEST)
                 claim = (further << 24) | np.int64(mine)
                 if there < floor or claim >= known >> 24:
                     continue

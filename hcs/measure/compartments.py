@@ -27,6 +27,8 @@ class CellRequest:
     channel: str
     settings: CellSettings
     nobodys: int | None = None
+    territory: Floats32 | None = None
+    """(Y, X), what a network told of the channel, see `hcs.measure.cells.grow_cells`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def measure_cells(
         settings=request.settings,
         fill=fill,
         closed=None if request.nobodys is None else nuclei.label_values == request.nobodys,
+        territory=request.territory,
     )
     found = cell_pixels(cells, nuclei)
     columns = _shape_values(found, pixel_size_um=pixel_size_um, origin=origin, field=field)

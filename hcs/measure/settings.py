@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
 from hcs.errors import ConfigError
 
 _LARGEST_REACH_PX = 200
 _LARGEST_CELL_PX = 500
+_LARGEST_BOUNDARY = 100
+_BOUNDARY_PX = 4
+"""Pixels of boundary that a cell may have at its own edge."""
+CELL_OVER_NUCLEUS = 2.2
+"""Diameter of usual whole cells over that of their nuclei."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _RING_UM = 3.25
 
@@ -116,6 +122,18 @@ class CellSettings:
     """``propagation`` grows all nuclei at once, in a fraction of the network's time; ``contours`` then draws each
     cell's outline by an active contour seeded with its nucleus (seconds a field)."""
 
+    model: str | None = None
+    """Network whose cells, found in the channel, the nuclei are grown to: path of a .safetensors file with its card
+    (.json) beside it, trained on whole cells. A cell ends where the network says background, and parts from its
+    neighbour at the boundary between them. Without one, cells end where the channel is dark."""
+
+    diameter_px: float | None = None
+    """Typical diameter of whole cells, for ``model``, which sees them at the size that it was trained at; null: 2.2
+    times that of the nuclei."""
+
+    boundary: float = 4.0
+    """With ``model``: for how many pixels of way more a pixel counts in which the boundary between cells is certain."""
+
     reach_um: float | None = 25.0
     """Longest way from a nucleus to the end of its cell, in µm, for plates that state their pixel size; null: in
     pixels."""
@@ -138,6 +156,15 @@ class CellSettings:
     labels_name: str = "cells"
     """Name of the cells' labels in each field's list; they go where the nuclei's labels go."""
 
+    @property
+    def way_px(self) -> int:
+        """Longest way of a cell from its nucleus, with what a change of the ground counts for."""
+        return self.reach_px if self.model is None else self.reach_px + ceil(_BOUNDARY_PX * self.boundary)
+
+    def typical_px(self, nucleus_px: float) -> float:
+        """Typical diameter of whole cells around nuclei of this one; NaN where nobody knows."""
+        return CELL_OVER_NUCLEUS * nucleus_px if self.diameter_px is None else self.diameter_px
+
     def for_pixels(self, pixel_size_um: float | None) -> CellSettings:
         """The same settings in pixels of this size; of unknown size, as they are."""
         if self.reach_um is None or pixel_size_um is None:
@@ -154,6 +181,10 @@ class CellSettings:
             raise ConfigError(f"cells.threshold = {self.threshold}: give a share above 0 and below 1")
         if not 0 <= self.edge_px <= _LARGEST_CELL_PX:
             raise ConfigError(f"cells.edge_px = {self.edge_px}: give 0 to {_LARGEST_CELL_PX} px")
+        if not 0 <= self.boundary <= _LARGEST_BOUNDARY:
+            raise ConfigError(f"cells.boundary = {self.boundary}: give 0 to {_LARGEST_BOUNDARY}")
+        if self.diameter_px is not None and not self.diameter_px > 0:
+            raise ConfigError(f"cells.diameter_px = {self.diameter_px}: give a diameter above 0 px, or null")
         if not _NAME.fullmatch(self.labels_name):
             raise ConfigError(
                 f"cells.labels_name = {self.labels_name!r}: a name has up to 100 letters, digits, _, . and -, and "

@@ -11,7 +11,7 @@ from hcs.plate.keys import FieldKey
 from hcs.store.results.ledger import LedgerEntry
 
 STAGES = (
-    *("start", "read", "decode", "correct", "normalise", "upload", "infer", "stitch", "instances", "download"),
+    *("start", "read", "decode", "correct", "normalise", "upload", "infer", "stitch", "instances", "download", "cells"),
     *("measure", "quality", "write labels", "write table", "wait"),
 )
 """In the order in which a field goes through them; ``start`` loads the model, ``wait`` is explained at `Account`."""

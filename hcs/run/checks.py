@@ -38,6 +38,9 @@ from hcs.store.platemap import map_sha256
 from hcs.store.results.ledger import read_ledger
 from hcs.store.results.record import RUN_RECORD, RunRecord
 
+CELLS_SHA256 = "cells_model_sha256"
+"""Of a run's identity: the model of whole cells."""
+
 
 def empty_nuclei(measured: Iterable[Column]) -> pd.DataFrame:
     """A nucleus table without rows: the keys, and the columns that are ``measured``."""
@@ -168,7 +171,13 @@ def _some(wells: tuple[WellId, ...]) -> str:
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
 
 
-def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: ModelFile) -> dict[str, Any]:
+def identity(
+    plate: Plate,
+    keys: tuple[FieldKey, ...],
+    config: Config,
+    model: ModelFile,
+    cells_model: ModelFile | None = None,
+) -> dict[str, Any]:
     """What makes two runs the same run, as plain data: their results may share a folder only when this is equal.
 
     The plate counts by its fields, not by where it lies; their pixels are compared field by field (the ledger). The
@@ -180,6 +189,7 @@ def identity(plate: Plate, keys: tuple[FieldKey, ...], config: Config, model: Mo
         "wells": sorted({str(key.well) for key in keys}),
         "config": config.model_dump(exclude={"cluster"}),
         "model_sha256": model.sha256,
+        **({} if cells_model is None else {CELLS_SHA256: cells_model.sha256}),
     }
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
@@ -214,7 +224,9 @@ def labels_identity(identity: dict[str, Any], device: str, arithmetic: str, *, c
     grown counts for their own labels alone."""
     config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name", "cells")}
     config["channels"] = {k: v for k, v in config["channels"].items() if k != "cells"}
-    if cells:
+    if not cells:
+        identity = {k: v for k, v in identity.items() if k != CELLS_SHA256}
+    else:
         grown = {k: v for k, v in identity["config"]["cells"].items() if k != "labels_name"}
         config |= {"cells": grown | {"channel": identity["config"]["channels"]["cells"]}}
     told = identity | {"config": config, "device": device, "arithmetic": arithmetic, "version": __version__}

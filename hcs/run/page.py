@@ -169,17 +169,22 @@ def _in_place(images_from: Mapping[str, Any]) -> str:
     return f"{images_from['folder']} ({images_from['layout']}), read in place"
 
 
+def _named(model: Mapping[str, Any]) -> str:
+    numbers = [f"calculated in {model['arithmetic']}"] if model.get("arithmetic") else []
+    return ", ".join([str(model["name"]), f"sha256 {model['sha256']}", *numbers])
+
+
 def provenance_texts(record: RunRecord, folder: Path) -> dict[str, object]:
     """Where the numbers come from, and how to make them again."""
     channels, model = record.channels, record.model
     dna, sensor = channels.dna or "none", channels.sensor or "none"
     roles = f"nuclei found in {channels.nuclei}; stain of DNA: {dna}; sensor: {sensor}"
-    numbers = [f"calculated in {model['arithmetic']}"] if model.get("arithmetic") else []
     texts: dict[str, object] = {
         "Command": record.command,
         "This page again": shlex.join(["hcs", "report", str(folder)]),
         "Plate": record.plate_path if record.images_from is None else _in_place(record.images_from),
-        "Model": ", ".join([str(model["name"]), f"sha256 {model['sha256']}", *numbers]),
+        "Model": _named(model),
+        **({} if record.cells_model is None else {"Model of whole cells": _named(record.cells_model)}),
         "Channels": f"{', '.join(channels.names)} ({roles})",
         "Machine": ", ".join(f"{k} {v}" for k, v in record.machine.items()),
         "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),

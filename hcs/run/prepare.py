@@ -15,6 +15,7 @@ from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
 from hcs.run.background import ring_note, settle_background, stated_background
+from hcs.run.cells import cells_model_lines, cells_scale, find_cells_model, same_cells_model
 from hcs.run.checks import (
     arithmetic_words,
     check_plate_map,
@@ -104,6 +105,7 @@ class Prepared:
             *time_lines(self.record.time),
             f"  model            {f'{job.model.name}{default}' if job.given is None else 'none: labels are given'}",
             *((f"  arithmetic       {arithmetic_words(job.model)}",) if job.given is None else ()),
+            *cells_model_lines(job),
             f"  labels           {labels}",
             *(f"  note             {note}" for note in self.notes),
         )
@@ -166,8 +168,9 @@ def _prepare(
     model = find_model(config.model, device, by_sensor=channels.by_sensor, arithmetic=config.arithmetic)
     if config.labels_from is not None:
         model = replace(model, kinds=())  # which it does not tell of nuclei that it has not found
+    cells_model = find_cells_model(config, channels, device)
     given = given_illumination(config, channels, plate.path)
-    wanted = identity(plate, keys, config, model)
+    wanted = identity(plate, keys, config, model, cells_model)
     if given is not None:
         wanted["illumination_sha256"] = given.sha256
     theirs, told = given_labels(config, plate, selection.fields)
@@ -178,6 +181,7 @@ def _prepare(
     resumed = check_resumable(out, wanted)
     if resumed is not None:
         model = same_arithmetic(out, resumed, model, device)
+        cells_model = same_cells_model(out, resumed, cells_model, device)
         check_same_map(out, resumed, plate_map)
         check_same_pixels(out, plate, resumed, config)
     run_id = uuid4().hex[:16] if resumed is None else resumed.run_id
@@ -201,6 +205,7 @@ def _prepare(
         cells=None if cell_labels is None else cell_labels.plain(),
         channels=choices.recorded(),
         model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
+        cells_model=None if cells_model is None else plain_model(cells_model),
         plate_map=plain_plate_map(plate_map, plate_map_path) if resumed is None else resumed.plate_map,
         images_from=found.images_from,
         keys=keys,
@@ -222,6 +227,7 @@ def _prepare(
         config=config,
         channels=channels,
         model=model,
+        cells_model=cells_model,
         device=device,
         given=theirs,
         labels=labels,
@@ -307,7 +313,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
     registration = settle_registration(job, keys, known=record.registration)
     size = diameter()
-    job = replace(job, scale=size.scale, illumination=light.sha256 if light else None)
+    seen_at = cells_scale(job, size)
+    job = replace(job, scale=size.scale, cells_scale=seen_at.scale, illumination=light.sha256 if light else None)
     if background.source != "field":
         job = replace(job, backgrounds=tuple(sorted(background.levels.items())))
     ring = ring_note(job, keys)
@@ -333,6 +340,7 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         record=record,
         notes=(
             *((size.note(),) if job.given is None else ()),
+            *seen_at.notes,
             ring,
             *background.notes(job.channels.sensor_name),
             *prepared.notes,

@@ -16,6 +16,7 @@ from hcs.field.link import link_field
 from hcs.field.whole import process_fields_here
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
+from hcs.run.cells import recorded_cells_model, recorded_cells_scale
 from hcs.store.location import location, map_at
 from hcs.store.models import ModelFile
 from hcs.store.plate.edited_labels import EditedLabels
@@ -121,12 +122,13 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
     levels = None
     if background is not None and background["source"] != "field":
         levels = tuple(sorted((str(name), float(level)) for name, level in background["levels"].items()))
-    return Job(
+    job = Job(
         plate=plate,
         out=str(results.folder.absolute()),
         config=record.config,
         channels=_channels(record),
         model=ModelFile(str(record.model["name"]), "", str(record.model["sha256"]), kinds=record.kinds),
+        cells_model=recorded_cells_model(record),
         device="cpu",
         given=given,
         labels=None,
@@ -138,6 +140,7 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
         interval_min=record.interval_min,
         times_min=record.times_min,
     )
+    return replace(job, cells_scale=recorded_cells_scale(record, job))
 
 
 def _channels(record: RunRecord) -> Channels:

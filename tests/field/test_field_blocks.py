@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from hcs.config import Config
 from hcs.engine.cluster import Workers
 from hcs.engine.flow import process_fields
 from hcs.errors import FieldError
-from hcs.field.blocks import BlockTask, find_block, settle_owners, settle_statistics, take_statistics
+from hcs.field.blocks import BlockTask, find_block, settle_owners, settle_statistics, take_statistics, territory_of_cell
 from hcs.field.cells import finish_field, measure_cell
 from hcs.field.large import LargeField, look_at
-from hcs.field.worker import segmenter_of
+from hcs.field.memory import cells_bytes, field_bytes, load_of
+from hcs.field.worker import cell_network_of, segmenter_of
 from hcs.measure.columns import column_dictionary
+from hcs.measure.settings import CellSettings
 from hcs.pipeline import find_nuclei, measure_found
 from hcs.plate.keys import FieldKey, WellId
 from hcs.run.plates import RunSummary
@@ -45,6 +48,7 @@ from hcs.store.plate.reader import read_field, read_info
 from hcs.store.plate.writer import PlateSpec, create_plate, write_field
 from hcs.store.results.folder import open_results
 from hcs.store.results.ledger import LedgerEntry
+from hcs.tiles.blocks import Box
 from hcs.tiles.seams import BOX
 
 WELL = WellId.parse("A01")
@@ -271,6 +275,27 @@ def test_objects_that_are_left_out_are_no_background_of_their_neighbours(small: 
     for channel in ("DNA", "CDK2"):  # but for a few pixels equally near to both, which in one piece go by number
         name = f"Nuclei_Intensity_LocalBackground_{channel}"
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-2, err_msg=name)
+
+
+@pytest.mark.parametrize("scale", [Fraction(1, 2), Fraction(2, 3)])
+def test_a_network_of_whole_cells_sees_of_a_part_what_it_sees_of_the_field(small: BlockTask, scale: Fraction) -> None:
+    cells = CellSettings(model="fast")
+    job = replace(small.job, cells_model=small.job.model, cells_scale=scale)
+    job = replace(job, config=job.config.model_copy(update={"cells": cells}))
+    network = cell_network_of(job)
+    assert network is not None
+    segmenter = segmenter_of(job.model, "cpu", flips=False)
+    info = read_info(job.plate, KEY)
+    task = replace(small, job=job, large=look_at(info, job, KEY, segmenter, network))
+    assert task.large.projected_bytes >= small.large.projected_bytes
+    load = load_of(job, info, [each.spec for each in segmenter.networks])
+    assert field_bytes((2000, 2000), load) > field_bytes((2000, 2000), replace(load, cells_scale=None))
+    assert cells_bytes([(2500, 2500)], load) > cells_bytes([(2000, 2000)], load)
+    known = settle_statistics(task, [take_statistics(task, i) for i in range(len(task.large.windows))])
+    whole = network.territory(read_field(job.plate, KEY, channels=(1,))[0], job.config.tiles)
+    assert 0.2 < (whole >= 0).mean() < 0.8
+    for box in (Box(0, 0, 190, 210), Box(150, 170, 400, 333)):
+        np.testing.assert_array_equal(territory_of_cell(task, known, box), whole[box.slices])
 
 
 def test_workers_with_less_memory_than_projected_are_refused(small: BlockTask) -> None:

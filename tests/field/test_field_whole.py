@@ -61,7 +61,7 @@ def test_an_entry_keeps_the_account_of_its_field(simulated: SimulationFiles, tmp
     run = prepared(simulated.plate, tmp_path / "r")
     (entry,) = worker_fields.process_fields_here(run.job.for_field(run.keys[0]), run.keys[:1])
     assert isinstance(entry, LedgerEntry)
-    assert set(entry.seconds) == set(STAGES) - {"correct", "upload", "download", "write labels", "wait"}
+    assert set(entry.seconds) == set(STAGES) - {"correct", "upload", "download", "cells", "write labels", "wait"}
     assert min(entry.seconds.values()) >= 0
     assert entry.bytes["decode"] == 2 * 256 * 256 * 2
     assert entry.bytes["normalise"] == 256 * 256 * 4

@@ -142,6 +142,26 @@ def test_cells_part_where_intensity_changes_and_otherwise_half_way() -> None:
     assert border(image) == pytest.approx(35, abs=2)
 
 
+@pytest.mark.parametrize("method", ["propagation", "contours"])
+def test_in_a_networks_territory_cells_end_at_background_and_part_at_the_boundary(method: str) -> None:
+    labels = np.zeros((40, 100), np.uint32)
+    labels[15:25, 20:30], labels[15:25, 70:80] = 1, 2
+    territory = np.full((40, 100), -1.0, np.float32)
+    territory[5:35, 5:95] = 0.0
+    territory[5:35, 60:62] = 0.9  # not half-way
+    territory[15:25, 70:73] = -1.0  # a nucleus is its cell's all the same
+    image = np.random.default_rng(1).normal(300, 20, (1, 40, 100)).astype(np.uint16)  # which tells nothing
+    settings = CellSettings(method=method, model="m", reach_um=None, reach_px=50, boundary=20.0)  # type: ignore[arg-type]
+    request = CellRequest(channel="A", settings=settings, territory=territory)
+    options = {"channels": ("A",), "dna": None, "sensor": None, "settings": MeasureSettings()}
+    cells = cells_of(measure_nuclei(labels, image, cells=request, **options))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(cells[labels > 0], labels[labels > 0])
+    assert not cells[(territory < 0) & (labels == 0)].any()
+    assert np.count_nonzero(cells[20, :60] == 1) == pytest.approx(55, abs=2 if method == "propagation" else 6)
+    assert not (cells[:, 62:] == 1).any()
+    assert np.count_nonzero(cells[20, 62:] == 2) == pytest.approx(33, abs=2 if method == "propagation" else 6)
+
+
 def test_a_part_of_a_field_gives_the_cells_of_the_whole(field: SimulatedField) -> None:
     whole = grown(field, reach_um=None, reach_px=30)
     # Cells of the inner part, nuclei that compete with them, and all of those nuclei's rings.

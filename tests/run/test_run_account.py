@@ -144,7 +144,7 @@ def test_a_run_keeps_its_account_and_says_it_in_one_line(finished: Finished) -> 
     assert account is not None
     assert account["all"]["fields"] == 6
     assert sum(worker["fields"] for worker in account["workers"].values()) == 6
-    assert set(account["all"]["stages"]) == set(STAGES) - {"correct", "upload", "download"}
+    assert set(account["all"]["stages"]) == set(STAGES) - {"correct", "upload", "download", "cells"}
     for stage in ("read", "decode", "infer", "write labels", "write table"):
         assert account["all"]["stages"][stage]["s"] > 0
         assert account["all"]["stages"][stage]["mb"] > 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from helpers.run import table_bytes
+from helpers.run import local_client, table_bytes
 
 from hcs.commands.simulate import write_simulation
 from hcs.config import Config, parse_config
@@ -17,12 +18,17 @@ from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError, ResultsError
 from hcs.field.link import link_field
 from hcs.field.whole import process_fields_here
+from hcs.field.worker import segmenter_of
 from hcs.run.finish import finish
-from hcs.run.prepare import Prepared, prepare
+from hcs.run.prepare import Prepared, open_run, prepare
 from hcs.run.remeasure import find_edited, measure_edited
+from hcs.segment.territory import CellNetwork
 from hcs.simulate.settings import SimulationSettings
+from hcs.store.location import Location
+from hcs.store.models import find_model
 from hcs.store.plate.labels import read_labels, write_labels
-from hcs.store.results.folder import open_results
+from hcs.store.plate.reader import read_field
+from hcs.store.results.folder import Results, open_results
 from hcs.store.results.verify import verify
 
 CELLS = {"diameter_px": 24.0, "channels": {"cells": "CDK2"}}
@@ -79,6 +85,58 @@ def test_labels_and_columns_of_cells_are_there_and_made_once(plate: Path, tmp_pa
     (run.out / "ledger" / f"{run.keys[0].file_stem}.json").unlink()
     process(prepared(plate, run.out))
     assert table_bytes(run.out) == before
+
+
+def test_cells_are_grown_in_what_a_model_says_and_the_run_names_it(plate: Path, tmp_path: Path) -> None:
+    model = find_model("fast")
+    run = prepared(plate, tmp_path / "out", cells={"model": "fast", "boundary": 1.0})
+    assert any(f"cells model      fast, sha256 {model.sha256[:16]}" in line for line in run.lines())
+    with local_client() as client:
+        run = open_run(run, client)
+    assert run.job.cells_scale == Fraction(1, 2)
+    assert any("taken for 53 px across (2.2 times the nuclei)" in note for note in run.notes)
+    process(run)
+    by_model, cells = open_results(run.out), open_results(run.out).cells("A01")
+    assert by_model.record.cells_model is not None
+    assert by_model.record.cells_model["sha256"] == model.sha256 == by_model.record.identity["cells_model_sha256"]
+    labels = by_model.labels("A01")
+    np.testing.assert_array_equal(cells[labels > 0], labels[labels > 0])
+    assert np.count_nonzero(cells) > 1.5 * np.count_nonzero(labels)
+    territory = CellNetwork(segmenter_of(model, "cpu", flips=False), Fraction(1, 2)).territory(
+        read_field(run.job.plate, run.keys[0], channels=(1,))[0], run.job.config.tiles
+    )
+    assert (territory[(cells > 0) & (labels == 0)] >= 0).mean() > 0.99  # but for pinholes
+    assert prepared(plate, run.out, cells={"model": "fast", "boundary": 1.0}).pending == ()
+    with pytest.raises(ConfigError, match=r"cells\.model"):
+        prepared(plate, run.out)
+    measure_edited(find_edited(_with_a_nucleus_less(run.out, plate)), Workers())
+    again = open_results(run.out).cells("A01")
+    assert (again > 0).sum() < (cells > 0).sum()
+    assert ((again > 0) & (territory < 0) & (labels == 0)).mean() < 0.01
+
+
+def _with_a_nucleus_less(out: Location, plate: Path) -> Results:
+    """The results after somebody took the first nucleus away."""
+    array = zarr.open_array(plate / "A" / "01" / "0" / "labels" / "nuclei" / "0", mode="r+")
+    labels = np.asarray(array[...])
+    array[...] = np.where(labels == 1, 0, labels)
+    return open_results(out)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"cells": {"model": "fast"}, "channels": {}}, "say --cells CHANNEL"),
+        ({"cells": {"model": "kinds"}}, "does not tell background, interior and boundary alone"),
+        ({"cells": {"model": "fast"}, "labels_from": "truth"}, r"set cells\.diameter_px"),
+        ({"cells": {"model": "nowhere"}}, "model 'nowhere' does not exist"),
+    ],
+)
+def test_models_that_tell_no_cells_are_refused(
+    plate: Path, tmp_path: Path, settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        prepared(plate, tmp_path / "o", **settings)
 
 
 def test_cells_of_others_are_left_as_they_are(plate: Path, tmp_path: Path) -> None:

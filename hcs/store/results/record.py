@@ -63,6 +63,8 @@ class RunRecord:
     channels: RecordedChannels
     model: Mapping[str, Any]
     """Name, path and hash of the model that found the nuclei."""
+    cells_model: Mapping[str, Any] | None = None
+    """The same of the model that tells of whole cells; None: none does."""
     keys: tuple[FieldKey, ...]
     """Every field that the run expects, in plate order; ``fields`` in the file."""
     versions: Mapping[str, str]
@@ -194,6 +196,7 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         cells=_labels(data, "cells"),
         channels=RecordedChannels(names=names, dna=dna, sensor=sensor, nuclei=nuclei, cells=cells, because=because),
         model=model,
+        cells_model=_mapping(data, "cells_model") if "cells_model" in data else None,
         keys=_keys(data),
         time=_time(data),
         versions=_mapping(data, "versions"),
