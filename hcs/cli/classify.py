@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     "--examples",
     type=FILE,
     required=True,
-    help="CSV with the columns nucleus (well/field/number, such as B03/0/17) and class.",
+    help="CSV with the columns nucleus (well/field/number, such as B03/0/17; of a plate with time "
+    "well/field/frame/number) and class.",
 )
 def classify(results: Location, examples: Path) -> int:
     """Teach classes of nuclei by --examples, and make the readouts of RESULTS again with them.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hcs.errors import ConfigError
 from hcs.readout.readouts import Readouts
-from hcs.readout.wells.classes import KEYS, fraction_names, read_examples
+from hcs.readout.wells.classes import fraction_names, keys_of, read_examples
 from hcs.run.classes import EXAMPLES, taught_by
 from hcs.run.finish import finish
 from hcs.store.atomic import write_text
@@ -30,10 +30,11 @@ def classify_results(place: Location, path: Path, *, say: Callable[[str], None] 
             f"--examples {path} cannot be read ({error}); give a CSV with the columns nucleus (such as B03/0/17) and "
             "class"
         ) from error
-    examples = read_examples(frame, f"--examples {path}")
-    taught = taught_by(open_results(place), examples, f"--examples {path}")
+    results = open_results(place)
+    examples = read_examples(frame, f"--examples {path}", timed=results.record.time is not None)
+    taught = taught_by(results, examples, f"--examples {path}")
     fraction_names(taught.classes)
     for line in taught.lines():
         say(line)
-    write_text(place / EXAMPLES, examples[[*KEYS, "class"]].to_csv(index=False))
+    write_text(place / EXAMPLES, examples[[*keys_of(examples), "class"]].to_csv(index=False))
     return finish(place)

@@ -21,6 +21,8 @@ from hcs.readout.wells.classes import (
     classify,
     features_of,
     fraction_names,
+    frame_fractions,
+    keys_of,
     read_examples,
     teach,
     well_fractions,
@@ -32,14 +34,13 @@ from hcs.store.results.sealed import Written
 _LEAST_SURE = 0.8
 """Median score below which a network's kinds are not to be read: the shipped one has above 0.9 on nuclei like those
 that it has learnt, and 0.59 on a plate where half of its kinds are wrong."""
+_FRAME = "Metadata_Timepoint"
 EXAMPLES = "class-examples.csv"
 """The examples that classes were taught by, in the results folder; every readout teaches them anew."""
 
 
 def taught_by(results: Results, examples: pd.DataFrame, source: str) -> Taught:
-    """A classifier of a run's nuclei; ConfigError where the ``examples`` are too few, or the plate has time."""
-    if results.record.time is not None:
-        raise ConfigError(f"{results.folder} has frames; classes are taught on plates without time only")
+    """A classifier of a run's nuclei, of all frames; ConfigError where the ``examples`` are too few."""
     if results.record.kinds:
         raise ConfigError(
             f"{results.folder}: model {results.record.model['name']} tells kinds of nuclei already "
@@ -49,8 +50,8 @@ def taught_by(results: Results, examples: pd.DataFrame, source: str) -> Taught:
         raise ResultsError(f"{results.folder} has no nuclei yet; run the plate first")
     wells = sorted({str(well) for well in examples["Metadata_Well"]} & set(results.well_names()))
     parts = results.parts(wells)
-    columns = features_of(parts.columns())
-    known = parts.read([*KEYS, *columns]) if wells else pd.DataFrame(columns=[*KEYS, *columns])
+    keys, columns = keys_of(examples), features_of(parts.columns())
+    known = parts.read([*keys, *columns]) if wells else pd.DataFrame(columns=[*keys, *columns])
     return teach(known.astype({"Metadata_Well": "str"}), examples, source)
 
 
@@ -70,15 +71,17 @@ class ClassWells:
     """Of classes taught by examples, class and score of every nucleus."""
     files: Mapping[str, Written] = field(default_factory=dict)
     """What these examples are known by."""
+    over_time: pd.DataFrame | None = None
+    """Of a plate with time, the fractions of every well and frame."""
 
     @classmethod
-    def of(cls, results: Results, out: Path) -> ClassWells | None:
+    def of(cls, results: Results, every_frame: Results, out: Path) -> ClassWells | None:
         """The classes that the results folder's examples teach, or those that the run's network told; None without
-        either."""
+        either. ``results`` are those that wells are read out of, of a plate with time one frame of ``every_frame``."""
         path = out / EXAMPLES
         if path.is_file():
-            return _taught(results, path.read_bytes())
-        return _seen(results) if results.record.kinds else None
+            return _taught(results, every_frame, path.read_bytes())
+        return _seen(results, every_frame) if results.record.kinds else None
 
     def settings(self, chosen: ReadoutSettings) -> ReadoutSettings:
         """Where the user left the readouts as they are, the classes' fractions come beside them."""
@@ -108,21 +111,26 @@ def _beside(found: pd.DataFrame, names: Mapping[str, str], further: Extend | Non
     return columns
 
 
-def _taught(results: Results, data: bytes) -> ClassWells:
+def _taught(results: Results, every_frame: Results, data: bytes) -> ClassWells:
     """The classes that examples, the bytes of a CSV, teach."""
-    source = str(results.folder / EXAMPLES)
-    examples = read_examples(pd.read_csv(BytesIO(data)), source)
-    taught = taught_by(results, examples, source)
-    frames, inside = [], []
-    columns = ["Metadata_Plate", *KEYS, TOUCHES_BORDER, *taught.features]
-    for _, nuclei in results.parts().by_well(columns):
-        frames.append(nuclei[["Metadata_Plate", *KEYS]].reset_index(drop=True).join(classify(taught, nuclei)))
+    source, timed = str(results.folder / EXAMPLES), results.record.time is not None
+    examples = read_examples(pd.read_csv(BytesIO(data)), source, timed=timed)
+    taught = taught_by(every_frame, examples, source)
+    keys, frames, inside = keys_of(examples), [], []
+    columns = ["Metadata_Plate", *keys, TOUCHES_BORDER, *taught.features]
+    for _, nuclei in every_frame.parts().by_well(columns):
+        frames.append(nuclei[["Metadata_Plate", *keys]].reset_index(drop=True).join(classify(taught, nuclei)))
         inside.append(~nuclei[TOUCHES_BORDER].astype(bool))
     table = pd.concat(frames, ignore_index=True).astype({"Metadata_Well": "str"})
-    table = table.merge(examples.rename(columns={"class": "Example"}), on=list(KEYS), how="left")
+    table = table.merge(examples.rename(columns={"class": "Example"}), on=keys, how="left")
+    names, found = fraction_names(taught.classes), table[pd.concat(inside, ignore_index=True)]
+    over_time = frame_fractions(found, names) if timed else None
+    if timed:
+        found = found[found[_FRAME] == results.frame]
     return ClassWells(
-        names=fraction_names(taught.classes),
-        found=table.loc[pd.concat(inside, ignore_index=True), [*KEYS[:2], CLASS]],
+        names=names,
+        found=found[[*KEYS[:2], CLASS]],
+        over_time=over_time,
         source="hcs classify",
         notes=tuple(f"Classes by examples: {line}." for line in taught.lines()),
         table=table.fillna({"Example": ""}),
@@ -130,7 +138,7 @@ def _taught(results: Results, data: bytes) -> ClassWells:
     )
 
 
-def _seen(results: Results) -> ClassWells:
+def _seen(results: Results, every_frame: Results) -> ClassWells:
     """The kinds that the run's network told, as they are in the table of nuclei."""
     kinds, keys = results.record.kinds, [*KEYS[:2], CLASS]
     found = pd.DataFrame({name: pd.Series(dtype="str") for name in keys})
@@ -143,13 +151,26 @@ def _seen(results: Results) -> ClassWells:
             scores.append(nuclei.loc[inside, SCORE].dropna())
         sure = float(pd.concat(scores).median()) if scores else sure
         found = pd.concat(wells, ignore_index=True) if wells else found
-    model = str(results.record.model["name"])
+    model, names = str(results.record.model["name"]), fraction_names(kinds)
     return ClassWells(
-        names=fraction_names(kinds),
+        names=names,
         found=found,
+        over_time=_seen_over_time(every_frame, names),
         source=f"hcs; model {model}",
         notes=(f"Kinds of nuclei ({', '.join(kinds)}) are as the network of model {model} sees them.", *_doubt(sure)),
     )
+
+
+def _seen_over_time(every_frame: Results, names: Mapping[str, str]) -> pd.DataFrame | None:
+    """The fractions of a network's kinds in every well and frame; None without time, or before fields are linked."""
+    if every_frame.record.time is None or not every_frame.has_nuclei:
+        return None
+    columns = [*KEYS[:2], _FRAME, CLASS, TOUCHES_BORDER]
+    parts = [
+        frame_fractions(nuclei[~nuclei[TOUCHES_BORDER].astype(bool)], names)
+        for _, nuclei in every_frame.parts().by_well(columns)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _doubt(sure: float) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def _finish(
     if results.record.time is not None:
         chosen = with_leading(chosen)
         live = LiveWells(every_frame, times.get("tracks", pd.DataFrame()), chosen)
-    classes = ClassWells.of(results, out)
+    classes = ClassWells.of(results, every_frame, out)
     if classes is not None:
         chosen = classes.settings(chosen)
     if exclude_flagged:
@@ -178,7 +178,7 @@ def _finish(
         "sensor": sensor_table(readouts.cycle, plate),
         **({"classes": classes.table} if classes is not None and classes.table is not None else {}),
         **times,
-        **(live.tables(readouts.wells) if live else {}),
+        **(live.tables(readouts.wells, classes.over_time if classes else None) if live else {}),
     }
     files = {f"{name}.parquet": write_frame(out / f"{name}.parquet", frame) for name, frame in frames.items()}
     files |= classes.files if classes is not None else {}
@@ -285,7 +285,7 @@ def _write_columns(
         **fixed_columns(timed=False),
         "fields": field_columns(frames["fields"], channels.names),
         **(time_columns(frames, channels.names) if timed else {}),
-        **(_columns_over_time() if timed else {}),
+        **(_columns_over_time(classes) if timed else {}),
     }
     rows = [{"table": table} | asdict(column) for table, columns in tables.items() for column in columns]
     text = pd.DataFrame(rows).to_csv(index=False)
@@ -293,8 +293,10 @@ def _write_columns(
     return Written.of(text.encode())
 
 
-def _columns_over_time() -> dict[str, tuple[Column, ...]]:
+def _columns_over_time(classes: ClassWells | None) -> dict[str, tuple[Column, ...]]:
     """Columns of the tables that a plate with time has more, or has with the frame in its key; tracks come only with
     linked fields."""
     fixed = {name: columns for name, columns in fixed_columns(timed=True).items() if name != "tracks"}
-    return {"phases": with_timepoint(TABLES["phases"].columns)} | fixed
+    if classes is not None and classes.over_time is not None:
+        fixed["frames"] = (*fixed["frames"], *fraction_columns(classes.names, classes.source))
+    return {name: with_timepoint(TABLES[name].columns) for name in ("phases", "classes")} | fixed

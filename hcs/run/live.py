@@ -59,11 +59,15 @@ class LiveWells:
         """Sentences on what could not be read."""
         return () if self._found is None else self._found.notes
 
-    def tables(self, wells: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """The tables over time, for the finished table of ``wells``."""
+    def tables(self, wells: pd.DataFrame, further: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+        """The tables over time, for the finished table of ``wells``; ``further`` are more columns of wells and
+        frames."""
         if self._found is None or self._found.frames.empty:
             return {}
         frames, settings = self._found.frames, self._settings
+        if further is not None:
+            frames = frames.merge(further, on=["Metadata_Well", "Metadata_Timepoint"], how="left")
+            frames = frames.fillna({"Count_Class_Nuclei": 0}).astype({"Count_Class_Nuclei": "int64"})
         found = {"frames": frames, "cycles_live": self._found.cycles}
         if "Metadata_Role" in wells:
             found["zprime_time"] = zprime_over_time(frames, wells, settings)

@@ -14,6 +14,8 @@ from hcs.columns import CLASS, SCORE, Column
 from hcs.errors import ConfigError
 
 KEYS = ("Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+TIMED_KEYS = (*KEYS[:2], "Metadata_Timepoint", KEYS[2])
+"""Of a plate with time, where a nucleus is one of a frame."""
 LEAST = 10
 """Examples that each class needs."""
 _FOLDS = 5
@@ -109,58 +111,70 @@ def features_of(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def read_examples(frame: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Examples as KEYS and ``class``, of a table with ``nucleus`` (well/field/number) or KEYS, and ``class``;
-    ConfigError naming what is missing or wrong."""
+def read_examples(frame: pd.DataFrame, source: str, *, timed: bool = False) -> pd.DataFrame:
+    """Examples as KEYS and ``class``, of a table with ``nucleus`` (well/field/number) or KEYS, and ``class``; of a
+    plate that is ``timed`` as TIMED_KEYS, ``nucleus`` being well/field/frame/number. ConfigError naming what is missing
+    or wrong."""
+    wanted: tuple[str, ...] = TIMED_KEYS if timed else KEYS
+    numbers, such = ("frame/number", "B03/0/12/17") if timed else ("number", "B03/0/17")
     named = {str(name).strip().lower(): name for name in frame.columns}
     label = next((named[name] for name in ("class", "nuclei_class") if name in named), None)
     if label is None:
-        raise ConfigError(f"{source} has no column `class`; write a column `nucleus` such as B03/0/17, and `class`")
+        raise ConfigError(f"{source} has no column `class`; write a column `nucleus` such as {such}, and `class`")
     classes = frame[label].astype("str").str.strip()
     if (frame[label].isna() | (classes == "")).any():
         raise ConfigError(f"{source} has rows without a class; give every nucleus one, or leave the row out")
-    if all(key.lower() in named for key in KEYS):
-        keys = pd.DataFrame({key: frame[named[key.lower()]] for key in KEYS})
+    if all(key.lower() in named for key in wanted):
+        keys = pd.DataFrame({key: frame[named[key.lower()]] for key in wanted})
     elif "nucleus" in named:
-        parts = frame[named["nucleus"]].astype("str").str.strip().str.extract(r"^([^/]+)/(\d+)/(\d+)$")
+        parts = (
+            frame[named["nucleus"]]
+            .astype("str")
+            .str.strip()
+            .str.extract("^([^/]+)" + r"/(\d+)" * (len(wanted) - 1) + "$")
+        )
         bad = parts.isna().any(axis=1)
         if bad.any():
             raise ConfigError(
-                f"{source}: {frame[named['nucleus']][bad].iloc[0]!r} names no nucleus; write well/field/number, such "
-                "as B03/0/17"
+                f"{source}: {frame[named['nucleus']][bad].iloc[0]!r} names no nucleus; write well/field/{numbers}, "
+                f"such as {such}"
             )
-        keys = parts.set_axis(list(KEYS), axis=1)
+        keys = parts.set_axis(list(wanted), axis=1)
     else:
-        raise ConfigError(f"{source} has neither a column `nucleus` nor {', '.join(KEYS)}; add one, such as B03/0/17")
+        raise ConfigError(f"{source} has neither a column `nucleus` nor {', '.join(wanted)}; add one, such as {such}")
     try:
-        keys = keys.astype({"Metadata_Well": "str", "Metadata_Site": "int64", "Metadata_ObjectNumber": "int64"})
+        keys = keys.astype({"Metadata_Well": "str", **dict.fromkeys(wanted[1:], "int64")})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{source} has a field or a number of a nucleus that is no whole number ({error})") from error
     examples = keys.assign(**{"class": classes.to_numpy()}).drop_duplicates()
-    twice = examples.duplicated(list(KEYS), keep=False)
+    twice = examples.duplicated(list(wanted), keep=False)
     if twice.any():
-        one = examples[twice].iloc[0]
-        raise ConfigError(
-            f"{source} gives nucleus {one['Metadata_Well']}/{one['Metadata_Site']}/{one['Metadata_ObjectNumber']} two "
-            "classes; keep one"
-        )
+        raise ConfigError(f"{source} gives nucleus {_nucleus(examples[twice].iloc[0])} two classes; keep one")
     return examples.reset_index(drop=True)
 
 
+def keys_of(examples: pd.DataFrame) -> list[str]:
+    """The columns that name a nucleus: KEYS, or TIMED_KEYS."""
+    return [name for name in TIMED_KEYS if name in examples]
+
+
+def _nucleus(row: pd.Series) -> str:
+    return "/".join(str(row[name]) for name in TIMED_KEYS if name in row)
+
+
 def teach(nuclei: pd.DataFrame, examples: pd.DataFrame, source: str) -> Taught:
-    """A classifier of the ``examples`` (KEYS, class) among ``nuclei``, cross-validated by well.
+    """A classifier of the ``examples`` (KEYS or TIMED_KEYS, class) among ``nuclei``, cross-validated by well.
 
     ConfigError where an example is none of the nuclei, where there are fewer than two classes, fewer than ten examples
     of a class, or examples in one well only: nothing could be said of other wells.
     """
     check_examples(examples, source)
-    known = examples.merge(nuclei, on=list(KEYS), how="left", indicator=True)
+    known = examples.merge(nuclei, on=keys_of(examples), how="left", indicator=True)
     lost = known[known["_merge"] != "both"]
     if len(lost):
-        one = lost.iloc[0]
         raise ConfigError(
-            f"{source}: {len(lost)} of its nuclei are not in the results, such as {one['Metadata_Well']}/"
-            f"{one['Metadata_Site']}/{one['Metadata_ObjectNumber']}; take well, field and number from their table"
+            f"{source}: {len(lost)} of its nuclei are not in the results, such as {_nucleus(lost.iloc[0])}; take their "
+            "names from the table of nuclei"
         )
     features = features_of(str(name) for name in nuclei.columns)
     values = known[list(features)].to_numpy(dtype=np.float64)
@@ -279,6 +293,16 @@ def well_fractions(found: pd.DataFrame, wells: list[str], names: Mapping[str, st
         np.divide(counts[name].to_numpy(dtype=np.float64), total, out=share, where=total > 0)
         table[column] = share
     return table
+
+
+def frame_fractions(found: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Metadata_Well, Metadata_Timepoint, and the columns of `well_fractions` in every frame that has nuclei."""
+    parts = [
+        well_fractions(frame, sorted(frame["Metadata_Well"].unique()), names).assign(Metadata_Timepoint=number)
+        for number, frame in found.groupby("Metadata_Timepoint", sort=True)
+    ]
+    none = well_fractions(found, [], names).assign(Metadata_Timepoint=pd.Series(dtype="int64"))
+    return pd.concat(parts, ignore_index=True) if parts else none
 
 
 def fraction_columns(names: Mapping[str, str], source: str) -> tuple[Column, ...]:
