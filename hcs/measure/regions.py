@@ -64,19 +64,38 @@ def regions_of(labels: NDArray[np.integer]) -> Regions:
         raise ValueError(f"labels of shape {labels.shape} and dtype {labels.dtype}: give a 2-D image of integers")
     if labels.size > np.iinfo(np.int32).max:
         raise ValueError(f"a field of {labels.size} pixels is too large to be measured at once; cut it in blocks")
-    runs, run_labels = _find_runs(_as_signed(labels))
-    values, run_ids = np.unique(run_labels.view(_unsigned_like(labels, run_labels)), return_inverse=True)
+    signed = _as_signed(labels)
+    runs, run_labels = _find_runs(signed)
+    values, run_ids = _numbered(run_labels.view(_unsigned_like(labels, run_labels)))
     if len(values) and (int(values[0]) < 0 or int(values[-1]) > np.iinfo(np.int64).max):
         raise ValueError(f"labels from {values[0]} to {values[-1]}: use 0 for background and 1 to 2**63-1 for nuclei")
-    order = np.argsort(run_ids, kind="stable")
+    order = np.argsort(run_ids.astype(np.min_scalar_type(len(values))), kind="stable")  # 16 bits are sorted by digits
     runs = runs[order]
     run_offsets = _offsets(np.bincount(run_ids, minlength=len(values)))
     lengths = np.concatenate(([0], np.cumsum(runs[:, 2] - runs[:, 1], dtype=np.int64)))
-    dense = np.zeros(labels.shape, np.int32)
     indices = np.empty(int(lengths[-1]), np.int32)
-    _paint(runs, run_offsets, dense, indices)
+    _list_pixels(runs, labels.shape[1], indices)
     pixels = PixelLists(offsets=lengths[run_offsets], indices=indices)
+    dense = signed if signed.dtype == np.int32 and len(values) and values[-1] == len(values) else None
+    if dense is None:
+        dense = np.zeros(labels.shape, np.int32)
+        _paint(runs, run_offsets, dense)
     return Regions(values.astype(np.int64), dense, runs, run_offsets, pixels)
+
+
+_FEW = 2**20
+
+
+def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """The labels (m,) that there are, ascending, and of each of the given the number of its own from 0."""
+    if not len(labels) or labels.min() < 0 or labels.max() >= _FEW:
+        return np.unique(labels, return_inverse=True)
+    present = np.zeros(int(labels.max()) + 1, np.bool_)
+    present[labels] = True
+    values = np.flatnonzero(present)
+    number = np.zeros(len(present), np.intp)
+    number[values] = np.arange(len(values))
+    return values, number[labels]
 
 
 def _as_signed(labels: NDArray[np.integer]) -> NDArray[np.signedinteger]:
@@ -103,39 +122,51 @@ def _offsets(counts: NDArray[np.integer]) -> Ints64:
 def _find_runs(labels: NDArray[np.signedinteger]) -> tuple[Ints32, NDArray[np.signedinteger]]:
     """Horizontal runs of equal non-zero labels (Y, X) → (m, 3) of y, start, stop, and the (m,) labels."""
     height, width = labels.shape
-    count = 0
+    changes = np.zeros((width + 8) // 8 * 8, np.uint8)  # where a pixel differs from that on its left
+    words = changes.view(np.uint64)
+    room, count = 64 * height, 0
+    runs, run_labels = np.empty((room, 3), np.int32), np.empty(room, labels.dtype)
     for y in range(height):
-        for x in range(width):
-            here = labels[y, x]
-            count += here != 0 and (x == 0 or labels[y, x - 1] != here)
-    runs = np.empty((count, 3), np.int32)
-    run_labels = np.empty(count, labels.dtype)
-    k = 0
-    for y in range(height):
-        x = 0
-        while x < width:
-            here = labels[y, x]
-            start = x
-            x += 1
-            if here != 0:
-                while x < width and labels[y, x] == here:
-                    x += 1
-                runs[k, 0], runs[k, 1], runs[k, 2] = y, start, x
-                run_labels[k] = here
-                k += 1
-    return runs, run_labels
+        row = labels[y]
+        changes[0] = row[0] != 0
+        for x in range(1, width):
+            changes[x] = row[x] != row[x - 1]
+        changes[width] = row[width - 1] != 0
+        if count + width > room:
+            room = 2 * room + width
+            more, more_labels = np.empty((room, 3), np.int32), np.empty(room, labels.dtype)
+            more[:count], more_labels[:count] = runs[:count], run_labels[:count]
+            runs, run_labels = more, more_labels
+        inside = False
+        for w in range(len(words)):
+            if words[w] == 0:
+                continue
+            for x in range(8 * w, 8 * w + 8):
+                if not changes[x]:
+                    continue
+                if inside:
+                    runs[count, 2] = x
+                    count += 1
+                inside = x < width and row[x] != 0
+                if inside:
+                    runs[count, 0], runs[count, 1], run_labels[count] = y, x, row[x]
+    return runs[:count].copy(), run_labels[:count].copy()
 
 
 @kernel
-def _paint(runs: Ints32, run_offsets: Ints64, dense: Ints32, indices: Ints32) -> None:
-    """Write each nucleus's number, from 1, into ``dense`` (Y, X) and its flat pixel indices into
-    ``indices``."""
-    width = dense.shape[1]
+def _list_pixels(runs: Ints32, width: int, indices: Ints32) -> None:
+    """Write the flat pixel indices of runs in a field of this ``width`` into ``indices``."""
     k = 0
+    for r in range(len(runs)):
+        first = runs[r, 0] * width + runs[r, 1]
+        for i in range(first, first + runs[r, 2] - runs[r, 1]):
+            indices[k] = i
+            k += 1
+
+
+@kernel
+def _paint(runs: Ints32, run_offsets: Ints64, dense: Ints32) -> None:
+    """Write each nucleus's number, from 1, into ``dense`` (Y, X)."""
     for nucleus in range(len(run_offsets) - 1):
         for r in range(run_offsets[nucleus], run_offsets[nucleus + 1]):
-            y = runs[r, 0]
-            for x in range(runs[r, 1], runs[r, 2]):
-                dense[y, x] = nucleus + 1
-                indices[k] = y * width + x
-                k += 1
+            dense[runs[r, 0], runs[r, 1] : runs[r, 2]] = nucleus + 1
