@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,12 @@ from hcs.measure.jit import kernel
 from hcs.measure.ranks import select
 from hcs.measure.regions import Ints32, Ints64, PixelLists
 from hcs.measure.settings import MeasureSettings
+from hcs.measure.whole import block_sums_of_whole, medians_of_whole, midmeans_of_whole, statistics_of_whole
 
 Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Pixels = NDArray[Any]
+"""Of `as_pixels`: whole numbers of 16 bits, or float32."""
 
 _WIDEST = 4096
 """Grey levels from the lowest to the highest of a region whose values are counted, at most."""
@@ -49,6 +53,14 @@ def as_float32(image: NDArray[np.generic]) -> Floats32:
     return pixels
 
 
+def as_pixels(image: NDArray[np.generic]) -> Pixels:
+    """The pixels (Y, X) that are measured: of 8- and 16-bit images whole numbers of 16 bits, which are measured sooner
+    and to the same last bit, else `as_float32`."""
+    if image.dtype.kind == "u" and image.dtype.itemsize <= 2:
+        return np.ascontiguousarray(image, dtype=np.uint16)
+    return as_float32(image)
+
+
 def saturation_level(dtype: np.dtype[np.generic], settings: MeasureSettings) -> float:
     """Value from which a pixel counts as saturated; infinity for a float image without a level in the
     settings."""
@@ -57,9 +69,20 @@ def saturation_level(dtype: np.dtype[np.generic], settings: MeasureSettings) -> 
     return float(np.iinfo(dtype.name).max) if dtype.kind in "iu" else float("inf")
 
 
-def region_statistics(pixels: Floats32, regions: PixelLists, *, ceiling: float) -> RegionIntensities:
-    """Statistics of each region's pixels in one channel (Y, X), summed in float64 in row-major order."""
-    table, saturated = _statistics(pixels.ravel(), regions.offsets, regions.indices, ceiling)
+def region_statistics(
+    pixels: Pixels, regions: PixelLists, *, ceiling: float, middle_only: bool = False
+) -> RegionIntensities:
+    """Statistics of each region's pixels (Y, X); pixels from ``ceiling`` are saturated. With ``middle_only`` nothing
+    but mean and median is wanted, and the rest may be NaN or 0.
+
+    A sum is in one order: of float pixels in the list's, and of whole numbers it is exact in any.
+    """
+    if pixels.dtype == np.uint16 and middle_only:
+        mean, median = medians_of_whole(pixels.ravel(), regions.offsets, regions.indices).T
+        nothing = np.full(len(mean), np.nan)
+        return RegionIntensities(mean, median, nothing, nothing, nothing, nothing, np.zeros(len(mean), np.int64))
+    statistics = statistics_of_whole if pixels.dtype == np.uint16 else _statistics
+    table, saturated = statistics(pixels.ravel(), regions.offsets, regions.indices, ceiling)
     mean, median, std, minimum, maximum, total = table.T
     return RegionIntensities(mean, median, std, minimum, maximum, total, saturated)
 
@@ -68,8 +91,7 @@ def region_means(pixels: Floats32, regions: PixelLists) -> Floats:
     """Mean of each region's pixels, (n,); every region must hold a pixel."""
     if len(regions.counts) == 0:
         return np.empty(0, np.float64)
-    values = pixels.ravel()[regions.indices].astype(np.float64)
-    return np.asarray(np.add.reduceat(values, regions.offsets[:-1]) / regions.counts)
+    return _means(np.ascontiguousarray(pixels).ravel(), regions.offsets, regions.indices)
 
 
 def field_background(pixels: Floats32, settings: MeasureSettings, fill: NDArray[np.bool_] | None = None) -> float:
@@ -84,7 +106,7 @@ def field_background(pixels: Floats32, settings: MeasureSettings, fill: NDArray[
     return background_of(block_means(pixels, settings, fill), settings)
 
 
-def block_means(pixels: Floats32, settings: MeasureSettings, fill: NDArray[np.bool_] | None = None) -> Floats:
+def block_means(pixels: Pixels, settings: MeasureSettings, fill: NDArray[np.bool_] | None = None) -> Floats:
     """Means of a channel's blocks without ``fill``, (n,), of a field, or of a part of one (Y, X) that starts at a
     multiple of the block.
 
@@ -92,7 +114,8 @@ def block_means(pixels: Floats32, settings: MeasureSettings, fill: NDArray[np.bo
     """
     block_y = min(settings.background_block_px, pixels.shape[0])
     block_x = min(settings.background_block_px, pixels.shape[1])
-    means = np.asarray(_block_sums(pixels, block_y, block_x) / (block_y * block_x))
+    sums = block_sums_of_whole if pixels.dtype == np.uint16 else _block_sums
+    means = np.asarray(sums(pixels, block_y, block_x) / (block_y * block_x))
     if fill is None:
         return means
     return np.asarray(means[_block_sums(fill.astype(np.float32), block_y, block_x) == 0])
@@ -103,14 +126,51 @@ def background_of(means: Floats, settings: MeasureSettings) -> float:
     return float(np.percentile(means, settings.background_percentile)) if means.size else float("nan")
 
 
-def local_background(pixels: Floats32, background: PixelLists, *, fallback: float) -> Floats:
+def local_background(pixels: Pixels, background: PixelLists, *, fallback: float) -> Floats:
     """Mean of the central half of each list's pixels (Tukey's midmean), (n,); ``fallback`` for an empty list.
 
     Debris or dark holes on up to a quarter of the pixels move it by at most 0.55 of the noise's σ; the noise
     itself does not bias it (for Poisson counts it lies 0.14 below the mean, whatever the mean); and, unlike a
     median, it resolves less than one grey level.
     """
-    return _midmeans(pixels.ravel(), background.offsets, background.indices, fallback)
+    midmeans = midmeans_of_whole if pixels.dtype == np.uint16 else _midmeans
+    return midmeans(pixels.ravel(), background.offsets, background.indices, fallback)
+
+
+@kernel
+def _means(values: Floats32, offsets: Ints64, indices: Ints32) -> Floats:
+    """Mean of each list's values, (n,)."""
+    means = np.empty(len(offsets) - 1)
+    for i in range(len(means)):
+        region = _gather(values, indices, offsets[i], offsets[i + 1])
+        # In the order of numpy's add.reduceat: the first value, and the sum of the rest.
+        means[i] = (region[0] + _sum_of(region[1:])) / len(region)
+    return means
+
+
+@kernel
+def _sum_of(values: Floats32) -> float:
+    """Sum in float64 in numpy's order: eight sums side by side, in halves where there are more than 128 values."""
+    size = len(values)
+    if size < 8:
+        total = -0.0
+        for value in values:
+            total += value
+        return total
+    if size > 128:
+        half = size // 2 // 8 * 8
+        return _sum_of(values[:half]) + _sum_of(values[half:])
+    sums = np.empty(8)
+    for j in range(8):
+        sums[j] = values[j]
+    whole = size // 8 * 8
+    for k in range(8, whole, 8):
+        for j in range(8):
+            sums[j] += values[k + j]
+    total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+    for k in range(whole, size):
+        total += values[k]
+    return float(total)
 
 
 @kernel

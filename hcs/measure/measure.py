@@ -17,9 +17,10 @@ from hcs.measure.fill import Fill
 from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import (
     Floats,
-    Floats32,
+    Pixels,
     RegionIntensities,
     as_float32,
+    as_pixels,
     background_of,
     block_means,
     local_background,
@@ -152,7 +153,7 @@ def measure_nuclei(
     for c, (plane, before, (channel, suffix)) in enumerate(
         zip(image, raw, channel_suffixes(channels).items(), strict=True)
     ):
-        pixels = as_float32(plane)
+        pixels = as_pixels(plane)
         known = None if window is None else window.backgrounds[channel]
         if known is None:
             known, grounds[channel] = settled_background(
@@ -256,7 +257,7 @@ class _Channel:
 
 
 def _measure_channel(
-    pixels: Floats32,
+    pixels: Pixels,
     before: NDArray[np.generic] | None,
     nuclei: Regions,
     around: Surroundings,
@@ -268,17 +269,17 @@ def _measure_channel(
     ``ceiling`` are saturated."""
     nucleus = region_statistics(pixels, nuclei.pixels, ceiling=ceiling)
     if before is not None:
-        seen = region_statistics(as_float32(before), nuclei.pixels, ceiling=ceiling)
+        seen = region_statistics(as_pixels(before), nuclei.pixels, ceiling=ceiling)
         nucleus = replace(nucleus, saturated=seen.saturated)
     return _Channel(
         nucleus=nucleus,
-        ring=region_statistics(pixels, around.ring, ceiling=ceiling),
+        ring=region_statistics(pixels, around.ring, ceiling=ceiling, middle_only=True),
         local=local_background(pixels, around.background, fallback=background),
         background=background,
     )
 
 
-def _as_dhb(measured: _Channel, pixels: Floats32, around: Surroundings) -> _Channel:
+def _as_dhb(measured: _Channel, pixels: Pixels, around: Surroundings) -> _Channel:
     """Measurements whose means are those of the published DHB ratio: nucleus median, and the median of the ring's upper
     half (Spencer et al., Cell 155, 369 (2013))."""
     values, offsets = pixels.ravel(), around.ring.offsets

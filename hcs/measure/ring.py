@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hcs.measure.intensity import Floats, Floats32
+from hcs.measure.intensity import Floats, Pixels
 from hcs.measure.jit import kernel
 from hcs.measure.regions import Ints32, Ints64, PixelLists
 
@@ -28,7 +28,7 @@ class Cytoplasm:
 
 
 def ring_cytoplasm(
-    pixels: Floats32, rings: PixelLists, *, background: float, least_px: int, any_dim: bool = False
+    pixels: Pixels, rings: PixelLists, *, background: float, least_px: int, any_dim: bool = False
 ) -> Cytoplasm:
     """Cytoplasm of each ring in one channel (Y, X), whose field has ``background``.
 
@@ -45,7 +45,7 @@ def ring_cytoplasm(
 
 
 @kernel
-def _cytoplasm(values: Floats32, offsets: Ints64, indices: Ints32, told: tuple[float, int, bool]) -> Floats:
+def _cytoplasm(values: Pixels, offsets: Ints64, indices: Ints32, told: tuple[float, int, bool]) -> Floats:
     """(n, 2) of mean and share of each ring's cytoplasm; ``told`` are background, least pixels, and whether the dimmer
     component may be anything."""
     background, least_px, any_dim = told
@@ -69,7 +69,7 @@ def _cytoplasm(values: Floats32, offsets: Ints64, indices: Ints32, told: tuple[f
 
 
 @kernel
-def _histogram(values: Floats32, places: Ints32, counts: Floats, middles: Floats) -> float:
+def _histogram(values: Pixels, places: Ints32, counts: Floats, middles: Floats) -> float:
     """Fill ``counts`` and ``middles`` (the mean of a bin's values, its middle where it is empty); the mean of all."""
     low, high = np.inf, -np.inf
     for place in places:
@@ -135,6 +135,8 @@ def _split(counts: Floats, middles: Floats, start: int) -> tuple[float, float, f
             break
         odds = np.log(share / (1.0 - share)) + 0.5 * np.log(dim_var / bright_var)
         for k in range(_BINS):
+            if counts[k] == 0.0:  # nothing to be shared out
+                continue
             far_dim, far_bright = middles[k] - dim, middles[k] - bright
             surplus = odds + 0.5 * (far_dim * far_dim / dim_var - far_bright * far_bright / bright_var)
             # Below the dimmer mean a wide brighter component would claim pixels again.

@@ -9,6 +9,7 @@ nucleus.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ from hcs.measure.regions import Ints32, Ints64, PixelLists, Regions
 from hcs.measure.settings import MeasureSettings
 
 Bytes = NDArray[np.uint8]
-Keys = NDArray[np.int32] | NDArray[np.int64]
+Keys = NDArray[Any]
+"""Of 32 bits, or of 64."""
 
 NEAR, RING, ANNULUS, FAR = 0, 1, 2, 3
 """Zones of a field: nucleus or gap, ring, annulus, and beyond every annulus."""
@@ -46,12 +48,12 @@ def find_surroundings(
     The window is the box grown on each side by ``settings.reach_px``, then twice and four times that, until
     it holds ``settings.local_min_px`` pixels. Pixels of ``fill`` (Y, X) are nobody's.
     """
-    owner, zone = _zones(nuclei.dense, settings)
-    if fill is not None:
-        zone[fill] = NEAR
+    zone, places, slots = _zones(nuclei.dense, settings, fill)
     n = len(nuclei)
-    offsets, ring_indices, annulus_indices = _pixels_by_owner(owner, zone, n)
-    ring, annulus = PixelLists(offsets[0], ring_indices), PixelLists(offsets[1], annulus_indices)
+    offsets, indices = _listed(places, slots, n)
+    between = int(offsets[n])
+    ring = PixelLists(offsets[: n + 1], indices[:between])
+    annulus = PixelLists(offsets[n:] - between, indices[between:])
     margins = np.array([settings.reach_px * growth for growth in _WINDOW_GROWTH])
     margin = _choose_margins(zone, box, annulus.counts, margins, settings.local_min_px)
     if not margin.any():
@@ -60,8 +62,9 @@ def find_surroundings(
     return Surroundings(ring, PixelLists(*background))
 
 
-def _zones(dense: Ints32, settings: MeasureSettings) -> tuple[Ints32, Bytes]:
-    """Owner (0 where nobody) and zone of every pixel of ``dense`` (Y, X).
+def _zones(dense: Ints32, settings: MeasureSettings, fill: NDArray[np.bool_] | None) -> tuple[Bytes, Ints32, Ints32]:
+    """Zone of every pixel of ``dense`` (Y, X); of the pixels of rings and annuli their places, in raster order, and
+    their slots: owner 1…n less 1 in a ring, and n more in an annulus. ``fill`` is nobody's.
 
     A distance transform in two passes. Squared distance and owner share one key, distance in the upper bits,
     so that the smallest key is the nearest nucleus, and the lowest label among equally near ones, in whatever
@@ -69,92 +72,141 @@ def _zones(dense: Ints32, settings: MeasureSettings) -> tuple[Ints32, Bytes]:
     wide where they fit, as they do in any real field, because the second pass is then twice as fast.
     """
     reach = settings.reach_px
-    owner_bits = int(dense.max(initial=0)).bit_length()
+    n = int(dense.max(initial=0))
+    owner_bits = n.bit_length()
     key_bits = owner_bits + (2 * reach * reach).bit_length()
-    keys = np.empty(dense.shape, np.int32 if key_bits <= 30 else np.int64)
-    limits = np.array([settings.ring_gap_px, settings.ring_end_px, reach], keys.dtype) ** 2
+    wide: Any = np.int32 if key_bits <= 30 else np.int64
+    keys = np.empty(dense.shape, wide)
+    # The least keys of the zones beyond nucleus and gap, ring, and annulus.
+    limits = ((np.array([settings.ring_gap_px, settings.ring_end_px, reach], wide) ** 2 + 1) << owner_bits).astype(wide)
     nobody = 1 << (8 * keys.itemsize - 2)
-    _column_keys(dense, keys, nobody, reach, owner_bits)
-    return _nearest(keys, nobody, owner_bits, limits)
+    told = (wide(nobody), wide(owner_bits), reach)
+    _column_keys(dense, keys, told, wide)
+    return _nearest(keys, np.zeros((0, 0), np.bool_) if fill is None else fill, limits, (*told, n), wide)
 
 
 @kernel
-def _column_keys(dense: Ints32, keys: Keys, nobody: int, reach: int, owner_bits: int) -> None:
-    """Fill ``keys`` (Y, X) with those of the nearest nucleus pixel in the same column, at most ``reach``
-    away.
+def _column_keys(dense: Ints32, keys: Keys, told: tuple[Any, Any, int], wide: Any) -> None:
+    """Fill ``keys`` (Y, X), whose type is ``wide``, with those of the nearest nucleus pixel in the same column.
 
-    ``nobody`` is the key where there is none, larger than all others.
+    ``told`` are the key where there is none within reach, larger than all others, the owner's bits, and the reach.
     """
+    nobody, _, reach = told
     height, width = dense.shape
-    keys[:] = nobody
-    last = np.empty(width, np.int32)
-    distance = np.empty(width, np.int32)
+    last, distance = np.empty(width, np.int32), np.empty(width, np.int32)
     for sweep in range(2):
         last[:] = 0
-        distance[:] = reach
+        distance[:] = reach + 1
         for step in range(height):
             y = step if sweep == 0 else height - 1 - step
-            for x in range(width):
-                here = dense[y, x]
-                last[x] = here if here != 0 else last[x]
-                distance[x] = 0 if here != 0 else min(distance[x], reach) + 1
-                key = (distance[x] * distance[x] << owner_bits) | last[x]
-                keys[y, x] = min(keys[y, x], key if distance[x] <= reach else nobody)
+            if sweep == 0:
+                keys[y] = nobody
+            _pass_row((dense[y], last, distance), keys[y], told, np.int32(reach + 1), wide)
 
 
 @kernel
-def _nearest(keys: Keys, nobody: int, owner_bits: int, limits: Keys) -> tuple[Ints32, Bytes]:
-    """Owner and zone of every pixel, from the column keys and the zones' largest squared distances."""
+def _lesser(a: Any, b: Any) -> Any:
+    """The smaller of two; numba's own widens 32 bits to 64."""
+    return a if a < b else b
+
+
+@kernel
+def _pass_row(rows: tuple[Ints32, Ints32, Ints32], keys: Keys, told: tuple[Any, Any, int], far: Any, wide: Any) -> None:
+    """Lower a row's ``keys`` to those of the last label met in every column; ``rows`` are its labels, the last ones,
+    and the steps since then, up to ``far``, from where it is nobody's."""
+    nobody, owner_bits, _ = told
+    row, last, distance = rows
+    nothing, one = np.int32(0), np.int32(1)
+    for x in range(len(row)):
+        here = row[x]
+        steps = nothing if here != 0 else _lesser(np.int32(distance[x] + one), far)
+        label = here if here != 0 else last[x]
+        distance[x], last[x] = steps, label
+        key = wide(wide(wide(wide(steps) * wide(steps)) << owner_bits) | wide(label))
+        keys[x] = _lesser(keys[x], key if steps < far else nobody)
+
+
+@kernel
+def _nearest(
+    keys: Keys, fill: NDArray[np.bool_], limits: Keys, told: tuple[Any, Any, int, int], wide: Any
+) -> tuple[Bytes, Ints32, Ints32]:
+    """Zones, places and slots, see `_zones`, from the column keys. ``limits`` are the least keys of zones beyond the
+    first; ``told`` are as of `_column_keys`, and the number of nuclei."""
+    nobody, owner_bits, reach, n = told
     height, width = keys.shape
-    reach = int(np.sqrt(limits[2]))
-    owner = np.empty((height, width), np.int32)
     zone = np.empty((height, width), np.uint8)
-    padded = np.empty(width + 2 * reach, keys.dtype)
-    for x in range(len(padded)):
-        padded[x] = nobody
+    places, slots = np.empty(height * width, np.int32), np.empty(height * width, np.int32)
+    padded = np.full(width + 2 * reach, nobody, keys.dtype)
     best = np.empty(width, keys.dtype)
-    candidate = np.empty(width, keys.dtype)
+    owners, count = (1 << owner_bits) - 1, 0
     for y in range(height):
+        padded[reach : reach + width] = keys[y]
+        best[:] = keys[y]
+        for k in range(1, reach, 2):  # two columns on either side at a time
+            nearer, farther = wide(wide(k * k) << owner_bits), wide(wide((k + 1) * (k + 1)) << owner_bits)
+            sides = padded[reach - k :], padded[reach + k :], padded[reach - k - 1 :], padded[reach + k + 1 :]
+            _look_at(sides, best, nearer, farther, wide)
+        if reach % 2:
+            nearer = wide(wide(reach * reach) << owner_bits)
+            _look_at((padded, padded[2 * reach :], padded, padded[2 * reach :]), best, nearer, nearer, wide)
+        row = zone[y]
         for x in range(width):
-            padded[reach + x] = keys[y, x]
-            best[x] = nobody
-        for shift in range(2 * reach + 1):
-            step = (shift - reach) * (shift - reach) << owner_bits
+            row[x] = np.uint8(best[x] >= limits[0]) + np.uint8(best[x] >= limits[1]) + np.uint8(best[x] >= limits[2])
+        if len(fill):
             for x in range(width):
-                # Through an array of the keys' width: in an expression numba would widen both to 64 bits.
-                candidate[x] = padded[x + shift] + step
-                best[x] = min(best[x], candidate[x])
+                row[x] = NEAR if fill[y, x] else row[x]
         for x in range(width):
-            squared = best[x] >> owner_bits
-            zone[y, x] = (squared > limits[0]) + (squared > limits[1]) + (squared > limits[2])
-            owner[y, x] = best[x] & ((1 << owner_bits) - 1) if squared <= limits[2] else 0
-    return owner, zone
+            places[count] = y * width + x
+            slots[count] = (best[x] & owners) - 1 + (n if row[x] == ANNULUS else 0)
+            count += (row[x] == RING) | (row[x] == ANNULUS)
+    return zone, places[:count], slots[:count]
 
 
 @kernel
-def _pixels_by_owner(owner: Ints32, zone: Bytes, n: int) -> tuple[Ints64, Ints32, Ints32]:
-    """Of the rings and of the annuli of owners 1…n the offsets, (2, n + 1), and the flat indices of their pixels, in
-    row-major order."""
-    owners, zones = owner.ravel(), zone.ravel()
-    offsets = np.zeros((2, n + 1), np.int64)
-    for k in range(len(zones)):
-        if zones[k] == RING or zones[k] == ANNULUS:
-            offsets[zones[k] - RING, owners[k]] += 1
-    for i in range(n):
-        offsets[0, i + 1] += offsets[0, i]
-        offsets[1, i + 1] += offsets[1, i]
-    ring, annulus = np.empty(offsets[0, n], np.int32), np.empty(offsets[1, n], np.int32)
-    following = offsets.copy()
-    for k in range(len(zones)):
-        if zones[k] == RING:
-            i = owners[k] - 1
-            ring[following[0, i]] = k
-            following[0, i] += 1
-        elif zones[k] == ANNULUS:
-            i = owners[k] - 1
-            annulus[following[1, i]] = k
-            following[1, i] += 1
-    return offsets, ring, annulus
+def _look_at(sides: tuple[Keys, Keys, Keys, Keys], best: Keys, nearer: Any, farther: Any, wide: Any) -> None:
+    """Take the best of what is known and of two columns on either side, whose distances are to be added."""
+    left, right, far_left, far_right = sides
+    for x in range(len(best)):
+        near = wide(_lesser(left[x], right[x]) + nearer)
+        far = wide(_lesser(far_left[x], far_right[x]) + farther)
+        best[x] = _lesser(best[x], _lesser(near, far))
+
+
+@kernel
+def _listed(places: Ints32, slots: Ints32, n: int) -> tuple[Ints64, Ints32]:
+    """Of 2n slots the offsets (2n + 1,) and the places, slot by slot, in the order given.
+
+    In quarters side by side, each with counts of its own: neighbours have one slot, and would wait for each other.
+    """
+    quarter = len(places) // 4
+    counts = np.zeros((4, 2 * n), np.int32)
+    for k in range(quarter):
+        counts[0, slots[k]] += 1
+        counts[1, slots[quarter + k]] += 1
+        counts[2, slots[2 * quarter + k]] += 1
+        counts[3, slots[3 * quarter + k]] += 1
+    for k in range(4 * quarter, len(places)):
+        counts[3, slots[k]] += 1
+    offsets = np.zeros(2 * n + 1, np.int64)
+    for i in range(2 * n):
+        total = offsets[i]
+        for part in range(4):
+            size = counts[part, i]
+            counts[part, i] = total
+            total += size
+        offsets[i + 1] = total
+    indices = np.empty(len(places), np.int32)
+    for k in range(quarter):
+        for part in range(4):
+            i = part * quarter + k
+            at = counts[part, slots[i]]
+            indices[at] = places[i]
+            counts[part, slots[i]] = at + 1
+    for k in range(4 * quarter, len(places)):
+        at = counts[3, slots[k]]
+        indices[at] = places[k]
+        counts[3, slots[k]] = at + 1
+    return offsets, indices
 
 
 @kernel

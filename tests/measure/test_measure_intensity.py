@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
 from hcs.measure.intensity import (
+    RegionIntensities,
     as_float32,
+    as_pixels,
+    block_means,
     field_background,
     local_background,
     region_means,
@@ -144,3 +147,46 @@ def test_ranks_are_the_same_counted_or_selected(spread: int, size: int, offset: 
     kept = in_order[size // 4 : size - size // 4]
     middle = local_background(values, whole(values), fallback=0.0)[0]
     assert middle == (kept.sum() / kept.size if offset < 2.0**24 else pytest.approx(kept.mean(), rel=1e-12))
+
+
+@pytest.mark.parametrize(("spread", "lowest"), [(0, 7), (3, 0), (600, 100), (9_000, 40), (65_535, 0)])
+def test_whole_numbers_are_measured_as_float32_to_the_last_bit(spread: int, lowest: int) -> None:
+    rng = np.random.default_rng(spread)
+    image = np.minimum(lowest + rng.integers(0, spread + 1, (61, 67)), 65_535).astype(np.uint16)
+    sizes = np.array([0, 1, 2, 3, 7, 8, 129, 700, 0, 2500])
+    indices = rng.permutation(image.size)[: sizes.sum()].astype(np.int32)
+    regions = PixelLists(np.concatenate(([0], np.cumsum(sizes))), indices)
+    pixels, exact = as_pixels(image), as_float32(image)
+    assert pixels.dtype == np.uint16
+    ceiling = float(lowest + spread // 2)
+    found, expected = (region_statistics(one, regions, ceiling=ceiling) for one in (pixels, exact))
+    for name in RegionIntensities.__slots__:
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    middle = region_statistics(pixels, regions, ceiling=ceiling, middle_only=True)
+    np.testing.assert_array_equal(middle.mean, expected.mean)
+    np.testing.assert_array_equal(middle.median, expected.median)
+    assert (
+        local_background(pixels, regions, fallback=1.5).tolist()
+        == local_background(exact, regions, fallback=1.5).tolist()
+    )
+    for block in (1, 5, 8, 100):
+        settings = MeasureSettings(background_block_px=block)
+        assert block_means(pixels, settings).tolist() == block_means(exact, settings).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float64, ">u2", bool])
+def test_pixels_are_whole_numbers_of_16_bits_where_they_may_be(dtype: str) -> None:
+    image = np.array([[0, 1], [1, 1]]).astype(dtype)
+    pixels = as_pixels(image[::-1])
+    assert pixels.tolist() == [[1, 1], [0, 1]]
+    assert pixels.dtype == (np.uint16 if image.dtype.kind == "u" else np.float32)
+
+
+def test_region_means_are_summed_in_numpy_s_order() -> None:
+    rng = np.random.default_rng(4)
+    sizes = np.array([1, 2, 8, 9, 10, 100, 128, 129, 130, 300, 1030, 3])
+    pixels = rng.random((1, sizes.sum()), np.float32)
+    offsets = np.concatenate(([0], np.cumsum(sizes)))
+    regions = PixelLists(offsets, np.arange(sizes.sum(), dtype=np.int32))
+    expected = np.add.reduceat(pixels[0].astype(np.float64), offsets[:-1]) / sizes
+    assert region_means(pixels, regions).tolist() == expected.tolist()

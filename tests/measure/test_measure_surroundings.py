@@ -31,6 +31,16 @@ def drawn(lists: PixelLists, shape: tuple[int, int]) -> NDArray[np.int64]:
     return image
 
 
+def owners_and_zones(dense: NDArray[np.int32], options: MeasureSettings) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Owner of every pixel of rings and annuli, 0 elsewhere, and zone of every pixel (Y, X)."""
+    zone, places, slots = surroundings._zones(dense, options, None)
+    owner, n = np.zeros(dense.size, np.int64), int(dense.max())
+    np.testing.assert_array_equal(zone.ravel()[places], np.where(slots < n, RING, ANNULUS))
+    assert np.count_nonzero((zone == RING) | (zone == ANNULUS)) == len(places)
+    owner[places] = slots % n + 1
+    return owner.reshape(dense.shape), zone
+
+
 def by_definition(labels: NDArray[np.integer], low: int, high: int) -> NDArray[np.int64]:
     """Pixels at a distance in (low, high] from the nearest nucleus, as its label, the lowest on a tie."""
     image = np.zeros(labels.shape, np.int64)
@@ -86,7 +96,7 @@ def test_ring_and_annulus_are_as_defined(field: tuple[int, int, int, int]) -> No
     numbers = np.concatenate(([0], nuclei.label_values))
     expected = by_definition(labels, gap, gap + width)
     np.testing.assert_array_equal(numbers[drawn(ring, labels.shape)], expected)
-    owner, zone = surroundings._zones(nuclei.dense, options)
+    owner, zone = owners_and_zones(nuclei.dense, options)
     expected = by_definition(labels, gap + width, gap + width + 3)
     np.testing.assert_array_equal(np.where(zone == ANNULUS, numbers[owner], 0), expected)
 
@@ -95,9 +105,9 @@ def test_wide_and_narrow_keys_agree() -> None:
     dense = np.random.default_rng(0).binomial(1, 0.002, (150, 160)).astype(np.int32)
     dense[dense > 0] = np.arange(dense.sum()) + 1
     options = MeasureSettings()
-    owner, zone = surroundings._zones(dense, options)
+    owner, zone = owners_and_zones(dense, options)
     wide = np.where(dense > 0, dense + 2**27, 0).astype(np.int32)
-    wide_owner, wide_zone = surroundings._zones(wide, options)
+    wide_owner, wide_zone = owners_and_zones(wide, options)
     np.testing.assert_array_equal(wide_zone, zone)
     np.testing.assert_array_equal(np.where(owner > 0, owner + 2**27, 0), wide_owner)
     assert {NEAR, RING, ANNULUS} < set(np.unique(zone).tolist())
