@@ -13,11 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker
 
-_IMPORTED = [
-    *("torch", "numba", "zarr", "distributed.nanny"),
-    *("hcs.segment.networks", "hcs.segment.predict", "hcs.pipeline", "hcs.store.plate.reader"),
-    "hcs.engine.kernels",
-]
+_IMPORTED = ["hcs.engine.ancestor"]
 
 QUIET = {
     "distributed.worker.profile.enabled": False,

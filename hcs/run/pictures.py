@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hcs.errors import HcsError
 from hcs.plate.keys import NO_FRAME, FieldKey, WellId
@@ -67,6 +67,15 @@ class PictureSource:
     """Fields (well, number) whose labels are not those that the run wrote."""
     frame: int = NO_FRAME
     """The frame that is shown of fields with time."""
+    z: Literal["refuse", "max"] = "refuse"
+    whole_px: int = 0
+    """Pixels of a field that was not processed in blocks."""
+
+    @classmethod
+    def of(cls, plate: Plate, kept: Kept, channels: tuple[int, ...], *, frame: int) -> PictureSource:
+        """That of a run; its settings are parsed once, which takes as long as reading a field."""
+        config = kept.record.config
+        return cls(plate, kept, channels, frame=frame, z=config.z, whole_px=config.tiles.max_field_px)
 
     def key(self, well: str, field: int) -> FieldKey:
         """The field, or the frame of it that is shown."""
@@ -77,7 +86,7 @@ class PictureSource:
         """Channels, each (Y, X); None where they are gone."""
         key = self.key(well, field)
         try:
-            return open_channels(self.plate, key, self.channels, z=self.kept.record.config.z, whole_px=self._whole_px)
+            return open_channels(self.plate, key, self.channels, z=self.z, whole_px=self.whole_px)
         except HcsError:
             return None
 
@@ -88,7 +97,7 @@ class PictureSource:
             return None
         try:
             path = target.field(self.plate.entry(key))
-            return open_labels(target.path, key, target.name, path=path, whole_px=self._whole_px)
+            return open_labels(target.path, key, target.name, path=path, whole_px=self.whole_px)
         except HcsError:
             return None
 
@@ -111,11 +120,6 @@ class PictureSource:
         fields = list(wanted.items())
         said = map_at(location(target.path), complaint, fields)
         return {field: why for field, why in zip(fields, said, strict=True) if why is not None}
-
-    @property
-    def _whole_px(self) -> int:
-        """Pixels of a field that was not processed in blocks."""
-        return self.kept.record.config.tiles.max_field_px
 
 
 def _notes(strangers: dict[tuple[str, int], str]) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ class PicturesAhead:
             return
         kept = Kept(out or results.folder, results.record, results.plate_path)
         numbers = tuple(channels.names.index(name) for name in self._names)
-        source = PictureSource(plate, kept, numbers, frame=results.frame)
+        source = PictureSource.of(plate, kept, numbers, frame=results.frame)
         strangers = source.strangers(self.pictured)
         self.notes = _notes(strangers)
         self._source = replace(source, others=frozenset(strangers))
