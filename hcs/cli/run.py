@@ -90,12 +90,14 @@ def run(
     plates come first. PLATE and --out may be URLs: s3://, gs://, and https:// to read from.
     """
     from hcs.engine.warm import warm_up
+    from hcs.machine import uncollected
 
     if device == "cpu" and scheduler is None and cluster is None:
         warm_up()  # beside all that comes before the first field
-    from hcs.engine.cluster import Workers
-    from hcs.run.plates import find_plates, is_many
-    from hcs.run.run import run_plate
+    with uncollected():
+        from hcs.engine.cluster import Workers
+        from hcs.run.plates import find_plates, is_many
+        from hcs.run.run import run_plate
 
     config = configuration(
         config_path,

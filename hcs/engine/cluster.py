@@ -19,7 +19,7 @@ from hcs.engine.certificates import is_encrypted, is_loopback, security_for, tem
 from hcs.engine.slurm import slurm
 from hcs.engine.warm import ENVIRONMENT, QUIET, START_METHOD, warm_up
 from hcs.errors import ConfigError, WorkersError
-from hcs.machine import cores
+from hcs.machine import cores, uncollected
 
 if TYPE_CHECKING:
     import psutil
@@ -152,8 +152,9 @@ def connect(workers: Workers) -> Iterator[Client]:
     ConfigError where the scheduler does not answer, or there is no CUDA device for ``device="cuda"``; WorkersError
     where it is lost meanwhile.
     """
-    import dask  # noqa: PLC0415
-    import distributed  # noqa: F401, PLC0415  its defaults must be loaded before one of them is set for a while
+    with uncollected():
+        import dask  # noqa: PLC0415
+        import distributed  # noqa: F401, PLC0415  its defaults must be loaded before one of them is set for a while
 
     # A field that fails is entered in the ledger; retrying it on every worker would only repeat the failure. A worker
     # that dies (killed, out of memory) takes its field to another one at most twice.

@@ -20,7 +20,7 @@ from hcs.measure.ground import shows_ground
 from hcs.measure.intensity import as_float32, background_of, block_means
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
-from hcs.store.plate.reader import read_field, read_info
+from hcs.store.plate.reader import open_field, read_info
 
 _MOST_FIELDS = 24
 """Fields that the plate's background is taken from, evenly spread over it."""
@@ -126,10 +126,10 @@ def settle_background(job: Job, keys: tuple[FieldKey, ...], *, known: Mapping[st
 def _look(job: Job, key: FieldKey) -> list[float] | None:
     """Background of each channel of one field, NaN where it shows no ground; None where the field tells nothing."""
     try:
-        info = read_info(job.plate, key)
-        if is_large(info, job.config):
+        field = open_field(job.plate, key)
+        if is_large(field.info, job.config):
             return None
-        image = read_field(job.plate, key, channels=tuple(range(len(job.channels.names))), z=job.config.z)
+        image = field.read(z=job.config.z, channels=tuple(range(len(job.channels.names))))
         fill = find_fill(image)
         missing = None if fill is None else fill.mask
         if fill is not None and fill.blank:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hcs.errors import ConfigError, HcsError, PlateError
-from hcs.run.prepare import Prepared
+from hcs.run.prepare import Looked, Prepared
 from hcs.store.atomic import write_text
 from hcs.store.location import Location, Url, location, within_reach
 from hcs.store.results.export import harmless
@@ -51,6 +52,8 @@ class PlateRun:
     path: Location
     out: Location
     prepared: Prepared | None = None
+    looked: Callable[[], Looked] | None = None
+    """Waits for what was found out of the plate while workers started."""
     summary: RunSummary | None = None
     error: Exception | None = None
     """Why the plate as a whole has no readouts."""

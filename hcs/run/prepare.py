@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from hcs.field.job import Job
 from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
-from hcs.run.background import ring_note, settle_background, stated_background
+from hcs.run.background import PlateBackground, ring_note, settle_background, stated_background
 from hcs.run.cells import cells_model_lines, cells_scale, find_cells_model, same_cells_model
 from hcs.run.checks import (
     arithmetic_words,
@@ -62,6 +62,9 @@ from hcs.store.results.record import RunRecord
 
 if TYPE_CHECKING:
     from hcs.engine.cluster import Client
+
+Looked = tuple[PlateBackground, Mapping[str, Mapping[str, float]]]
+"""The background of a plate, and its channels' offsets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,17 +293,25 @@ def given_labels(
     return found, notes
 
 
-def open_run(prepared: Prepared, client: Client) -> Prepared:
+def look_ahead(prepared: Prepared) -> Looked:
+    """The background and the registration of the plate, or those of the record of a run that goes on: what a run can
+    find out while its workers start."""
+    job, keys, record = prepared.job, surveyed(prepared.keys), prepared.record
+    return (
+        settle_background(job, keys, known=record.background),
+        settle_registration(job, keys, known=record.registration),
+    )
+
+
+def open_run(prepared: Prepared, client: Client, looked: Callable[[], Looked] | None = None) -> Prepared:
     """Settle what needs workers (the size of the nuclei) or many fields (their illumination), then write what must be
-    there before the first field.
+    there before the first field. ``looked`` gives what `look_ahead` found, if that was begun before.
 
     The record comes first, because it is what tells a folder of this run from a stranger's; a run that goes on does all
     of it again, because it may have been stopped in between.
     """
     job, out, record = prepared.job, prepared.out, prepared.record
     keys = surveyed(prepared.keys)
-    background = settle_background(job, keys, known=record.background)
-    light = settle_illumination(prepared.given, job, keys, known=record.illumination)
     known = record.nucleus_diameter
     diameter: Callable[[], Diameter]
     if known:
@@ -311,7 +322,8 @@ def open_run(prepared: Prepared, client: Client) -> Prepared:
         diameter = settle_diameter(client, job, keys)
     if job.labels is not None and job.labels.in_plate:
         job.labels.prepare(job.plate)  # a read-only plate is better known now than after a field
-    registration = settle_registration(job, keys, known=record.registration)
+    light = settle_illumination(prepared.given, job, keys, known=record.illumination)
+    background, registration = look_ahead(prepared) if looked is None else looked()
     size = diameter()
     seen_at = cells_scale(job, size)
     job = replace(job, scale=size.scale, cells_scale=seen_at.scale, illumination=light.sha256 if light else None)

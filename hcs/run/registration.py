@@ -15,7 +15,7 @@ from hcs.machine import cores
 from hcs.measure.fill import find_fill
 from hcs.measure.registration import Offset, offset_px, usual_offset
 from hcs.plate.keys import FieldKey
-from hcs.store.plate.reader import read_field, read_info
+from hcs.store.plate.reader import open_field
 from hcs.store.results.record import RecordedChannels
 
 _MOST_FIELDS = 8
@@ -78,9 +78,10 @@ def registration_notes(
 def _look(job: Job, key: FieldKey, others: list[int]) -> list[Offset] | None:
     """Offset of each of ``others`` in one field; None where the field cannot be read, or is too large to read now."""
     try:
-        if is_large(read_info(job.plate, key), job.config):
+        field = open_field(job.plate, key)
+        if is_large(field.info, job.config):
             return None
-        planes = read_field(job.plate, key, channels=(job.channels.nuclei, *others), z=job.config.z)
+        planes = field.read(z=job.config.z, channels=(job.channels.nuclei, *others))
         if find_fill(planes) is not None:  # its outline is in the same place in all channels
             return None
     except (FieldError, ValueError):

@@ -17,11 +17,13 @@ from hcs.engine.cluster import Workers, connect, crowding, scheduler_kept
 from hcs.engine.flow import process_fields
 from hcs.engine.portions import FieldTask
 from hcs.errors import WorkersError
+from hcs.machine import uncollected
 from hcs.run.account import account_line, plain_account, remark_lines
 from hcs.run.checks import control_wells, map_lines
 from hcs.run.link import link_fields
+from hcs.run.pictures import one_thread
 from hcs.run.plates import PlateRun, RunSummary, check_list, find_plate_map, write_list
-from hcs.run.prepare import Prepared, open_run, prepare
+from hcs.run.prepare import Prepared, look_ahead, open_run, prepare
 from hcs.run.progress import Progress
 from hcs.store.location import Location, location
 from hcs.store.models import find_model
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-_FOR_TABLES = ("hcs.run.finish", "hcs.readout.cycle.phases")
+_FOR_TABLES = ("hcs.run.finish", "hcs.readout.cycle.phases", "scipy.optimize")
 """What every run imports in the end: a second, in which this process would only wait for its workers to start."""
 
 
@@ -143,9 +145,12 @@ def _run_plates(
         return
     # A scheduler that closes takes its folder off sys.path, and an import in another thread may then miss a package:
     # tables are made, and with them everything is imported, before the cluster closes.
-    with ThreadPoolExecutor(1) as aside:
-        for name in _FOR_TABLES:
-            aside.submit(import_module, name)
+    with one_thread() as aside:
+        first, *others = (run for run in runs if run.pending)
+        _begin_looking(first, aside)
+        aside(_import_for_tables)
+        for run in others:
+            _begin_looking(run, aside)
         with connect(workers) as client, ThreadPoolExecutor(1) as finisher:
             submit: Submit | None = partial(client.submit, pure=False)
             for note in (*workers.notes(), *crowding(client)):
@@ -157,6 +162,19 @@ def _run_plates(
                 text, submit = str(lost), None
                 say(f"{text[:1].upper()}{text[1:]}.")
             batch.conclude_rest(submit)
+
+
+def _begin_looking(run: PlateRun, aside: Submit) -> None:
+    """Have the plate looked at while workers start."""
+    assert run.prepared is not None
+    run.looked = aside(partial(look_ahead, run.prepared)).result
+
+
+def _import_for_tables() -> None:
+    """Import what tables and page need."""
+    with uncollected():
+        for name in _FOR_TABLES:
+            import_module(name)
 
 
 class _Batch:
@@ -190,7 +208,7 @@ class _Batch:
         for run in self._runs:
             if run.pending and run.prepared is not None:
                 with self.kept(run), scheduler_kept():
-                    run.prepared = open_run(run.prepared, client)
+                    run.prepared = open_run(run.prepared, client, run.looked)
         going = {run.prepared.job.out: run for run in self._runs if run.prepared is not None and run.error is None}
         progress = self._progress(going)
         try:

@@ -140,9 +140,9 @@ class OpenField:
     array: Any
     meter: Meter
 
-    def read(self, *, z: Literal["refuse", "max"]) -> NDArray[Any]:
-        """Pixels (C, Y, X) of all channels; raises as `read_field` does."""
-        channels = tuple(range(self.info.shape[0]))
+    def read(self, *, z: Literal["refuse", "max"], channels: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """Pixels (C, Y, X) of the ``channels``, by default of all; raises as `read_field` does."""
+        channels = tuple(range(self.info.shape[0])) if channels is None else channels
         return read_pixels(self.array, self.info, self.root, self.key, channels=channels, z=z, frame=self.key.frame)
 
     def missing_chunks(self) -> tuple[int, int]:
