@@ -33,7 +33,7 @@ from hcs.run.classes import ClassWells
 from hcs.run.duplicates import SeenTwice, find_seen_twice, find_twins
 from hcs.run.live import WELL_COLUMNS, LiveWells, with_leading
 from hcs.run.new_map import NewMap, put_map
-from hcs.run.page import report_columns, write_report
+from hcs.run.page import begin_report, end_report, report_columns
 from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.registration import registration_notes
 from hcs.run.time_tables import time_columns, time_tables, timepoint_notes, with_timepoint
@@ -192,8 +192,11 @@ def _finish(
         done=tuple(dict.fromkeys(e.field for r in (results, every_frame) for e in r.entries() if e.done)),
         files=files,
     ).write(out)
-    viewers = describe(open_results(out, plate=plate_path))
-    write_report(out, ahead=pictures, nuclei=every)
+    page = begin_report(out, ahead=pictures, nuclei=every)
+    viewers = describe(
+        open_results(out, plate=plate_path)
+    )  # whose work comes after the pictures that the page waits for
+    end_report(page)
     return replace(readouts, notes=(*readouts.notes, *viewers.notes()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from hcs.report.html import render_report
 from hcs.report.over_time import TRACE_COLUMNS, OverTime, over_time
 from hcs.report.pictures import crop_side_px
 from hcs.report.tables import ABSENT, KEYS, NUCLEUS_COLUMNS, PlateTables
-from hcs.run.pictures import PicturesAhead, one_thread
+from hcs.run.pictures import PicturesAhead, Submit, one_thread
 from hcs.run.strips import film_strips
 from hcs.store.atomic import write_text
 from hcs.store.ownfiles import OwnFiles
@@ -28,46 +29,82 @@ if TYPE_CHECKING:
     from hcs.report.conditions import Histograms
 
 
-def write_report(
-    folder: Path,
-    *,
-    pictures: bool = True,
-    figures: bool = False,
-    ahead: PicturesAhead | None = None,
-    nuclei: pd.DataFrame | None = None,
-) -> Path:
-    """Write ``report.html`` of a results folder; return the page.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunReport:
+    """A page of which all is known but pictures that others still make."""
 
-    ``nuclei`` are all rows of the nucleus table with at least ``report_columns``, which are else read.
+    folder: Path
+    results: Results
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...]
+    tables: PlateTables
+    cells: Cells | None
+    histograms: Histograms | None
+    ahead: PicturesAhead | None
+
+
+def write_report(folder: Path, *, pictures: bool = True, figures: bool = False) -> Path:
+    """Write ``report.html`` of a results folder; return the page.
 
     With ``figures``, or where an earlier report left them, its charts go to ``figures/`` as PNG and SVG, which takes
     longer than the page.
 
     All comes from the folder's tables and records. Pictures of wells and nuclei are read from the plate, where it is
-    still within reach and ``pictures`` is set, or were begun ``ahead``; the numbers do not need them. Raises
-    ResultsError where the folder holds no results or the page cannot be written.
+    still within reach and ``pictures`` is set; the numbers do not need them. Raises ResultsError where the folder holds
+    no results or the page cannot be written.
+    """
+    with one_thread() as aside:
+        return end_report(begin_report(folder, pictures=pictures, aside=aside), figures=figures)
+
+
+def begin_report(
+    folder: Path,
+    *,
+    pictures: bool = True,
+    aside: Submit | None = None,
+    ahead: PicturesAhead | None = None,
+    nuclei: pd.DataFrame | None = None,
+) -> BegunReport:
+    """Read the tables of a results folder and begin the pictures of single nuclei; those of fields were begun
+    ``ahead``, or ``aside`` makes them.
+
+    ``nuclei`` are all rows of the nucleus table with at least ``report_columns``, which are else read.
     """
     results = open_results(folder)
     settings, notes = last_readouts(results)
-    results = results.at_timepoint(settings.get("timepoint", "last"))
-    tables = read_tables(results, nuclei)
-    record = tables.record
+    at_once = results.at_timepoint(settings.get("timepoint", "last"))
+    tables = read_tables(at_once, nuclei)
     shown = measured(tables.nuclei, exclude_border=bool(settings.get("exclude_border", True)))
-    with one_thread() as aside:
-        if ahead is None and pictures:
-            ahead = PicturesAhead(results, tables.frame("fields"), aside)
-        cells = scatter_cells(tables, shown, pictured=ahead.pictured if ahead else {})
-        histograms = dna_histograms(tables, shown)
-        taken = ahead.taken(tables, None if cells is None else cells.shown) if ahead else None
+    if ahead is None and pictures and aside is not None:
+        ahead = PicturesAhead(at_once, tables.frame("fields"), aside)
+    cells = scatter_cells(tables, shown, pictured=ahead.pictured if ahead else {})
+    if ahead is not None:
+        ahead.begin_nuclei(tables, None if cells is None else cells.shown)
+    return BegunReport(
+        folder=folder,
+        results=results,
+        settings=settings,
+        notes=notes,
+        tables=tables,
+        cells=cells,
+        histograms=dna_histograms(tables, shown),
+        ahead=ahead,
+    )
+
+
+def end_report(begun: BegunReport, *, figures: bool = False) -> Path:
+    """Write the page, and its ``figures`` as `write_report` does."""
+    folder, tables, settings = begun.folder, begun.tables, begun.settings
     live = settings.get("live", {})
     light = live.get("stimulus_min"), live.get("light_off_min")
-    time = time_section(open_results(folder), tables, pictures=ahead is not None, light=light)
-    data = page_data(tables, histograms=histograms, cells=cells, pictures=taken, time=time)
-    provenance = provenance_texts(record, folder) | {"Readout settings": settings}
-    page = render_report(tables, data, notes=notes, provenance=provenance)
+    time = time_section(begun.results, tables, pictures=begun.ahead is not None, light=light)
+    taken = begun.ahead.taken(tables) if begun.ahead else None
+    data = page_data(tables, histograms=begun.histograms, cells=begun.cells, pictures=taken, time=time)
+    provenance = provenance_texts(tables.record, folder) | {"Readout settings": settings}
+    page = render_report(tables, data, notes=begun.notes, provenance=provenance)
     write_text(folder / "report.html", page)
     if figures or (folder / "figures").is_dir():
-        _write_figures(folder / "figures", tables, histograms, cells)
+        _write_figures(folder / "figures", tables, begun.histograms, begun.cells)
     return folder / "report.html"
 
 

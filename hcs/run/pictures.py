@@ -23,7 +23,7 @@ from hcs.store.results.ledger import read_entry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hcs.report.pictures import PagePictures
+    from hcs.report.pictures import PagePictures, Shown
     from hcs.report.tables import PlateTables
     from hcs.store.location import Location
     from hcs.store.results.folder import Results
@@ -76,6 +76,12 @@ class PictureSource:
         """That of a run; its settings are parsed once, which takes as long as reading a field."""
         config = kept.record.config
         return cls(plate, kept, channels, frame=frame, z=config.z, whole_px=config.tiles.max_field_px)
+
+    def only(self, shown: Mapping[str, int]) -> PictureSource:
+        """The same for the ``shown`` fields by well: what travels to a worker."""
+        keys = [FieldKey(WellId.parse(well), field) for well, field in shown.items()]
+        others = frozenset(field for field in shown.items() if field in self.others)
+        return replace(self, plate=self.plate.only(*keys), others=others)
 
     def key(self, well: str, field: int) -> FieldKey:
         """The field, or the frame of it that is shown."""
@@ -148,6 +154,8 @@ class PicturesAhead:
         self._names = tuple(dict.fromkeys(name for name in (channels.nuclei, channels.sensor) if name))
         self._submit, self._patience_s = submit, None if out is None else PATIENCE_S
         self._source = None
+        self._shown: dict[str, Shown] = {}
+        self._squares: list[Begun] = []
         self.notes: tuple[str, ...] = ()
         """Sentences on labels that are not shown."""
         try:
@@ -163,33 +171,42 @@ class PicturesAhead:
         self._look = settle_look(self._source, self.pictured)
         self._fields = self._begin(picture_fields, self.pictured)
 
-    def taken(self, tables: PlateTables, shown: pd.DataFrame | None) -> PagePictures | None:
-        """The pictures, with what the tables say of their nuclei, and those of the nuclei ``shown`` by themselves; None
-        where the plate is out of reach or no field is done."""
-        from hcs.report.pictures import crop_side_px, gather_pictures, shown_nuclei  # noqa: PLC0415  as above
+    def begin_nuclei(self, tables: PlateTables, shown: pd.DataFrame | None) -> None:
+        """Begin the pictures of the nuclei ``shown`` by themselves, in the fields that are pictured."""
+        from hcs.report.pictures import crop_side_px, shown_nuclei  # noqa: PLC0415  as above
+
+        if self._source is None or not self.pictured:
+            return
+        self._shown = shown_nuclei(tables, self.pictured, shown)
+        places = {well: (self.pictured[well], own.centres) for well, own in self._shown.items()}
+        self._squares = self._begin(picture_nuclei, places, crop_side_px(tables.nuclei))
+
+    def taken(self, tables: PlateTables) -> PagePictures | None:
+        """The pictures, with what the tables say of their nuclei; None where the plate is out of reach or no field is
+        done."""
+        from hcs.report.pictures import gather_pictures  # noqa: PLC0415  as above
 
         if self._source is None or not self.pictured:
             return None
-        nuclei = shown_nuclei(tables, self.pictured, shown)
-        places = {well: (self.pictured[well], own.centres) for well, own in nuclei.items()}
-        squares = self._begin(picture_nuclei, places, crop_side_px(tables.nuclei))
-        fields = self._end(self._fields)
         return gather_pictures(
             tables,
             channels=self._names,
             pictured=self.pictured,
-            fields=fields,
-            shown=nuclei,
-            squares=self._end(squares),
+            fields=self._end(self._fields),
+            shown=self._shown,
+            squares=self._end(self._squares),
         )
 
     def _begin(self, function: Callable[..., Any], wells: Mapping[str, Any], *more: object) -> list[Begun]:
         """``function`` of some of the ``wells`` at a time; of none where no field can be read."""
-        names = list(wells) if self._look else []
         begun: list[Begun] = []
+        source = self._source
+        if not self._look or source is None:
+            return begun
+        names = list(wells)
         for start in range(0, len(names), _WELLS_A_TASK):
             some = {well: wells[well] for well in names[start : start + _WELLS_A_TASK]}
-            call = partial(function, self._source, some, self._look, *more)
+            call = partial(function, source.only({well: self.pictured[well] for well in some}), some, self._look, *more)
             begun.append((call, self._submit(call)))
         return begun
 

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -166,18 +167,25 @@ def description(features: pa.Table) -> tuple[dict[int, Rgba], list[dict[str, Any
         return features.column(name).to_pylist() if name in features.column_names else [None] * features.num_rows
 
     state = next((name for name in features.column_names if name.endswith("_State")), None)
-    numbers = {short: of(name) for name, short in _SHOWN.items() if name in features.column_names}
+    shown = [(short, of(name)) for name, short in _SHOWN.items() if name in features.column_names]
+    flags = lru_cache(maxsize=None)(_flags)
     colours: dict[int, Rgba] = {}
     properties: list[dict[str, Any]] = []
     rows = zip(of("label"), of("Phase"), of(state), of("Gate"), of(DEAD), of(_BORDER), strict=True)
     for row, (label, phase, sensor, gate, dead, border) in enumerate(rows):
         colours[label] = PHASE_COLOURS.get(phase or "") or CLASS_COLOURS.get(sensor or "") or NEITHER
-        flags = {"border": border, "dead": dead, gate: gate in _GATED}
-        about = {"label-value": label, "phase": phase or "", "sensor": sensor or ""}
-        about["flags"] = ";".join(name for name, there in flags.items() if there)
-        values = {short: column[row] for short, column in numbers.items()}
-        about |= {short: float(f"{v:.6g}") for short, v in values.items() if v is not None and math.isfinite(v)}
+        about = {"label-value": label, "phase": phase or "", "sensor": sensor or "", "flags": flags(gate, dead, border)}
+        for short, column in shown:
+            value = column[row]
+            if value is not None and math.isfinite(value):
+                about[short] = float(f"{value:.6g}")
         properties.append(about)
     if all(colour == NEITHER for colour in colours.values()):
         colours = {}
     return colours, properties
+
+
+def _flags(gate: str | None, dead: bool | None, border: bool | None) -> str:
+    """What keeps a nucleus out of the readouts, in one text."""
+    there = {"border": border, "dead": dead, gate: gate in _GATED}
+    return ";".join(str(name) for name, flag in there.items() if flag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from hcs.columns import DEAD, DNA_CONTENT_N
 from hcs.errors import HcsError
+from hcs.plate.keys import FieldKey
 from hcs.run.pictures import PATIENCE_S, Pending, Submit
 from hcs.run.viewer_fields import NUMBER, FieldWriter
 from hcs.store.location import Location
@@ -53,7 +55,8 @@ class ViewersAhead:
         done = [entry for entry in results.entries(record.keys) if entry.done]
         for start in range(0, len(done), _FIELDS_A_TASK):
             some = [(entry, told.get(entry.field)) for entry in done[start : start + _FIELDS_A_TASK]]
-            call = partial(writer.write, some)
+            keys = [FieldKey.parse(entry.field) for entry, _ in some]
+            call = partial(replace(writer, plate=plate.only(*keys)).write, some)
             self._begun.append((call, submit(call)))
 
     def notes(self) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ def taken(finished: Finished, submit: Callable[[Callable[[], Any]], Any], *, rem
     ahead = PicturesAhead(results, tables.frame("fields"), submit, out=finished.out if remote else None)
     cells = scatter_cells(tables, measured(tables.nuclei, exclude_border=True), pictured=ahead.pictured)
     assert cells is not None
-    pictures = ahead.taken(tables, cells.shown)
+    ahead.begin_nuclei(tables, cells.shown)
+    pictures = ahead.taken(tables)
     assert pictures is not None
     return pictures
 
@@ -61,7 +62,8 @@ def test_without_its_plate_a_page_has_no_pictures(finished: Finished) -> None:
     results = hcs.open_results(finished.out, plate="/nowhere.zarr")
     tables = read_tables(results)
     ahead = PicturesAhead(results, tables.frame("fields"), elsewhere)
-    assert ahead.taken(tables, None) is None
+    ahead.begin_nuclei(tables, None)
+    assert ahead.taken(tables) is None
 
 
 def test_a_worker_makes_pictures_without_pandas() -> None:

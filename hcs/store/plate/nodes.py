@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from hcs.store.location import Location, Url, map_at
-from hcs.store.paths import is_ordinary
 
 Ngff = Literal["0.4", "0.5"]
 
@@ -55,11 +57,22 @@ def chunk_files(array: Location, expected: Iterable[str] = ()) -> Iterator[str]:
     if isinstance(array, Url):
         names = iter(array.files()) if not array.is_web else _present(array, tuple(expected))
     else:
-        names = (str(entry.relative_to(array)) for entry in array.rglob("*") if entry.is_file())
+        names = _files(str(array))
     for name in names:
         last = name.rpartition("/")[2]
         if last not in METADATA_FILES and not last.startswith("."):
             yield name
+
+
+def _files(folder: str, prefix: str = "") -> Iterator[str]:
+    """Files beneath a folder, behind links too, but not those in linked folders; none where it is none or cannot be
+    listed. `Path.rglob` takes three times as long."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield f"{prefix}{entry.name}"
 
 
 def _present(array: Url, names: tuple[str, ...]) -> Iterator[str]:
@@ -88,4 +101,5 @@ def _read_json(file: Location) -> dict[str, Any] | None:
 
 def _is_readable(file: Path) -> bool:
     """Whether it can be read to its end: pipes and devices may have none."""
-    return is_ordinary(file) and file.stat().st_size <= _MOST_METADATA_BYTES
+    found = os.stat(file)
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _MOST_METADATA_BYTES
