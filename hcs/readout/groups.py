@@ -59,9 +59,9 @@ def numeric_readouts(wells: pd.DataFrame) -> list[str]:
     one, one."""
     return [
         str(name)
-        for name in wells.columns
-        if pd.api.types.is_numeric_dtype(wells[name])
-        and not pd.api.types.is_bool_dtype(wells[name])
+        for name, dtype in wells.dtypes.items()
+        if pd.api.types.is_numeric_dtype(dtype)
+        and not pd.api.types.is_bool_dtype(dtype)
         and not str(name).startswith(_NO_READOUTS)
         and not any(part in str(name) for part in (*_PLACES, *_TECHNICAL))
         and not _end_of_interval(str(name))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,9 @@ from hcs.report.thumbnails import CROP_PX, Bytes, FieldPicture, sheet
 _SHEET_COLUMNS = 40
 _CENTRE = ("Nuclei_AreaShape_Center_Y", "Nuclei_AreaShape_Center_X")
 _NUMBERS = (("content", "Nuclei_DNA_ContentN"), ("ratio", "Nuclei_Sensor_Ratio"))
-_OF_NUCLEI = (*KEYS, *_CENTRE, *(name for _, name in _NUMBERS))
 _FIRST = ("Phase", "CDK2 Phase", "CDK2 State", "Gate")
+_DIGITS, _UNKNOWN = np.frombuffer(b"0123456789.", np.uint8), 10
+Number = TypeVar("Number", np.int64, np.float64)
 _NOT_A_COLOUR = frozenset({"Metadata_Plate", "Metadata_Well"})
 
 
@@ -75,13 +77,14 @@ def shown_nuclei(tables: PlateTables, pictured: Mapping[str, int], shown: pd.Dat
     """The ``shown`` nuclei of each well's pictured field, by object number; wells without any are left out."""
     if shown is None:
         return {}
-    own = _by_well(tables.nuclei)
+    own = _FieldRows.of(tables.nuclei, pictured)
+    centres = tables.nuclei[list(_CENTRE)].to_numpy(np.float64)
     found = {}
     for well, rows in shown.groupby("Metadata_Well"):
         name = str(well)
-        if name in pictured and name in own:
-            places = _of_field(own[name], pictured[name]).loc[sorted(rows["object"]), list(_CENTRE)]
-            found[name] = Shown(tuple(map(int, places.index)), places.to_numpy(np.float64))
+        if name in own:
+            objects = tuple(sorted(map(int, rows["object"])))
+            found[name] = Shown(objects, centres[own[name].rows_of(objects)])
     return found
 
 
@@ -99,9 +102,11 @@ def gather_pictures(
     taken = PagePictures(channels)
     colourings = nucleus_colourings(tables.nuclei)
     taken.colourings = [{"title": c.title, "categories": list(c.categories)} for c in colourings]
-    own, none = _by_well(tables.nuclei), _numbered(tables.nuclei.head(0))
+    own = _FieldRows.of(tables.nuclei, pictured)
+    numbers = {key: tables.nuclei[name] for key, name in _NUMBERS if name in tables.nuclei}
+    values = {key: column.to_numpy(dtype=np.float64, na_value=np.nan) for key, column in numbers.items()}
     for well, picture in fields.items():
-        nuclei = _of_field(own.get(well, none), pictured[well])
+        rows = own.get(well, _NO_ROWS).rows_of(picture.objects)
         taken.wells[well] = {
             "site": pictured[well],
             "size": [picture.width, picture.height],
@@ -110,7 +115,7 @@ def gather_pictures(
             "images": [data_uri(content, "webp") for content in picture.images],
             "outlines": picture.outlines,
             "objects": picture.objects,
-            **_nucleus_data(nuclei.reindex(picture.objects), colourings),
+            **_nucleus_data(rows, values, colourings),
         }
     wells = [well for well in fields if well in squares]
     for well in wells:
@@ -122,17 +127,36 @@ def gather_pictures(
     return taken
 
 
-def _by_well(nuclei: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """What pictures need of the nuclei of each well, with the number of their row."""
-    return {str(well): own for well, own in _numbered(nuclei).groupby("Metadata_Well", observed=True)}
+@dataclass(frozen=True, slots=True)
+class _FieldRows:
+    """Where the nuclei of one field are in the nucleus table: their numbers, ascending, and their rows, (n,)."""
+
+    objects: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, nuclei: pd.DataFrame, pictured: Mapping[str, int]) -> dict[str, _FieldRows]:
+        """Those of the ``pictured`` field of each well that has nuclei."""
+        objects, sites = (nuclei[name].to_numpy(np.int64) for name in ("Metadata_ObjectNumber", "Metadata_Site"))
+        found = {}
+        for well, places in nuclei.groupby("Metadata_Well", observed=True).indices.items():
+            if str(well) in pictured:
+                rows = np.asarray(places, np.int64)
+                rows = rows[sites[rows] == pictured[str(well)]]
+                rows = rows[np.argsort(objects[rows], kind="stable")]
+                found[str(well)] = cls(objects[rows], rows)
+        return found
+
+    def rows_of(self, objects: Sequence[int]) -> npt.NDArray[np.int64]:
+        """The row of each of ``objects``, (m,); -1 of one that is not there."""
+        wanted = np.asarray(objects, np.int64)
+        if not self.objects.size:
+            return np.full(wanted.size, -1)
+        place = np.searchsorted(self.objects, wanted).clip(max=self.objects.size - 1)
+        return np.where(self.objects[place] == wanted, self.rows[place], -1)
 
 
-def _numbered(nuclei: pd.DataFrame) -> pd.DataFrame:
-    return nuclei[[name for name in _OF_NUCLEI if name in nuclei]].assign(_row=np.arange(len(nuclei)))
-
-
-def _of_field(nuclei: pd.DataFrame, site: int) -> pd.DataFrame:
-    return nuclei[nuclei["Metadata_Site"] == site].set_index("Metadata_ObjectNumber")
+_NO_ROWS = _FieldRows(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +196,24 @@ def _flags(nuclei: pd.DataFrame) -> Colouring:
     return Colouring("Flag", ("no flag", "touches the border", "saturated pixels"), codes)
 
 
-def _nucleus_data(own: pd.DataFrame, colourings: list[Colouring]) -> dict[str, object]:
-    """Codes and numbers of a picture's nuclei, in the order of its outlines."""
-    rows = own["_row"].to_numpy(dtype=np.float64)
-    known = np.nan_to_num(rows, nan=-1).astype(np.int64)
-    codes = ["".join("." if row < 0 else str(c.codes[row]) for row in known.tolist()) for c in colourings]
+def _nucleus_data(
+    rows: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.float64]], colourings: list[Colouring]
+) -> dict[str, object]:
+    """Codes and numbers of a picture's nuclei, of which ``rows`` are those in the table, in the order of its
+    outlines."""
+    codes = [_DIGITS[_taken(c.codes, rows, _UNKNOWN)].tobytes().decode("ascii") for c in colourings]
     data: dict[str, object] = {"codes": codes}
-    for key, name in _NUMBERS:
-        if name in own:
-            data[key] = float32_text(own[name].to_numpy(dtype=np.float64, na_value=np.nan))
+    for key, column in values.items():
+        data[key] = float32_text(_taken(column, rows, np.nan))
     return data
+
+
+def _taken(column: npt.NDArray[Number], rows: npt.NDArray[np.int64], missing: float) -> npt.NDArray[Number]:
+    """Values of a column in ``rows``, (m,); ``missing`` for row -1."""
+    taken = np.full(rows.size, missing, column.dtype)
+    known = rows >= 0
+    taken[known] = column[rows[known]]
+    return taken
 
 
 def crop_side_px(nuclei: pd.DataFrame) -> int:

@@ -72,7 +72,7 @@ def begin_report(
     """
     results = open_results(folder)
     settings, notes = last_readouts(results)
-    at_once = results.at_timepoint(settings.get("timepoint", "last"))
+    at_once = results.at_timepoint(settings.get("timepoint", "last")).as_of_now()
     tables = read_tables(at_once, nuclei)
     shown = measured(tables.nuclei, exclude_border=bool(settings.get("exclude_border", True)))
     if ahead is None and pictures and aside is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -51,17 +52,20 @@ def well_features(tables: ByWell, wells: list[str], settings: ReadoutSettings) -
     Sensor columns are there (NaN) even without a sensor.
     """
     place = {well: i for i, well in enumerate(wells)}
-    columns: dict[str, Floats] = {}
+    columns: dict[str, Floats] = defaultdict(lambda: np.full(len(wells), np.nan))
+    numeric: dict[tuple[object, ...], list[str]] = {}
+    """By columns and their types, which are the same in most wells."""
     for well, nuclei in tables:
-        names = _numeric(nuclei)
+        kinds = (*nuclei.columns, *map(str, nuclei.dtypes))
+        names = numeric[kinds] if kinds in numeric else numeric.setdefault(kinds, _numeric(nuclei))
         means, medians = _averages(nuclei[names].to_numpy(dtype=np.float64)[measured_rows(nuclei, settings)])
         for i, name in enumerate(names):
             for kind, averages in (("Mean", means), ("Median", medians)):
-                columns.setdefault(f"{kind}_{name}", np.full(len(wells), np.nan))[place[well]] = averages[i]
+                columns[f"{kind}_{name}"][place[well]] = averages[i]
     for name in SENSOR_FEATURES:
         for kind in ("Mean", "Median"):
             columns.setdefault(f"{kind}_{name}", np.full(len(wells), np.nan))
-    return pd.DataFrame(columns)
+    return pd.DataFrame(dict(columns))
 
 
 def _averages(values: Floats) -> tuple[Floats, Floats]:
