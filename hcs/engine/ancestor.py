@@ -14,7 +14,7 @@ from hcs.machine import uncollected
 _IMPORTED = [
     *("torch", "numba", "zarr", "distributed.nanny"),
     *("hcs.segment.networks", "hcs.segment.predict", "hcs.pipeline", "hcs.store.plate.reader"),
-    "hcs.engine.kernels",
+    *("hcs.engine.kernels", "hcs.field.whole"),
 ]
 
 with uncollected():

@@ -1,7 +1,7 @@
 """A process that imports what workers need while the client still looks at its plate; local workers are forked from it.
 
 So torch is imported once for all of them, and a worker that takes a dead one's place is there at once. A process with
-threads must not be forked: what is imported starts none, which leaves out pyarrow and all that needs it.
+threads must not be forked: what is imported starts none, if pyarrow is told not to.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # of an allocator that pyarrow brings and does not use
     **{f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in QUIET.items()},
 }
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"

@@ -13,11 +13,12 @@ from hcs.engine import kernels
 from hcs.engine.warm import ENVIRONMENT, START_METHOD
 
 IMPORTS = """
-import json, os, sys
+import gc, json, os, sys
 from hcs.engine.warm import _IMPORTED
 for name in _IMPORTED:
     __import__(name)
-print(json.dumps([len(os.listdir("/proc/self/task")), sorted({"pyarrow", "pandas"} & set(sys.modules))]))
+imported = sorted({"pyarrow", "pandas"} & set(sys.modules))
+print(json.dumps([len(os.listdir("/proc/self/task")), imported, gc.isenabled(), gc.get_freeze_count() > 10**5]))
 """
 FORKED = """
 import json, os
@@ -51,7 +52,7 @@ def test_what_it_imports_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> N
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [1, []]
+    assert json.loads(done.stdout) == [1, ["pyarrow"], True, True]
 
 
 def test_kernels_can_be_called() -> None:
