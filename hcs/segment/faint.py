@@ -19,7 +19,10 @@ from hcs.segment.paths import ENDS, REACH, Labels, Objects, Paths, follow, nearn
 
 _BETTER: Final = 0.05
 """How much better, as Dice, both sides must agree along the picture's movement for that to be preferred."""
-_LEAST_AGREEMENT: Final = 0.4
+_LEAST_CARRIED: Final = 0.6
+_LEAST_FOLLOWED: Final = 0.5
+"""Dice of both sides in the middle below which they tell of other nuclei: carried along the movement, and followed on
+paths, where either side alone knows less of the middle than both together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +60,10 @@ class Gap:
             return cls(before, after, None, believed=True)
         paths = _paths(before, after, film)
         sides = [_carried(film, source, (before + after) // 2) for source in (before, after)]
-        if overlap(sides[0], sides[1]) > paths.agreement + _BETTER:
+        agreement = overlap(sides[0], sides[1])
+        if agreement >= _LEAST_CARRIED and agreement > paths.agreement + _BETTER:
             return cls(before, after, None, believed=True)
-        return cls(before, after, paths, believed=paths.agreement >= _LEAST_AGREEMENT)
+        return cls(before, after, paths, believed=paths.agreement >= _LEAST_FOLLOWED)
 
     def nuclei(self, frame: int, own: Labels, film: Film) -> tuple[Labels, str]:
         """Labels (Y, X) of one of its frames, in which the networks find ``own``, and what is to be said of them."""
