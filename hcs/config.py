@@ -197,9 +197,12 @@ class Config(BaseModel):
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
     """Ring, backgrounds."""
     micronuclei: bool = False
-    """Also find micronuclei in the DNA channel and give each to its nearest nucleus: two more columns of nuclei, and
-    Fraction_Micronucleated of wells. Nuclei and their other columns stay as they are. Off, because two of five
-    micronuclei are missed and four false ones found per 100 nuclei (docs/benchmarks/micronuclei.md)."""
+    """Also find micronuclei in the DNA channel and give each to its nearest nucleus: three more columns of nuclei,
+    labels beside the nuclei's, and Fraction_Micronucleated of wells. Nuclei and their other columns stay as they are.
+    Off, because on images of other laboratories two of five are found, and every second one said to be there is none
+    (docs/benchmarks/micronuclei.md)."""
+    micronuclei_labels_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "micronuclei"
+    """Name of the micronuclei's labels in each field's list; they go where the nuclei's labels go."""
     cells: CellSettings = Field(default_factory=CellSettings)
     """How nuclei are grown to whole cells, where ``channels.cells`` names a channel for them."""
     tracks: TrackSettings = Field(default_factory=TrackSettings)
@@ -245,6 +248,7 @@ USER_SETTINGS = frozenset(
     {
         *("model", "diameter_px", "labels", "labels_name", "z", "acquisition", "images", "illumination", "background"),
         *("labels_from", "interval_min", "times_min", "viewer_tables", "micronuclei"),
+        "micronuclei_labels_name",
         *("channels.dna", "channels.sensor", "channels.nuclei", "channels.cells"),
         *("folder.layout", "folder.pattern", "folder.channels", "folder.z", "folder.t", "folder.plate_format"),
         *("folder.pixel_size_um", "folder.well"),

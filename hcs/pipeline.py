@@ -38,6 +38,11 @@ class FieldResult:
         """Labels (Y, X) of the whole cells, numbered as the nuclei; None where none were grown."""
         return self.nuclei.cells
 
+    @property
+    def micronuclei(self) -> NDArray[np.uint32] | None:
+        """Labels (Y, X) of the micronuclei, in the order of their nuclei; None where none were looked for."""
+        return self.nuclei.micronuclei
+
 
 @dataclass(frozen=True, slots=True)
 class FoundNuclei:

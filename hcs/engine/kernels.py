@@ -47,6 +47,12 @@ def call_kernels(side_px: int = 64) -> None:
         normalise(np.zeros((512, 512), dtype))  # of more pixels than there are values
         find_fill(image)
         measure_found(FoundNuclei(labels, inside, image, image, None, Stopwatch()), _CHANNELS, config)
+    image[0, 28, 30] = image[0, 30, 28] = 100
+    measure_found(
+        FoundNuclei(labels, inside, image, image, None, Stopwatch()),
+        _CHANNELS,
+        config.model_copy(update={"micronuclei": True}),
+    )
 
 
 with contextlib.suppress(Exception):  # whatever is wrong, the first field says it where it can be entered

@@ -39,6 +39,8 @@ class Job:
     """Where labels go; None: nowhere."""
     cell_labels: LabelTarget | None = None
     """Where the labels of whole cells go; None: nowhere, or none are grown."""
+    micronucleus_labels: LabelTarget | None = None
+    """Where the labels of micronuclei go; None: nowhere, or none are looked for."""
     run_id: str
     """That of the run's record; every ledger entry carries it."""
     scale: Fraction = Fraction(1)
@@ -58,8 +60,9 @@ class Job:
 
     @property
     def targets(self) -> tuple[LabelTarget, ...]:
-        """All labels that the run writes: the nuclei's, then the cells'."""
-        return tuple(target for target in (self.labels, self.cell_labels) if target is not None)
+        """All labels that the run writes: the nuclei's, the cells', the micronuclei's."""
+        every = self.labels, self.cell_labels, self.micronucleus_labels
+        return tuple(target for target in every if target is not None)
 
     @property
     def texts(self) -> dict[str, str]:

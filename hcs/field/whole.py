@@ -253,7 +253,11 @@ def _write(job: Job, key: FieldKey, found: Seen, result: FieldResult) -> LedgerE
     """Labels and part of a field; its entry, not written yet."""
     clock = Stopwatch()
     edits, others = _edits(job, key, found, result)
-    for target, labels in ((job.labels, result.labels), (job.cell_labels, result.cells)):
+    for target, labels in (
+        (job.labels, result.labels),
+        (job.cell_labels, result.cells),
+        (job.micronucleus_labels, result.micronuclei),
+    ):
         if target is not None and labels is not None:
             clock.lap("write labels", _write_labels(job, key, target, found, labels))
     part = write_part(

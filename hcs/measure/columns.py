@@ -189,8 +189,17 @@ _MICRONUCLEI = (
         "Nuclei_Micronuclei_Area",
         "int32",
         "px",
-        "Pixels of these micronuclei, each down to half of its height above a white top-hat's floor",
+        "Pixels of these micronuclei, each down to the share of its height above a white top-hat's floor, from 0.18 to "
+        "0.7, at which it is told best",
         _MICRONUCLEUS_SOURCE,
+    ),
+    Column(
+        "Metadata_FirstMicronucleus",
+        "int32",
+        "",
+        "Number of the first of these micronuclei in the field's labels of micronuclei; the others have the numbers "
+        "that follow. 0 where the nucleus has none",
+        HCS,
     ),
 )
 

@@ -29,7 +29,7 @@ from hcs.measure.intensity import (
     saturation_level,
 )
 from hcs.measure.kinds import Kinds
-from hcs.measure.micronuclei import count_micronuclei
+from hcs.measure.micronuclei import Micronuclei, find_micronuclei
 from hcs.measure.regions import Regions, regions_of
 from hcs.measure.ring import Cytoplasm, ring_cytoplasm
 from hcs.measure.settings import MeasureSettings
@@ -73,6 +73,8 @@ class NucleusTable:
     """Channel → whose background that is, see `settled_background`; empty with a window, which knows."""
     cells: NDArray[np.uint32] | None = None
     """Labels (Y, X) of the whole cells, numbered as the nuclei, where they were asked for."""
+    micronuclei: NDArray[np.uint32] | None = None
+    """Labels (Y, X) of the micronuclei, numbered in the order of their nuclei, where they were asked for."""
 
     def __len__(self) -> int:
         return len(self.columns["Metadata_ObjectNumber"])
@@ -149,6 +151,7 @@ def measure_nuclei(
     found_backgrounds: dict[str, float] = {}
     grounds: dict[str, str] = {}
     of_sensor: SensorOfNuclei | None = None
+    micro: Micronuclei | None = None
     raw = image if recorded is None else recorded
     for c, (plane, before, (channel, suffix)) in enumerate(
         zip(image, raw, channel_suffixes(channels).items(), strict=True)
@@ -179,7 +182,8 @@ def measure_nuclei(
         if channel == dna:
             found["Nuclei_DNA_Content"] = measured.nucleus.total - measured.local * shape.area
             if micronuclei:
-                found |= count_micronuclei(as_float32(plane), nuclei, missing)
+                micro = find_micronuclei(as_float32(plane), nuclei, missing)
+                found |= micro.columns(len(nuclei))
         if channel == sensor:
             least = settings.sensor_min_signal if before.dtype.kind in "iu" else 0.0
             cytoplasm = ring_cytoplasm(
@@ -214,7 +218,7 @@ def measure_nuclei(
         found |= more
         whole = nuclei.labels_of(grown)
     columns = {c.name: found[c.name].astype(np.str_ if c.dtype == "string" else c.dtype) for c in dictionary}
-    return NucleusTable(columns, found_backgrounds, grounds, whole)
+    return NucleusTable(columns, found_backgrounds, grounds, whole, None if micro is None else micro.labels)
 
 
 _RATIOS = ("Nuclei_Sensor_Ratio", "Nuclei_Sensor_LogRatio", "Nuclei_Sensor_RatioMixture")

@@ -209,6 +209,10 @@ def same_arithmetic(out: Location, record: RunRecord, model: ModelFile, device: 
     return with_arithmetic(model, kept)
 
 
+_NOT_OF_NUCLEI = ("readout", "labels", "labels_name", "cells", "micronuclei", "micronuclei_labels_name")
+"""Settings that the labels of nuclei do not depend on."""
+
+
 def arithmetic_words(model: ModelFile) -> str:
     """In what numbers the networks calculate, for a line."""
     return {
@@ -218,17 +222,21 @@ def arithmetic_words(model: ModelFile) -> str:
     }[model.arithmetic]
 
 
-def labels_identity(identity: dict[str, Any], device: str, arithmetic: str, *, cells: bool = False) -> str:
+def labels_identity(
+    identity: dict[str, Any], device: str, arithmetic: str, *, cells: bool = False, micronuclei: bool = False
+) -> str:
     """What a run's labels depend on, as 16 hexadecimal digits, which they carry: all that makes two runs the same but
     the readouts and where labels go, and besides the device, its arithmetic and the version of hcs. How ``cells`` are
-    grown counts for their own labels alone."""
-    config = {k: v for k, v in identity["config"].items() if k not in ("readout", "labels", "labels_name", "cells")}
+    grown, and whether ``micronuclei`` are looked for, counts for their own labels alone."""
+    config = {k: v for k, v in identity["config"].items() if k not in _NOT_OF_NUCLEI}
     config["channels"] = {k: v for k, v in config["channels"].items() if k != "cells"}
     if not cells:
         identity = {k: v for k, v in identity.items() if k != CELLS_SHA256}
     else:
         grown = {k: v for k, v in identity["config"]["cells"].items() if k != "labels_name"}
         config |= {"cells": grown | {"channel": identity["config"]["channels"]["cells"]}}
+    if micronuclei:
+        config |= {"micronuclei": True, "dna": identity["config"]["channels"]["dna"]}
     told = identity | {"config": config, "device": device, "arithmetic": arithmetic, "version": __version__}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

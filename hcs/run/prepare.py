@@ -200,12 +200,16 @@ def _prepare(
     cell_labels = cells_target(
         config, labels, channels, labels_identity(wanted, device, model.arithmetic, cells=True), resumed
     )
+    micro_labels = micronuclei_target(
+        config, labels, cell_labels, labels_identity(wanted, device, model.arithmetic, micronuclei=True), resumed
+    )
     record = RunRecord(
         run_id=run_id,
         identity=wanted,
         plate_path=plate.path,
         labels=None if labels is None else labels.plain(),
         cells=None if cell_labels is None else cell_labels.plain(),
+        micronuclei=None if micro_labels is None else micro_labels.plain(),
         channels=choices.recorded(),
         model=plain_model(model) if theirs is None else {"name": f"none: labels from {theirs.name}", "sha256": ""},
         cells_model=None if cells_model is None else plain_model(cells_model),
@@ -221,7 +225,7 @@ def _prepare(
     )
     units = record.units
     unfinished = units if resumed is None else unfinished_fields(out, plate.name, units, run_id)
-    for target in (labels, cell_labels):
+    for target in (labels, cell_labels, micro_labels):
         if target is not None:
             notes += target.survey(plate.only(*unfinished).fields)
     job = Job(
@@ -235,6 +239,7 @@ def _prepare(
         given=theirs,
         labels=labels,
         cell_labels=cell_labels,
+        micronucleus_labels=micro_labels,
         run_id=run_id,
         interval_min=record.interval_min,
         times_min=record.times_min,
@@ -275,6 +280,23 @@ def cells_target(
             f"cells.labels_name = {name}: the labels of the nuclei have this name; give the cells' another"
         )
     known = None if resumed is None else resumed.cells
+    return replace(labels, name=name, run=run if known is None else str(known["run"]))
+
+
+def micronuclei_target(
+    config: Config, labels: LabelTarget | None, cells: LabelTarget | None, run: str, resumed: RunRecord | None
+) -> LabelTarget | None:
+    """Where the labels of micronuclei go: beside the nuclei's; ConfigError where others of the run, or those given,
+    have their name."""
+    if not config.micronuclei or labels is None:
+        return None
+    name = config.micronuclei_labels_name
+    if name in (labels.name, None if cells is None else cells.name, config.labels_from if labels.in_plate else None):
+        raise ConfigError(
+            f"micronuclei_labels_name = {name}: the labels of the nuclei or cells have this name; give the "
+            "micronuclei's another"
+        )
+    known = None if resumed is None else resumed.micronuclei
     return replace(labels, name=name, run=run if known is None else str(known["run"]))
 
 

@@ -116,7 +116,8 @@ def _processed(edited: Edited, workers: Workers) -> Iterator[LedgerEntry]:
 
 
 def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
-    """The run's job as its record has it, which writes no labels of nuclei; whole cells are grown anew from them."""
+    """The run's job as its record has it, which writes no labels of nuclei; whole cells and micronuclei are made
+    anew from them."""
     record = results.record
     background = record.background
     levels = None
@@ -133,6 +134,7 @@ def _job(results: Results, plate: Plate, given: EditedLabels) -> Job:
         given=given,
         labels=None,
         cell_labels=LabelTarget.recorded(record.cells, results.folder, str(results.plate_path)),
+        micronucleus_labels=LabelTarget.recorded(record.micronuclei, results.folder, str(results.plate_path)),
         run_id=record.run_id,
         scale=Fraction(1),
         illumination=None if record.illumination is None else record.illumination["sha256"],

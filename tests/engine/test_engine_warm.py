@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from hcs.engine import kernels
 from hcs.engine.warm import ENVIRONMENT, START_METHOD
+from hcs.measure import micronuclei
 
 IMPORTS = """
 import gc, json, os, sys
@@ -57,6 +59,19 @@ def test_what_it_imports_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_kernels_can_be_called() -> None:
     kernels.call_kernels()  # while it is imported, an error would be passed over
+
+
+def test_what_finds_micronuclei_is_called_with_some_to_choose_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    real = micronuclei._apart
+
+    def counted(order: Any, *rest: Any) -> Any:
+        seen.append(len(rest[1]))
+        return real(order, *rest)
+
+    monkeypatch.setattr(micronuclei, "_apart", counted)
+    kernels.call_kernels()
+    assert sum(seen) > 0
 
 
 def test_workers_come_from_it_and_have_todays_environment() -> None:

@@ -36,7 +36,7 @@ def test_a_run_has_two_columns_more_and_all_others_as_before(simulated: Simulati
         (part,) = (tmp_path / str(on) / "nuclei").rglob("*.parquet")
         tables[on] = pd.read_parquet(part)
     more = [name for name in tables[True] if name not in tables[False]]
-    assert more == ["Nuclei_Micronuclei_Count", "Nuclei_Micronuclei_Area"]
+    assert more == ["Nuclei_Micronuclei_Count", "Nuclei_Micronuclei_Area", "Metadata_FirstMicronucleus"]
     pd.testing.assert_frame_equal(tables[True].drop(columns=more), tables[False], check_exact=True)
     expected = empty_nuclei(column_dictionary(("DNA", "CDK2"), "DNA", "CDK2", micronuclei=True))
     assert tables[True][more].dtypes.tolist() == expected[more].dtypes.tolist()

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from hcs.measure.fill import Fill
 from hcs.measure.measure import NucleusTable, measure_nuclei
-from hcs.measure.micronuclei import candidates, count_micronuclei
+from hcs.measure.micronuclei import candidates, find_micronuclei
 from hcs.measure.regions import regions_of
 from hcs.measure.settings import MeasureSettings
 
 CENTRES = ((50, 50), (60, 170), (150, 80), (160, 190))
-COUNT, AREA = "Nuclei_Micronuclei_Count", "Nuclei_Micronuclei_Area"
+COUNT, AREA, FIRST = "Nuclei_Micronuclei_Count", "Nuclei_Micronuclei_Area", "Metadata_FirstMicronucleus"
 Image = NDArray[np.uint16]
 
 
@@ -70,18 +70,45 @@ def test_a_dot_that_was_taken_for_a_nucleus_stays_one_and_counts_at_its_neighbou
 def test_all_other_columns_stay_byte_for_byte() -> None:
     labels, image = field((50, 71))
     on, off = measured(labels, image).columns, measured(labels, image, on=False).columns
-    assert list(on) == [*off, COUNT, AREA]
+    assert list(on) == [*off, COUNT, AREA, FIRST]
     assert all(on[name].tobytes() == off[name].tobytes() for name in off)
 
 
 def test_the_result_is_the_same_in_every_layout_and_scale_of_grey() -> None:
     labels, image = field((50, 71), (130, 80))
-    here = count_micronuclei(image.astype(np.float32), regions_of(labels))
-    turned = count_micronuclei(np.ascontiguousarray(image.T).astype(np.float32), regions_of(labels.T))
-    brighter = count_micronuclei(image.astype(np.float32) * 4, regions_of(labels))
-    for other in (turned, brighter):
-        np.testing.assert_array_equal(other[COUNT], here[COUNT])
-    np.testing.assert_array_equal(brighter[AREA], here[AREA])
+    here = find_micronuclei(image.astype(np.float32), regions_of(labels))
+    turned = find_micronuclei(np.ascontiguousarray(image.T).astype(np.float32), regions_of(labels.T))
+    brighter = find_micronuclei(image.astype(np.float32) * 4, regions_of(labels))
+    assert ((turned.labels.T > 0) != (here.labels > 0)).sum() < 5  # one outline and the next are as sure
+    np.testing.assert_array_equal(turned.columns(4)[COUNT], here.columns(4)[COUNT])
+    np.testing.assert_array_equal(brighter.labels, here.labels)
+
+
+def test_labels_have_the_numbers_and_pixels_that_the_columns_say() -> None:
+    labels, image = field((50, 71), (70, 44), (130, 80))
+    table = measured(labels, image)
+    drawn = table.micronuclei
+    assert drawn is not None
+    assert measured(labels, image, on=False).micronuclei is None
+    assert drawn.dtype == np.uint32
+    assert table.columns[FIRST].tolist() == [1, 0, 3, 0]
+    assert np.unique(drawn).tolist() == [0, 1, 2, 3]
+    assert table.columns[AREA].tolist() == [np.isin(drawn, (1, 2)).sum(), 0, (drawn == 3).sum(), 0]
+    assert drawn[130, 80] == 3
+    assert {drawn[50, 71], drawn[70, 44]} == {1, 2}
+
+
+def test_outlines_of_one_body_do_not_count_twice() -> None:
+    labels, image = field((50, 71))
+    found = candidates(image.astype(np.float32), regions_of(labels))
+    dot = [i for i in range(len(found)) if 50 * 240 + 71 in found.pixels_of(i)]
+    areas = found.area[dot]
+    assert len(dot) > 2
+    assert areas.max() > 1.5 * areas.min()
+    sure = np.zeros(len(found))
+    sure[dot[1]], sure[dot[0]] = 0.9, 0.8
+    assert found.chosen(sure, 0.5).tolist() == [dot[1]]
+    assert found.chosen(sure, 0.95).size == 0
 
 
 def test_nothing_is_counted_without_nuclei_in_tiny_ones_or_in_what_was_not_recorded() -> None:
@@ -113,5 +140,5 @@ def test_on_real_images_that_were_held_out_most_are_found(shared_data: Path) -> 
     folder = shared_data / "nuclei" / "train"
     nuclei, image = read_image(folder / "labels" / name), read_image(folder / "images" / name).astype(np.float32)
     n, _ = cv2.connectedComponents((read_image(folder / "ignore" / name) > 0).astype(np.uint8))
-    counted = int(count_micronuclei(image, regions_of(nuclei))[COUNT].sum())
+    counted = int(find_micronuclei(image, regions_of(nuclei)).labels.max())
     assert 0.5 * (n - 1) < counted < 1.1 * (n - 1)

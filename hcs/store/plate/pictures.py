@@ -53,6 +53,11 @@ class Pictures:
         return LabelTarget.recorded(self.record.cells, self.folder, self.plate)
 
     @property
+    def micronuclei_target(self) -> LabelTarget | None:
+        """Where the run wrote labels of micronuclei; None where it kept none."""
+        return LabelTarget.recorded(self.record.micronuclei, self.folder, self.plate)
+
+    @property
     def labelled(self) -> bool:
         """Whether the run kept labels."""
         return self.target is not None
@@ -86,13 +91,23 @@ class Pictures:
             )
         return self._labels(key, self.cells_target)
 
+    def micronuclei(self, key: FieldKey) -> NDArray[np.uint32]:
+        """Labels (Y, X) of the micronuclei of a field; ResultsError where the run found or kept none."""
+        if self.micronuclei_target is None:
+            raise ResultsError(
+                f"{self.folder} has no labels of micronuclei; run again with `micronuclei: true` in the settings, and "
+                "labels kept, into a new folder"
+            )
+        return self._labels(key, self.micronuclei_target)
+
     def _labels(self, key: FieldKey, target: LabelTarget) -> NDArray[np.uint32]:
         entry = read_entry(self.folder, key, self.record.run_id)
         if not entry.done:
             why = f" ({entry.reason})" if entry.reason else ""
             raise FieldError(key, f"it has no labels, as it is {entry.status}{why}; `hcs run` again tries it again")
         whole = read_entry(self.folder, key.of_field, self.record.run_id) if key.is_frame else entry
-        edited = whole.edited_crc32 if target == self.target else ""  # people edit nuclei; cells are grown from these
+        # people edit nuclei; cells and micronuclei come from these
+        edited = whole.edited_crc32 if target == self.target else ""
         wrong = target.complaint(
             self.entry(key) if target.in_plate else beside(key.of_field), whole.input_crc32, edited
         )

@@ -412,6 +412,14 @@ class Results(RunTables):
         """
         return self._pictures().cells(self.known_field(well, field, frame))
 
+    def micronuclei(self, well: str, field: int = 0, *, frame: int | None = None) -> NDArray[Any]:
+        """Labels (Y, X), uint32, of the micronuclei of one field; see `labels`. Those of a nucleus have the numbers
+        from its Metadata_FirstMicronucleus on, as many as Nuclei_Micronuclei_Count.
+
+        ResultsError where the run looked for none, kept no labels, or has no such field.
+        """
+        return self._pictures().micronuclei(self.known_field(well, field, frame))
+
     def image(self, well: str, field: int = 0, channel: int | str = 0, *, frame: int | None = None) -> NDArray[Any]:
         """One channel (Y, X), by number or name, of one field, as stored on the plate; its pixels are the labels'. Of a
         field with time, one ``frame``."""

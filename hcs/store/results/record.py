@@ -60,6 +60,8 @@ class RunRecord:
     """Where labels were written, and as whose (`hcs.store.plate.target.LabelTarget`); None: nowhere."""
     cells: Mapping[str, Any] | None = None
     """The same of the whole cells' labels; None where none were grown."""
+    micronuclei: Mapping[str, Any] | None = None
+    """The same of the micronuclei's labels; None where none were looked for."""
     channels: RecordedChannels
     model: Mapping[str, Any]
     """Name, path and hash of the model that found the nuclei."""
@@ -194,6 +196,7 @@ def record_of(plain: Mapping[str, Any]) -> RunRecord:
         plate_path=_text(data, "plate_path"),
         labels=_labels(data, "labels"),
         cells=_labels(data, "cells"),
+        micronuclei=_labels(data, "micronuclei"),
         channels=RecordedChannels(names=names, dna=dna, sensor=sensor, nuclei=nuclei, cells=cells, because=because),
         model=model,
         cells_model=_mapping(data, "cells_model") if "cells_model" in data else None,
