@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from hcs.columns import Column
 from hcs.measure.columns import HCS, channel_suffixes
 from hcs.measure.fill import Fill
-from hcs.measure.intensity import Floats, Floats32, as_float32, saturation_level
-from hcs.measure.jit import kernel
+from hcs.measure.focus import ROW_STEP, focus_scores
+from hcs.measure.intensity import Floats, Floats32, as_float32, as_pixels, saturation_level
 from hcs.measure.ranks import percentile
 from hcs.measure.settings import MeasureSettings
 
-_ROW_STEP = 4
-_STEPS_PX = (1, 2, 4, 8)
 _TILES = 4
 _RUN_PX = 32
 _QUIETEST = 10.0
@@ -101,8 +99,10 @@ class _Cells:
     """(Y, X), what was not recorded; None where all was."""
     diameter_px: float
     """Median diameter of circles of the nuclei's areas; NaN without a nucleus."""
-    number: int
-    """How many nuclei have a sampled pixel."""
+    areas: NDArray[np.intp]
+    """Number of sampled pixels of each label from 0."""
+    middles: Floats
+    """(2, n) their sampled pixels' mean place, y and x, from -1 at one edge of the field to 1 at the other."""
 
     def recorded(self, values: Floats32, factor: int) -> NDArray[np.bool_]:
         """Which of the means of squares of ``factor`` px are of recorded pixels alone, of the shape of ``values``."""
@@ -124,9 +124,11 @@ def _find_cells(labels: NDArray[np.integer], fill: NDArray[np.bool_] | None) -> 
         mask |= fill[: 2 * height : 2, : 2 * width : 2].view(np.uint8)
     if mask.size:
         mask = np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
-    number = int(np.count_nonzero(areas))
     share = _pooled(mask.astype(np.float32), 4)
-    return _Cells(3 * (rows * labels.shape[1] + columns), found, mask, share, fill, diameter, number)
+    places = ((2 * 3 * k + 1) / length - 1 for k, length in zip((rows, columns), labels.shape, strict=True))
+    middles = np.stack([np.bincount(found, weights=place)[areas > 0] / areas[areas > 0] for place in places])
+    pixels = 3 * (rows * labels.shape[1] + columns)
+    return _Cells(pixels, found, mask, share, fill, diameter, areas, middles)
 
 
 def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: MeasureSettings) -> ChannelQuality:
@@ -138,20 +140,22 @@ def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: Measur
     noise = noise_sd(pixels, cells.fill)
     if plane.dtype.kind in "iu":
         noise = max(noise, _ROUNDING)  # a background of one grey level is not without noise, only rounded
-    stain = _stain(pixels, cells, level)
+    lit = _brightness(pixels, cells)
+    stain = float(np.median(lit)) - level if lit.size else float("nan")
     recorded = pixels if cells.fill is None else pixels[~cells.fill]
     if cells.fill is not None:
         pixels = np.where(cells.fill, np.float32(level), pixels)
-        half = _pooled(pixels, 2)
+        half, lit = _pooled(pixels, 2), _brightness(pixels, cells)
     quarter = _pooled(half, 2)
     ceiling = _brightest(pixels, level, stain)
-    focus = focus_score(pixels, noise=noise, ceiling=ceiling, fill=cells.fill)
-    sharpness, part = _sharpness(pixels, cells, noise=noise, ceiling=ceiling, focus=focus)
+    seen = as_pixels(plane) if cells.fill is None else pixels
+    scores = focus_scores(seen, noise=noise, ceiling=ceiling, fill=cells.fill)
+    sharpness, part = _sharpness(pixels, cells, noise=noise, ceiling=ceiling, scores=scores)
     return ChannelQuality(
-        focus=focus,
+        focus=scores[0],
         sharpness=sharpness,
         sharpness_part=part,
-        shading=_shading(pixels, cells, level),
+        shading=_shading(lit, cells, level),
         saturated=_saturated(recorded, saturation_level(plane.dtype, settings)),
         background=level,
         gradient=_gradient(eighth, cells.share, level),
@@ -163,78 +167,38 @@ def _channel_quality(plane: NDArray[np.generic], cells: _Cells, settings: Measur
     )
 
 
-def focus_score(pixels: Floats32, *, noise: float, ceiling: float, fill: NDArray[np.bool_] | None = None) -> float:
-    """Sharpness of a plane (Y, X): about 1 for sharp edges, 0 for a smooth image; NaN without structure.
-
-    With S(h) the mean squared difference of pixels h apart, in rows and columns, it is
-    2 − ½ log₂ [(S(8) − S(4)) / (S(2) − S(1))]: S grows as h across edges and as h² where all is smooth, so the score is
-    2 less the exponent. White noise adds the same to every S and drops out, whatever its strength; gain, offset and
-    the number of cells cancel in the ratio. Pixels above ``ceiling`` count as that, lest a few bright specks decide.
-    The power spectrum's log-log slope (Bray et al., J. Biomol. Screen. 17, 266 (2012)) is the same exponent, of signal
-    and noise together. Pairs with a pixel of ``fill`` (Y, X) are left out.
-    """
-    if min(pixels.shape) <= _STEPS_PX[-1]:
-        return float("nan")
-    if fill is None:
-        sums, pairs = _squared_differences(pixels, float(ceiling))
-    else:
-        sums, pairs = _recorded_differences(pixels, float(ceiling), fill)
-    if not pairs:
-        return float("nan")
-    s1, s2, s4, s8 = (float(s) for s in sums / pairs)
-    # Standard error of a difference of two such means if there were nothing but noise of this strength.
-    error = 4.0 * noise**2 / np.sqrt(pairs)
-    if s8 - s4 <= 10.0 * error:
-        return float("nan")
-    return max(2.0 - 0.5 * float(np.log2((s8 - s4) / max(s2 - s1, error, 1e-6 * (s8 - s4)))), 0.0)
-
-
-def _sharpness(pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float, focus: float) -> tuple[float, float]:
+def _sharpness(
+    pixels: Floats32, cells: _Cells, *, noise: float, ceiling: float, scores: tuple[float, ...]
+) -> tuple[float, float]:
     """`focus_score` of a plane (Y, X) reduced so that its nuclei are about 24 px across, and that of its least sharp
     quarter over that of the sharpest; NaN where fewer than two quarters have structure, or with fewer than 32 nuclei.
 
     Edges are as wide in pixels as the magnification makes them; beside the nuclei's own size the score is comparable.
+    ``scores`` are `focus_scores` of the plane as it is.
     """
     factor = max(1, round(cells.diameter_px / _USUAL_PX)) if np.isfinite(cells.diameter_px) else 1
-    seen = pixels if factor == 1 else np.ascontiguousarray(_pooled(pixels, factor))
-    fill = None if cells.fill is None else ~cells.recorded(seen, factor)
-    sd = noise / factor
-    whole = focus if factor == 1 else focus_score(seen, noise=sd, ceiling=ceiling, fill=fill)
-    middle_y, middle_x = seen.shape[0] // 2, seen.shape[1] // 2
-    scores = []
-    for rows in (slice(0, middle_y), slice(middle_y, None)):
-        for columns in (slice(0, middle_x), slice(middle_x, None)):
-            quarter = np.ascontiguousarray(seen[rows, columns])
-            scores.append(
-                focus_score(quarter, noise=sd, ceiling=ceiling, fill=None if fill is None else fill[rows, columns])
-            )
-    known = [score for score in scores if np.isfinite(score)]
-    enough = len(known) > 1 and max(known) > 0 and cells.number >= _FEWEST_SHARP
+    if factor > 1:
+        seen = np.ascontiguousarray(_pooled(pixels, factor))
+        fill = None if cells.fill is None else ~cells.recorded(seen, factor)
+        scores = focus_scores(seen, noise=noise / factor, ceiling=ceiling, fill=fill)
+    whole, *quarters = scores
+    known = [score for score in quarters if np.isfinite(score)]
+    enough = len(known) > 1 and max(known) > 0 and np.count_nonzero(cells.areas) >= _FEWEST_SHARP
     return whole, min(known) / max(known) if enough else float("nan")
 
 
-def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:
+def _shading(means: Floats, cells: _Cells, level: float) -> float:
     """Brightness of nuclei in the field's corners over that in its middle, or the reverse: the smaller of the two; NaN
     with fewer than 40 nuclei, and where these differ so much that the number's standard error is above 20 %.
 
-    The logarithm of the nuclei's means above ``level`` is fitted by a plane and the square of the distance from the
+    The logarithm of the nuclei's ``means`` above ``level`` is fitted by a plane and the square of the distance from the
     middle. Only the latter counts, for that is what a lens does; stain and cells may differ from side to side.
     """
-    counts = np.bincount(cells.label)
-    present = counts > 0
-    if np.count_nonzero(present) < _FEWEST_LIT:
-        return float("nan")
-    height, width = pixels.shape
-    rows, columns = np.divmod(cells.pixels, width)
-    sums = [
-        np.bincount(cells.label, weights=w)[present] / counts[present]
-        for w in (pixels.ravel()[cells.pixels], (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1)
-    ]
-    lit = sums[0] > level
+    lit = means > level
     if np.count_nonzero(lit) < _FEWEST_LIT:
         return float("nan")
-    y, x = sums[1][lit], sums[2][lit]
-    logs = np.log(sums[0][lit] - level)
+    y, x = cells.middles[:, lit]
+    logs = np.log(means[lit] - level)
     terms = np.column_stack([np.ones(y.size), y, x, y * y + x * x])
     for _ in range(2):  # once more without what is far off: dead cells, debris
         fit = np.linalg.lstsq(terms, logs, rcond=None)[0]
@@ -247,54 +211,18 @@ def _shading(pixels: Floats32, cells: _Cells, level: float) -> float:
     return float(np.exp(-2.0 * abs(fit[3]))) if error <= _MOST_OPEN else float("nan")
 
 
-@kernel
-def _squared_differences(pixels: Floats32, ceiling: float) -> tuple[Floats, int]:
-    """Sums of squared differences (4,) of pixels 1, 2, 4 and 8 apart, of every fourth row; the number of pairs."""
-    sums = np.zeros(4)
-    height, width = pixels.shape[0] - 8, pixels.shape[1] - 8
-    most = np.float32(ceiling)
-    pairs = 0
-    for y in range(0, height, _ROW_STEP):
-        row = np.zeros(4, np.float32)
-        for x in range(width):
-            here = min(pixels[y, x], most)
-            for k in range(4):
-                across = min(pixels[y, x + (1 << k)], most) - here
-                down = min(pixels[y + (1 << k), x], most) - here
-                row[k] += across * across + down * down
-        sums += row
-        pairs += 2 * width
-    return sums, pairs
-
-
-def _recorded_differences(pixels: Floats32, ceiling: float, fill: NDArray[np.bool_]) -> tuple[Floats, int]:
-    """As `_squared_differences`, of the places at all of whose pixels something was recorded."""
-    height, width = pixels.shape[0] - 8, pixels.shape[1] - 8
-    rows = np.arange(0, height, _ROW_STEP)
-    capped = np.minimum(pixels, np.float32(ceiling))
-    known = ~fill[rows, :width]
-    for step in _STEPS_PX:
-        known &= ~fill[rows, step : width + step] & ~fill[rows + step, :width]
-    here = capped[rows, :width]
-    sums = np.zeros(4)
-    for k, step in enumerate(_STEPS_PX):
-        for there in (capped[rows, step : width + step], capped[rows + step, :width]):
-            sums[k] += np.square(there - here)[known].sum(dtype=np.float64)
-    return sums, 2 * int(np.count_nonzero(known))
-
-
 def noise_sd(pixels: Floats32, fill: NDArray[np.bool_] | None = None) -> float:
     """Standard deviation of pixel noise (Y, X), grey levels: from neighbours' differences in the quietest places.
 
     For Gaussian noise E|x₁ − x₀| = 2σ/√π. The lowest tenth of runs of 32 pixels in a row leaves out outlines and
     texture. A plane narrower than a run gives 0. Runs with a pixel of ``fill`` (Y, X) are left out.
     """
-    rows = pixels[:: 2 * _ROW_STEP, : pixels.shape[1] // _RUN_PX * _RUN_PX]
+    rows = pixels[:: 2 * ROW_STEP, : pixels.shape[1] // _RUN_PX * _RUN_PX]
     if rows.size == 0:
         return 0.0
     runs = np.abs(rows[:, 1::2] - rows[:, ::2]).reshape(-1, _RUN_PX // 2).mean(axis=1)
     if fill is not None:
-        whole = ~fill[:: 2 * _ROW_STEP, : rows.shape[1]].reshape(-1, _RUN_PX).any(axis=1)
+        whole = ~fill[:: 2 * ROW_STEP, : rows.shape[1]].reshape(-1, _RUN_PX).any(axis=1)
         if not whole.any():
             return 0.0
         runs = runs[whole]
@@ -308,18 +236,16 @@ def _saturated(pixels: Floats32, ceiling: float) -> float:
     return float(np.count_nonzero(pixels >= ceiling)) / pixels.size if pixels.max() >= ceiling else 0.0
 
 
-def _stain(pixels: Floats32, cells: _Cells, level: float) -> float:
-    """Median over nuclei of their mean above the background; NaN without one."""
-    if cells.label.size == 0:
-        return float("nan")
-    counts = np.bincount(cells.label)
+def _brightness(pixels: Floats32, cells: _Cells) -> Floats:
+    """Mean of every nucleus that has a sampled pixel, (n,)."""
     sums = np.bincount(cells.label, weights=pixels.ravel()[cells.pixels])
-    return float(np.median(sums[counts > 0] / counts[counts > 0])) - level
+    present = cells.areas > 0
+    return np.asarray(sums[present] / cells.areas[present])
 
 
 def _brightest(pixels: Floats32, level: float, stain: float) -> float:
     """Grey level above which a pixel is more than stained nucleus: 1.5 times the stain, or a high percentile."""
-    return level + 1.5 * stain if stain > 0 else percentile(pixels[::_ROW_STEP, ::_ROW_STEP].ravel(), 99.9)
+    return level + 1.5 * stain if stain > 0 else percentile(pixels[::ROW_STEP, ::ROW_STEP].ravel(), 99.9)
 
 
 def _pooled(pixels: Floats32, factor: int) -> Floats32:

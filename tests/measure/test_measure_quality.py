@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcs.measure.quality import ChannelQuality, field_quality, focus_score, noise_sd, quality_columns, quality_values
+from hcs.measure.focus import focus_score, focus_scores
+from hcs.measure.quality import ChannelQuality, field_quality, noise_sd, quality_columns, quality_values
 from hcs.measure.settings import MeasureSettings
 
 SETTINGS = MeasureSettings()
@@ -138,3 +139,32 @@ def test_values_are_named_as_the_dictionary_says() -> None:
     assert list(values) == [column.name for column in columns]
     assert values["Quality_SNR_GFP2"] == found["GFP-2"].snr
     assert all(len(column.definition) > 20 for column in columns)
+
+
+@pytest.mark.parametrize("shape", [(64, 80), (70, 75), (66, 64), (30, 17), (18, 16), (9, 9), (8, 40)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_quarters_have_the_focus_that_they_have_alone(shape: tuple[int, int], dtype: type) -> None:
+    rng = np.random.default_rng(5)
+    pixels = (rng.integers(0, 900, shape) + 3000 * (np.indices(shape).sum(axis=0) // 12 % 2)).astype(dtype)
+    y, x = shape[0] // 2, shape[1] // 2
+    whole, *quarters = focus_scores(pixels, noise=0.1, ceiling=3500.3)
+    assert np.isfinite(whole) == (min(shape) > 8)
+    parts = [pixels[:y, :x], pixels[:y, x:], pixels[y:, :x], pixels[y:, x:]]
+    for part, found in zip([pixels, *parts], [whole, *quarters], strict=True):
+        capped = np.minimum(part.astype(np.float32), np.float32(3500.3))
+        height, width = (n - 8 for n in part.shape)
+        if height <= 0 or width <= 0:
+            assert np.isnan(found)
+            continue
+        sums = np.zeros(4)
+        for row in range(0, height, 4):
+            for k, step in enumerate((1, 2, 4, 8)):
+                here = capped[row, :width]
+                squares = (capped[row, step : width + step] - here) ** 2 + (capped[row + step, :width] - here) ** 2
+                sums[k] += np.cumsum(squares, dtype=np.float32)[-1]  # one after the other
+        s1, s2, s4, s8 = sums / (2 * width * len(range(0, height, 4)))
+        error = 4.0 * 0.1**2 / np.sqrt(2 * width * len(range(0, height, 4)))
+        if s8 - s4 <= 10.0 * error:
+            assert np.isnan(found)
+            continue
+        assert found == max(2.0 - 0.5 * float(np.log2((s8 - s4) / max(s2 - s1, error, 1e-6 * (s8 - s4)))), 0.0)
