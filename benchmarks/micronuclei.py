@@ -337,11 +337,12 @@ def main() -> None:
     given = parser.parse_args()
     tune_cpu(1)
     segmenter = load_segmenter(find_model("fast", "cpu"), "cpu", flips=False)
-    images = []
+    images, drawn = [], []
     for ignore in sorted((given.data / "train" / "ignore").glob("*.png")):
         path = given.data / "train" / "images" / ignore.name
         truth = pieces(np.asarray(read_image(ignore)) > 0)
         images.append(scored(path, truth, nuclei_of(path, given.labels, segmenter), resized=True))
+        drawn.append(scored(path, truth, np.asarray(read_image(given.data / "train" / "labels" / ignore.name))))
     if given.fit is not None:
         write_weights(images[::2], given.fit)
         print(f"fitted on {len(images[::2])} images; run again without --fit to see how they do")
@@ -352,6 +353,7 @@ def main() -> None:
     print(row("held out", held_out, LEAST_PROBABILITY))
     for source in sorted({s.source for s in held_out}):
         print(row(f"held out, {source}", [s for s in held_out if s.source == source], LEAST_PROBABILITY))
+    print(row("held out, at nuclei drawn by annotators", drawn[1::2], LEAST_PROBABILITY))
     for source in sorted({s.source for s in images}):
         apart = [s for s in images if s.source == source]
         others = fitted([s for s in images if s.source != source])
