@@ -1,7 +1,7 @@
 """Whole cells on simulated fields: scored on the true cells, the sensor ratio's bias by what counts as the cytoplasm,
 and their time beside the network's.
 
-Run: python benchmarks/cells.py [--fields 3] [--size 1024] [--no-contours] [--time 5]
+Run: python benchmarks/cells.py [--fields 3] [--size 1024] [--no-contours] [--time 5] [--uneven] [--model FILE]
 
 Growing is compared with CellProfiler's propagation (centrosome) and with scikit-image's seeded watershed on the
 gradient, both with the true nuclei as seeds and one Otsu threshold a field, as their users have them.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,28 +32,40 @@ from hcs.measure.measure import NucleusTable, measure_nuclei
 from hcs.measure.settings import CellSettings, MeasureSettings
 from hcs.plate.keys import FieldKey
 from hcs.segment.predict import tune_cpu
+from hcs.segment.scale import scale_for
+from hcs.segment.territory import CellNetwork
 from hcs.simulate.field import SimulatedField, simulate_field
 from hcs.simulate.plate import lay_out_plate
 from hcs.simulate.settings import SimulationSettings
-from hcs.store.models import find_model
+from hcs.store.models import find_model, wanted_diameter
 
 Labels = NDArray[np.uint32]
+Kind = Literal["even", "uneven"]
 CHANNELS = ("DNA", "CDK2")
 THRESHOLDS = np.arange(0.5, 0.91, 0.05)
 DENSITIES = {"sparse": 150.0, "usual": 400.0, "crowded": 550.0}
 RINGS_PX = (5, 10, 25)
 
 
-def fields(density: float, *, number: int, size_px: int) -> Iterator[SimulatedField]:
+def fields(density: float, *, number: int, size_px: int, kind: Kind = "even") -> Iterator[SimulatedField]:
     """Fields of untreated wells."""
-    planned = lay_out_plate(SimulationSettings(wells=12, size_px=size_px, density=density, seed=77, fields=number))
+    planned = lay_out_plate(
+        SimulationSettings(wells=12, size_px=size_px, density=density, seed=77, fields=number, cells=kind)
+    )
     control = next(w for w, t in zip(planned.wells, planned.treatments, strict=True) if t.role == "negative")
     for i in range(number):
         yield simulate_field(planned, FieldKey(control, i))
 
 
-def table_of(field: SimulatedField, settings: CellSettings | None, *, ring_px: int = 5) -> NucleusTable:
-    """The true nuclei of a field, measured, with cells where ``settings`` are given."""
+def table_of(
+    field: SimulatedField,
+    settings: CellSettings | None,
+    *,
+    ring_px: int = 5,
+    territory: NDArray[np.float32] | None = None,
+) -> NucleusTable:
+    """The true nuclei of a field, measured, with cells where ``settings`` are given, in the ``territory`` that a
+    network told, if one did."""
     return measure_nuclei(
         field.labels,
         field.image,
@@ -61,7 +74,9 @@ def table_of(field: SimulatedField, settings: CellSettings | None, *, ring_px: i
         sensor="CDK2",
         settings=MeasureSettings(ring_width_px=ring_px, ring_width_um=None),
         pixel_size_um=0.65,
-        cells=None if settings is None else CellRequest(channel="CDK2", settings=settings.for_pixels(0.65)),
+        cells=None
+        if settings is None
+        else CellRequest(channel="CDK2", settings=settings.for_pixels(0.65), territory=territory),
     )
 
 
@@ -91,6 +106,27 @@ def by_hcs(method: str) -> Callable[[SimulatedField], Labels]:
     return grow
 
 
+def by_network(network: CellNetwork, method: str) -> Callable[[SimulatedField], Labels]:
+    """hcs's own, in what a network of whole cells says."""
+
+    def grow(field: SimulatedField) -> Labels:
+        territory = network.territory(field.image[1], Config().tiles)
+        settings = CellSettings(method=method, model="given")  # type: ignore[arg-type]
+        cells = table_of(field, settings, territory=territory).cells
+        assert cells is not None
+        return cells
+
+    return grow
+
+
+def network_of(path: str) -> CellNetwork:
+    """The network at ``path``, at the scale for the cells around nuclei of 24 px."""
+    model = find_model(path, "cpu")
+    wanted = wanted_diameter(model)
+    scale = Fraction(1) if wanted is None else scale_for(CellSettings().typical_px(24.0), wanted)
+    return CellNetwork(load_segmenter(model, "cpu", flips=False), scale)
+
+
 def nuclei_alone(field: SimulatedField) -> Labels:
     """What the scores are without any growing."""
     return field.labels
@@ -106,7 +142,7 @@ def f1_by_threshold(truth: Labels, found: Labels) -> NDArray[np.float64]:
     return np.array([np.count_nonzero(iou > threshold) / number for threshold in THRESHOLDS])
 
 
-def scores(number: int, size_px: int, *, contours: bool) -> pd.DataFrame:
+def scores(number: int, size_px: int, *, contours: bool, kind: Kind, network: CellNetwork | None) -> pd.DataFrame:
     """Mean F1 and F1 at 0.5 and 0.9 by density and method, and CPU seconds a megapixel."""
     methods: dict[str, Callable[[SimulatedField], Labels]] = {
         "nuclei alone": nuclei_alone,
@@ -116,11 +152,15 @@ def scores(number: int, size_px: int, *, contours: bool) -> pd.DataFrame:
     }
     if contours:
         methods["hcs, contours"] = by_hcs("contours")
+    if network is not None:
+        methods["hcs, network"] = by_network(network, "propagation")
+        if contours:
+            methods["hcs, network and contours"] = by_network(network, "contours")
     rows = []
     for name, density in DENSITIES.items():
         found: dict[str, list[NDArray[np.float64]]] = {method: [] for method in methods}
         seconds = dict.fromkeys(methods, 0.0)
-        for field in fields(density, number=number, size_px=size_px):
+        for field in fields(density, number=number, size_px=size_px, kind=kind):
             for method, grow in methods.items():
                 began = time.process_time()
                 cells = grow(field)
@@ -206,11 +246,20 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--no-contours", action="store_true")
     parser.add_argument("--time", type=int, default=5)
+    parser.add_argument("--uneven", action="store_true", help="cells that part anywhere; no ratios then")
+    parser.add_argument("--model", help="a network of whole cells")
     options = parser.parse_args()
     if options.time:
         times(options.time)
-    print(biases(options.fields, options.size).to_string(index=False, float_format="%.3f"), flush=True)
-    found = scores(options.fields, options.size, contours=not options.no_contours)
+    if not options.uneven:
+        print(biases(options.fields, options.size).to_string(index=False, float_format="%.3f"), flush=True)
+    found = scores(
+        options.fields,
+        options.size,
+        contours=not options.no_contours,
+        kind="uneven" if options.uneven else "even",
+        network=None if options.model is None else network_of(options.model),
+    )
     print(found.to_string(index=False, float_format="%.3f"))
 
 
