@@ -1,7 +1,7 @@
 """Labelled images of simulated cells, to train a network for whole cells on.
 
-Run: python benchmarks/cells_truth.py FOLDER [--fields 60] [--size 512] [--seed 9000]
-then hcs train FOLDER --config configs/train/cells.yaml --out runs/cells --name cells
+Run: python benchmarks/cells_truth.py FOLDER [--fields 96] [--size 512] [--seed 9000]
+then hcs train FOLDER --config configs/train/cells-first.yaml --out runs/cells-first --name cells, and so with cells.yaml
 
 Five fields of six have uneven cells (`hcs simulate --cells uneven`), which part anywhere, one has even ones. Fields
 are cut out of larger ones: at the border of a simulated field there is cytoplasm whose nucleus lies outside, and which
@@ -33,7 +33,7 @@ def main() -> None:
     """Parse, simulate, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--fields", type=int, default=60)
+    parser.add_argument("--fields", type=int, default=96)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=9000)
     options = parser.parse_args()
