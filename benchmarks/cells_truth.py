@@ -1,7 +1,8 @@
 """Labelled images of simulated cells, to train a network for whole cells on.
 
 Run: python benchmarks/cells_truth.py FOLDER [--fields 96] [--size 512] [--seed 9000]
-then hcs train FOLDER --config configs/train/cells-first.yaml --out runs/cells-first --name cells, and so with cells.yaml
+then hcs train FOLDER --config configs/train/cells-first.yaml --out runs/cells-first --name cells
+and  hcs train FOLDER --config configs/train/cells.yaml --out runs/cells --name cells
 
 Five fields of six have uneven cells (`hcs simulate --cells uneven`), which part anywhere, one has even ones. Fields
 are cut out of larger ones: at the border of a simulated field there is cytoplasm whose nucleus lies outside, and which

@@ -228,7 +228,7 @@ def main() -> None:
     tune_cpu(arguments.threads)
     images = read_labelled(arguments.data, "val")[: arguments.images]
     whole = not (arguments.only or arguments.only_models)
-    models = list(shipped_models()) if whole else []
+    models = [name for name in shipped_models() if name != "cells"] if whole else []
     models += [] if arguments.only_models else trained_models(arguments)
     models += arguments.model + arguments.ensemble
     entries = (classical(arguments.data, arguments.threads) if whole else []) + networks(models, arguments.device)

@@ -126,8 +126,8 @@ def plate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--cells-model",
-            help="Model of whole cells, a .safetensors file, in whose cells nuclei are grown.  [default: none; cells "
-            "end where the channel is dark]",
+            help="Model of whole cells to grow nuclei in: cells, or a .safetensors file.  [default: none; cells end "
+            "where the channel is dark]",
         ),
         click.option("--wells", help="Only these wells: names and wildcards, such as B03,C*."),
         click.option("--acquisition", type=Acquisition(), help="Only this acquisition, or all."),

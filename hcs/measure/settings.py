@@ -123,9 +123,10 @@ class CellSettings:
     cell's outline by an active contour seeded with its nucleus (seconds a field)."""
 
     model: str | None = None
-    """Network whose cells, found in the channel, the nuclei are grown to: path of a .safetensors file with its card
-    (.json) beside it, trained on whole cells. A cell ends where the network says background, and parts from its
-    neighbour at the boundary between them. Without one, cells end where the channel is dark."""
+    """Network whose cells, found in the channel, the nuclei are grown to: the shipped ``cells``, or the path of a
+    .safetensors file with its card (.json) beside it, trained on whole cells. A cell ends where the network says
+    background, and parts from its neighbour at the boundary between them. Without one, cells end where the channel is
+    dark."""
 
     diameter_px: float | None = None
     """Typical diameter of whole cells, for ``model``, which sees them at the size that it was trained at; null: 2.2

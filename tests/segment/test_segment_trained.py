@@ -45,7 +45,7 @@ def test_the_card_describes_the_weights(name: str) -> None:
 
 
 def test_the_shipped_models_are_fast_and_accurate_and_small() -> None:
-    assert shipped_models() == ("accurate", "fast", "kinds", "lexy", "sensor")
+    assert shipped_models() == ("accurate", "cells", "fast", "kinds", "lexy", "sensor")
     files = {network.path for name in shipped_models() for network in find_model(name).networks}
     assert sum(Path(path).stat().st_size for path in files) < 40e6
 
