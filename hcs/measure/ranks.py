@@ -17,6 +17,9 @@ from hcs.measure.jit import kernel
 Floats32 = NDArray[np.float32]
 
 _VALUES = 2**16
+_WIDEST, _BLOCK, _LARGEST = 4096, 16, 2.0**24
+"""Whole numbers of a row are counted where they lie so close together, so many counts being added at a time, and where
+float32 holds each of them."""
 
 
 def percentile(values: Floats32, q: float) -> float:
@@ -100,12 +103,42 @@ def _row_levels(rows: Floats32, low: int, high: int) -> Floats32:
     n, size = rows.shape
     found = np.empty((2, n), np.float32)
     row = np.empty(size, np.float32)
+    numbers, counts = np.empty(size, np.int32), np.empty(_WIDEST + _BLOCK, np.int32)
     for i in range(n):
+        lowest, highest, whole = np.inf, -np.inf, True
         for k in range(size):
-            row[k] = rows[i, k]
+            row[k] = value = rows[i, k]
+            lowest, highest = min(lowest, value), max(highest, value)
+            whole &= np.floor(value) == value
+        if whole and abs(lowest) < _LARGEST and highest - lowest < min(_WIDEST, 4 * size):
+            base = np.int32(lowest)
+            for k in range(size):
+                numbers[k] = np.int32(row[k]) - base
+            counts[: int(highest - lowest) // _BLOCK * _BLOCK + _BLOCK] = 0
+            for k in range(size):
+                counts[numbers[k]] += 1
+            found[0, i], found[1, i] = base + _of_rank(counts, low), base + _of_rank(counts, high)
+            continue
         found[0, i] = select(row, 0, low)
         found[1, i] = select(row, low, high)
     return found
+
+
+@kernel
+def _of_rank(counts: NDArray[np.int32], rank: int) -> int:
+    """The whole number from 0 of this rank, of which there are so many each."""
+    below, k = 0, 0
+    while True:
+        block = 0
+        for j in range(k, k + _BLOCK):
+            block += counts[j]
+        if below + block > rank:
+            break
+        below, k = below + block, k + _BLOCK
+    while below + counts[k] <= rank:
+        below += counts[k]
+        k += 1
+    return k
 
 
 @kernel
