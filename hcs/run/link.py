@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from hcs.field.link import link_field
 from hcs.run.pictures import Begun, Submit
 from hcs.run.prepare import Prepared
 from hcs.store.results.ledger import LedgerEntry, read_ledger
@@ -19,6 +18,8 @@ def link_fields(prepared: Prepared, submit: Submit | None = None) -> tuple[Ledge
     record, job = prepared.record, prepared.job
     if record.time is None:
         return ()
+    from hcs.field.link import link_field  # noqa: PLC0415  scipy's trees and graphs, for which other plates need not wait
+
     begun: list[Begun] = []
     for key in record.keys:
         frames = record.frames(key)

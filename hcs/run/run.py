@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-_FOR_TABLES = ("hcs.run.finish", "hcs.readout.cycle.phases", "scipy.optimize")
+_FOR_TABLES = ("hcs.run.finish", "hcs.readout.cycle.phases", "scipy.ndimage", "scipy.optimize")
 """What every run imports in the end: a second, in which this process would only wait for its workers to start."""
 
 

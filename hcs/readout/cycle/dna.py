@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
 from hcs.readout.cycle.deanjett import RATIOS, CycleFit, Prior, fit_cycle
 from hcs.readout.cycle.phases import EVEN, Floats, PhaseModel, Thirds, bin_content
@@ -136,6 +135,8 @@ def _candidate(values: Floats, settings: ReadoutSettings) -> tuple[float, float]
     low, high = np.percentile(logs, [0.5, 99.5])
     edges = np.arange(low - 1, high + 1 + _BIN, _BIN)
     smoothing = 0.05 + 0.5 / np.sqrt(values.size)  # octaves: wider where few nuclei make the histogram ragged
+    from scipy.ndimage import gaussian_filter1d  # noqa: PLC0415  a quarter of a second, and workers wait for the client
+
     density: Floats = gaussian_filter1d(np.histogram(logs, bins=edges)[0].astype(np.float64), smoothing / _BIN)
     peaks = prominent_peaks(density, 0.05 * density.max())
     if peaks.size == 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 from scipy.special import ndtr
 
 from hcs.readout.cycle.deanjett import CycleFit, distance
@@ -26,6 +25,8 @@ def fit_watson(counts: Floats, expected: PhaseModel, *, ratios: tuple[float, flo
     first. S has no model: it is what lies between the peaks, and under each as dense as it is beside it. Near the first
     peak of ``expected``, the plate's model, the well's is looked for; without a second peak its ratio stands.
     """
+    from scipy.ndimage import gaussian_filter1d  # noqa: PLC0415  a quarter of a second, and workers wait for the client
+
     smooth = gaussian_filter1d(counts, max(expected.cv * expected.two_n / _BIN_N / 2, 1.0))
     near = np.abs(_MIDDLES / expected.two_n - 1) < _NEAR
     start = float(_MIDDLES[near][np.argmax(smooth[near])])
