@@ -1,7 +1,7 @@
 # Two commands set everything up on a fresh machine with Python 3.11 or later:
 #   make demo   install, simulate a plate with known truth, process it, print the readouts, write the report
 #   make test   install with the development tools and run the tests
-# And one makes the shipped weights again (about four hours on two cores; goes on where it was stopped):
+# And one makes the shipped weights again (about five hours on two cores; goes on where it was stopped):
 #   make weights DATA=../shared/data/nuclei
 # `make lint` checks style and types, `make docs` builds the site into site/.
 PYTHON ?= python3
@@ -33,6 +33,7 @@ weights: install
 	$(BIN)/hcs train $(DATA) --config configs/train/fast-base.yaml --out runs/fast-base --name fast-base
 	$(BIN)/hcs train $(DATA) --config configs/train/wide.yaml --out runs/wide --name wide
 	$(BIN)/hcs train $(DATA) --config configs/train/slim.yaml --out runs/slim --name slim
+	$(BIN)/hcs train $(DATA) --config configs/train/stained.yaml --out runs/stained --name stained
 	$(BIN)/hcs train $(DATA) --config configs/train/fast.yaml --out runs/fast --name fast
 
 install: $(VENV)/.installed

@@ -298,14 +298,16 @@ def _texts(data: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(value, key)
 
 
-def explain(error: Any) -> str:
-    """One pydantic error as ``key: what is wrong``."""
+def explain(error: Any, keys: str = "`hcs config schema` lists the keys") -> str:
+    """One pydantic error as ``key: what is wrong``; ``keys`` says where a reader finds those that there are."""
     key = ".".join(str(part) for part in error["loc"])
     kind = error["type"]
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return f"unknown key {key!r}; `hcs config schema` lists the keys"
+        return f"unknown key {key!r}; {keys}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return message if key and message.startswith(key) else f"{key}: {message} (got {error['input']!r})"
+    if message.startswith(key):  # also where the whole file is at fault: such a message names its keys and values
+        return message
+    return f"{key}: {message} (got {error['input']!r})"
 
 
 def differences(a: object, b: object, prefix: str = "") -> list[str]:

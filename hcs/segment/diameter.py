@@ -23,7 +23,7 @@ _LOOKS = 4
 _STARTS = (Fraction(1, 2), Fraction(1, 4), Fraction(1), Fraction(2), Fraction(3))
 _SHARE = 0.25
 """Nuclei that cover less than this of what those at another scale do are not those to follow."""
-_FRAGMENTED = 0.35
+_FRAGMENTED = 0.4
 """Share of all outlines along which nuclei touch, from which they may be fragments; of labelled images 0.17 at most."""
 _GROWN = 1.4
 """Nuclei that are so many times as large, seen at half the scale, were fragments."""

@@ -20,6 +20,7 @@ from hcs.segment.scale import diameters_px, enlarged, scale_for, working_scale
 from hcs.store.files.images import read_image, read_label_image
 from hcs.train.augment import Sample, empty_field, photometric, plain_crop, random_crop, retaken, shaded
 from hcs.train.contaminate import contaminated, rescaled, stained, textured
+from hcs.train.crowd import crowded, dimmed
 from hcs.train.kinds import check_taught, kind_classes, kind_plane, read_kinds
 from hcs.train.settings import TrainSettings
 from hcs.train.targets import centred_class_map, class_map, distance_weights, nucleus_map, weight_map
@@ -165,6 +166,10 @@ def _photographed(crop: Sample, settings: TrainSettings, rng: np.random.Generato
         crop = translocated(crop, rng)
     if settings.gapped and rng.random() < settings.gapped:
         crop = gapped(crop, rng)
+    if settings.dimmed and rng.random() < settings.dimmed:
+        crop = dimmed(crop, rng)
+    if settings.crowded and rng.random() < settings.crowded:
+        crop = crowded(crop, rng)
     if settings.textured and rng.random() < settings.textured:
         crop = textured(crop, rng)
     if settings.stained and rng.random() < settings.stained:

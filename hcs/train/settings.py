@@ -122,6 +122,10 @@ class TrainSettings:
     """Fraction of crops where the cytoplasm of some nuclei shows, dimmer than they are."""
     textured: float = 0.0
     """Fraction of crops whose nuclei are mottled."""
+    dimmed: float = 0.0
+    """Fraction of crops where some nuclei have a part of their light alone; see `hcs.train.crowd`."""
+    crowded: float = 0.0
+    """Fraction of crops with nuclei once more beside and on others."""
     rescaled: float = 0.0
     """Standard deviation of the logarithm of every crop's brightness before compression: a field's scale is an
     estimate; 0: as estimated."""
@@ -142,23 +146,14 @@ class TrainSettings:
     """Compile the network (torch.compile) on a CUDA device; it pays in long runs only."""
 
     def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1:
+            raise ConfigError(f"widths = {list(self.widths)}: give the channels of each resolution, each 1 or more")
         stride = 2 ** (len(self.widths) - 1)
         if self.crop_px % stride:
             raise ConfigError(f"crop_px = {self.crop_px}: it must be a multiple of the network's stride, {stride}")
         if self.steps <= self.warmup_steps:
             raise ConfigError(f"steps = {self.steps}: it must exceed warmup_steps, {self.warmup_steps}")
-        for name, hint in get_type_hints(type(self)).items():
-            choices = get_args(hint)
-            if choices and Ellipsis not in choices and float not in choices and getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"{name} = {getattr(self, name)!r}: one of {', '.join(str(c) for c in choices)} is needed"
-                )
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
-        for name in _FRACTIONS:
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
+        self._check_ranges()
         if self.kept and not self.start_from:
             raise ConfigError(f"kept = {self.kept}: give start_from, for there are no weights to keep")
         if self.boundary == "centred" and self.boundary_px % 2 == 0:
@@ -166,6 +161,29 @@ class TrainSettings:
         if self.kinds:
             check_kinds(self.kinds, "kinds")
             self._check_kinds_fit()
+
+    def _check_ranges(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            choices = get_args(hint)
+            if choices and Ellipsis not in choices and float not in choices and getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r}: one of {', '.join(str(c) for c in choices)} is needed"
+                )
+        for name, least in _LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ConfigError(f"{name} = {getattr(self, name)}: it must be at least {least}")
+        for name in _FRACTIONS:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name} = {getattr(self, name)}: a fraction from 0 to 1 is needed")
+        for name in _RANGES:
+            low, high = getattr(self, name)
+            if not 0.0 < low <= high:
+                raise ConfigError(f"{name} = [{low}, {high}]: give two magnifications above 0, the smaller one first")
+        for name in _POSITIVE:
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} = {getattr(self, name)}: a number above 0 is needed")
+        if not 0.0 <= self.averaging < 1.0:
+            raise ConfigError(f"averaging = {self.averaging}: a decay from 0 to below 1 is needed")
 
     def _check_kinds_fit(self) -> None:
         for name, needed in (("classes", 3), ("loss", "cross_entropy"), ("boundary", "inner")):
@@ -193,22 +211,26 @@ class TrainSettings:
 
 
 _LEAST = {
-    **dict.fromkeys(("steps", "batch", "evaluate_every", "checkpoint_every", "threads", "loaders"), 1),
-    **dict.fromkeys(("patience", "balance_px", "rescaled", "kind_weight"), 0),
+    **dict.fromkeys(("steps", "batch", "crop_px", "evaluate_every", "checkpoint_every", "threads", "loaders"), 1),
+    **dict.fromkeys(("boundary_px", "gradient_ratio"), 1),
+    **dict.fromkeys(("patience", "balance_px", "rescaled", "kind_weight", "warmup_steps"), 0),
+    **dict.fromkeys(("weight_decay", "edge_weight", "touch_weight", "faint_weight", "diameter_px", "seed"), 0),
 }
+_RANGES = ("scale", "wide_scale")
+_POSITIVE = ("learning_rate",)
 _FRACTIONS = (
-    *(
-        "kind_balance",
-        "dropout",
-        "kept",
-        "gradient",
-        "camera",
-        "contaminated",
-        "textured",
-        "translocated",
-        "empty_fraction",
-        "gapped",
-        "stained",
-        "as_taken",
-    ),
+    "kind_balance",
+    "dropout",
+    "kept",
+    "gradient",
+    "camera",
+    "contaminated",
+    "textured",
+    "translocated",
+    "empty_fraction",
+    "gapped",
+    "stained",
+    "dimmed",
+    "crowded",
+    "as_taken",
 )

@@ -94,8 +94,33 @@ def test_a_file_that_is_not_yaml_names_the_line(tmp_path: Path) -> None:
 def test_an_unknown_training_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     path.write_text("stepps: 5\n")
-    with pytest.raises(ConfigError, match=r"train\.yaml: unknown key 'stepps'"):
+    with pytest.raises(ConfigError, match=r"train\.yaml: unknown key 'stepps'; did you mean steps\?"):
         read_train_settings(path)
+    path.write_text("qqq: 5\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'qqq'; there are network, widths, .*crop_px"):
+        read_train_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("steps: 30", "steps = 30: it must exceed warmup_steps, 200"),
+        ("scale: [2, 1]", "scale = [2.0, 1.0]: give two magnifications above 0, the smaller one first"),
+        ("wide_scale: [0, 1]", "wide_scale = [0.0, 1.0]: give two magnifications above 0, the smaller one first"),
+        ("learning_rate: .nan", "learning_rate = nan: a number above 0 is needed"),
+        ("crop_px: 0", "crop_px = 0: it must be at least 1"),
+        ("widths: []", "widths = []: give the channels of each resolution, each 1 or more"),
+        ("averaging: 1", "averaging = 1.0: a decay from 0 to below 1 is needed"),
+        ("touch_weight: -1", "touch_weight = -1.0: it must be at least 0"),
+        ("dimmed: 2", "dimmed = 2.0: a fraction from 0 to 1 is needed"),
+    ],
+)
+def test_a_training_setting_out_of_range_is_said_in_one_sentence(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(line + "\n")
+    with pytest.raises(ConfigError) as caught:
+        read_train_settings(path)
+    assert str(caught.value) == f"{path}: {message}"
 
 
 @pytest.mark.parametrize("module", ["hcs", "hcs.cli"])

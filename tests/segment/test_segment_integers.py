@@ -132,7 +132,7 @@ def test_the_shipped_model_is_close_to_float32() -> None:
     assert isinstance(plain.networks[0], UNet)
     seen, known = (each.probabilities(field, TileSettings()) for each in (exact, plain))
     assert 0.0 < np.abs(seen - known).mean() < 0.008
-    assert np.mean(seen.argmax(axis=0) == known.argmax(axis=0)) > 0.985
+    assert np.mean(seen.argmax(axis=0) == known.argmax(axis=0)) > 0.98
 
 
 def test_softmax_is_that_of_torch() -> None:

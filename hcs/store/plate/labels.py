@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass, replace
 from errno import EACCES
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -132,7 +131,7 @@ class LabelImage:
     def describe(self, folder: Location, n_levels: int, mark: Mark | None = None) -> None:
         """Write the metadata of the label image in ``folder``, with the mark of its origin."""
         source = {"source": {"image": "../../"}, "version": self.ngff}
-        ome = {**self.multiscales(n_levels), "image-label": source}
+        ome = {**self._multiscales(n_levels), "image-label": source}
         put_documents(folder, group_documents(ome, self.ngff, {ATTRIBUTE: mark.plain()} if mark else None))
 
     def enlist(self, field: Location, n_levels: int) -> None:
@@ -140,7 +139,7 @@ class LabelImage:
         _enlist(field / "labels", self.name, self.ngff)
         node, prefix = read_node(field), f"labels/{self.name}/"
         if node is None:
-            put_documents(field, _shown(self, n_levels, prefix))
+            put_documents(field, group_documents(self._multiscales(n_levels, prefix=prefix), self.ngff))
         elif "multiscales" not in node.ome:
             write_image_metadata(
                 field,
@@ -153,7 +152,7 @@ class LabelImage:
                 prefix=prefix,
             )
 
-    def multiscales(self, n_levels: int, *, prefix: str = "") -> dict[str, Any]:
+    def _multiscales(self, n_levels: int, *, prefix: str = "") -> dict[str, Any]:
         """The metadata of an image whose levels are below ``prefix``."""
         space = {"type": "space"} | ({"unit": "micrometer"} if self.pixel_size_um else {})
         time = {"type": "time"} | ({"unit": TIME_UNIT} if self.interval_min else {})
@@ -167,13 +166,6 @@ class LabelImage:
             **version,
         }
         return {"multiscales": [image]}
-
-
-@lru_cache(maxsize=64)
-def _shown(image: LabelImage, n_levels: int, prefix: str) -> dict[str, bytes]:
-    """Metadata of a field that shows a label image and nothing else: those of all fields are alike, and JSON for people
-    to read takes half a millisecond to write."""
-    return group_documents(image.multiscales(n_levels, prefix=prefix), image.ngff)
 
 
 def group_documents(ome: dict[str, Any], ngff: Ngff, others: dict[str, Any] | None = None) -> dict[str, bytes]:

@@ -102,7 +102,7 @@ def write_levels(folder: Path, data: NDArray[Any], *, axes: str, ngff: Ngff, pix
         height, width = data.shape[-2:]
         if min(height, width) // 2 < SMALLEST_LEVEL_PX:
             return level
-        data = np.ascontiguousarray(pixels.halve(data[..., : height // 2 * 2, : width // 2 * 2]))
+        data = pixels.halve(data[..., : height // 2 * 2, : width // 2 * 2])
 
 
 def write_frame(
@@ -121,7 +121,7 @@ def write_frame(
         height, width = data.shape[-2:]
         if min(height, width) // 2 < SMALLEST_LEVEL_PX:
             return level, nbytes
-        data = np.ascontiguousarray(pixels.halve(data[..., : height // 2 * 2, : width // 2 * 2]))
+        data = pixels.halve(data[..., : height // 2 * 2, : width // 2 * 2])
 
 
 def write_image_metadata(
