@@ -384,7 +384,8 @@ def _is_fill(data: NDArray[Any], fill: Any) -> bool:
     value = np.asarray(0 if fill is None else fill, dtype=data.dtype)
     if data.dtype.kind == "f" and np.isnan(value):
         return bool(np.isnan(data).all())
-    return not (data != value).any()
+    # The first pixel tells it of nearly every plane.
+    return bool(data.size == 0 or data.flat[0] == value) and not (data != value).any()
 
 
 def _short(error: BaseException) -> str:
