@@ -146,7 +146,9 @@ def test_in_real_images_they_stay_as_well(
     assert stay / could >= 0.9, counts  # in small images the specks touch every third nucleus
 
 
-def partly_dimmed(image: Image, found: Labels, part: float, size: float) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+def partly_dimmed(
+    image: Image, found: Labels, part: float, size: float
+) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
     """The field with a third of its nuclei at ``part`` of their light above what lies between the nuclei, and which
     ones these are."""
     labels = np.unique(found[found > 0]).astype(np.int32)
