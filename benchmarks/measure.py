@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
-from hcs.measure.intensity import as_float32, field_background, local_background, region_statistics
+from hcs.measure.intensity import as_pixels, field_background, local_background, region_statistics
 from hcs.measure.measure import measure_nuclei
 from hcs.measure.regions import regions_of
 from hcs.measure.settings import MeasureSettings
@@ -73,15 +73,17 @@ def main() -> None:
     nuclei = regions_of(labels)
     box = measure_shape(nuclei).box
     around = find_surroundings(nuclei, box, settings)
-    pixels = as_float32(image[0])
+    pixels = as_pixels(image[0])
     stages: dict[str, Callable[[], object]] = {
         "find nuclei": lambda: regions_of(labels),
         "shape": lambda: measure_shape(nuclei),
         "ring and annulus": lambda: find_surroundings(nuclei, box, settings),
-        "pixels as float32, per channel": lambda: as_float32(image[0]),
+        "pixels as whole numbers, per channel": lambda: as_pixels(image[0]),
         "field background, per channel": lambda: field_background(pixels, settings),
         "nucleus statistics, per channel": lambda: region_statistics(pixels, nuclei.pixels, ceiling=65535.0),
-        "ring statistics, per channel": lambda: region_statistics(pixels, around.ring, ceiling=65535.0),
+        "ring statistics, per channel": lambda: region_statistics(
+            pixels, around.ring, ceiling=65535.0, middle_only=True
+        ),
         "local background, per channel": lambda: local_background(pixels, around.background, fallback=0.0),
     }
     for name, stage in stages.items():
