@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hcs.clock import Stopwatch
 from hcs.errors import FieldError, HcsError
-from hcs.field.carrying import Movie
 from hcs.field.edited import check_same_pixels, compare, measured_before
 from hcs.field.job import Job
 from hcs.field.large import LargeField, is_large, look_at
@@ -201,6 +200,8 @@ def _see(job: Job, key: FieldKey, loaded: Loaded, segmenter: Segmenter | None, *
             cells=cell_network_of(job),
         )
         if job.model.carries and segmenter is not None and key.is_frame:
+            from hcs.field.carrying import Movie  # noqa: PLC0415  scipy's parts that other models do without
+
             began = Stopwatch()
             movie = Movie(job, key, loaded.field.info, segmenter)
             pixels = found.even[job.channels.nuclei]
