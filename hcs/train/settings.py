@@ -179,9 +179,8 @@ class TrainSettings:
             low, high = getattr(self, name)
             if not 0.0 < low <= high:
                 raise ConfigError(f"{name} = [{low}, {high}]: give two magnifications above 0, the smaller one first")
-        for name in _POSITIVE:
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} = {getattr(self, name)}: a number above 0 is needed")
+        if not 0.0 <= self.learning_rate < float("inf"):
+            raise ConfigError(f"learning_rate = {self.learning_rate}: a finite number from 0 on is needed")
         if not 0.0 <= self.averaging < 1.0:
             raise ConfigError(f"averaging = {self.averaging}: a decay from 0 to below 1 is needed")
 
@@ -217,7 +216,6 @@ _LEAST = {
     **dict.fromkeys(("weight_decay", "edge_weight", "touch_weight", "faint_weight", "diameter_px", "seed"), 0),
 }
 _RANGES = ("scale", "wide_scale")
-_POSITIVE = ("learning_rate",)
 _FRACTIONS = (
     "kind_balance",
     "dropout",

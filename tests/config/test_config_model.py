@@ -107,7 +107,7 @@ def test_an_unknown_training_key_is_named(tmp_path: Path) -> None:
         ("steps: 30", "steps = 30: it must exceed warmup_steps, 200"),
         ("scale: [2, 1]", "scale = [2.0, 1.0]: give two magnifications above 0, the smaller one first"),
         ("wide_scale: [0, 1]", "wide_scale = [0.0, 1.0]: give two magnifications above 0, the smaller one first"),
-        ("learning_rate: .nan", "learning_rate = nan: a number above 0 is needed"),
+        ("learning_rate: .nan", "learning_rate = nan: a finite number from 0 on is needed"),
         ("crop_px: 0", "crop_px = 0: it must be at least 1"),
         ("widths: []", "widths = []: give the channels of each resolution, each 1 or more"),
         ("averaging: 1", "averaging = 1.0: a decay from 0 to below 1 is needed"),
