@@ -17,7 +17,7 @@ from hcs.segment.diameter import Diameter
 from hcs.segment.recipe import read_recipe
 from hcs.segment.scale import scale_for
 from hcs.store.location import Location
-from hcs.store.models import ModelFile, find_model, read_card, wanted_diameter
+from hcs.store.models import OBJECTS, ModelFile, find_model, read_card, wanted_diameter
 from hcs.store.results.record import RunRecord
 
 
@@ -55,6 +55,15 @@ def find_cells_model(config: Config, channels: Channels, device: str) -> ModelFi
     return model
 
 
+def check_finds_nuclei(model: ModelFile) -> None:
+    """ConfigError where a model of whole cells is to find nuclei."""
+    if any(read_card(network).get(OBJECTS) == "cells" for network in model.networks):
+        raise ConfigError(
+            f"model {model.name} finds whole cells, not nuclei; say --cells CHANNEL --cells-model {model.name}, and "
+            "give --model one of nuclei"
+        )
+
+
 def same_cells_model(out: Location, record: RunRecord, model: ModelFile | None, device: str) -> ModelFile | None:
     """The model in the arithmetic of the run in ``out``, as `hcs.run.checks.same_arithmetic` has it."""
     if model is None or record.cells_model is None:
@@ -67,7 +76,12 @@ def cells_model_lines(job: Job) -> tuple[str, ...]:
     if job.cells_model is None:
         return ()
     model = job.cells_model
-    return (f"  cells model      {model.name}, sha256 {model.sha256[:16]}…, in {model.arithmetic} ({model.path})",)
+    told = (
+        "" if read_card(model.networks[0]).get(OBJECTS) == "cells" else "; it was taught on nuclei, not on whole cells"
+    )
+    return (
+        f"  cells model      {model.name}, sha256 {model.sha256[:16]}…, in {model.arithmetic} ({model.path}){told}",
+    )
 
 
 def cells_scale(job: Job, nuclei: Diameter) -> CellsScale:

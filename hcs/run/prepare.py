@@ -15,7 +15,7 @@ from hcs.plate.channels import Channels
 from hcs.plate.keys import FieldKey
 from hcs.plate.platemap import PlateMap
 from hcs.run.background import PlateBackground, ring_note, settle_background, stated_background
-from hcs.run.cells import cells_model_lines, cells_scale, find_cells_model, same_cells_model
+from hcs.run.cells import cells_model_lines, cells_scale, check_finds_nuclei, find_cells_model, same_cells_model
 from hcs.run.checks import (
     arithmetic_words,
     check_plate_map,
@@ -49,7 +49,7 @@ from hcs.run.selection import select_images
 from hcs.run.times import settle_time, surveyed, time_lines
 from hcs.segment.diameter import Diameter
 from hcs.store.location import Location, location
-from hcs.store.models import find_model
+from hcs.store.models import ModelFile, find_model
 from hcs.store.paths import check_results
 from hcs.store.plate.companions import PLATE_MAP, companion
 from hcs.store.plate.frame_labels import FrameLabels
@@ -141,6 +141,15 @@ def prepare(
         )
 
 
+def _model_of_nuclei(config: Config, device: str, *, by_sensor: bool) -> ModelFile:
+    """The model that finds the nuclei; where labels are given it finds none."""
+    model = find_model(config.model, device, by_sensor=by_sensor, arithmetic=config.arithmetic)
+    if config.labels_from is not None:
+        return replace(model, kinds=())  # which it does not tell of nuclei that it has not found
+    check_finds_nuclei(model)
+    return model
+
+
 def _prepare(
     found: Opened,
     out: Location,
@@ -168,9 +177,7 @@ def _prepare(
     notes += links_note(plate, keys)
     choices = settle_channels(plate, config.channels, {key: by_field[key] for key in keys if key in by_field})
     channels = choices.channels
-    model = find_model(config.model, device, by_sensor=channels.by_sensor, arithmetic=config.arithmetic)
-    if config.labels_from is not None:
-        model = replace(model, kinds=())  # which it does not tell of nuclei that it has not found
+    model = _model_of_nuclei(config, device, by_sensor=channels.by_sensor)
     cells_model = find_cells_model(config, channels, device)
     given = given_illumination(config, channels, plate.path)
     wanted = identity(plate, keys, config, model, cells_model)

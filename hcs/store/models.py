@@ -22,6 +22,8 @@ Numbers = Literal["float16", "float32", "int8"]
 """What a model can calculate in, on one device or another."""
 INTEGERS = "integers"
 """Key of the card that says how a model calculates in whole numbers."""
+OBJECTS = "objects"
+"""Key of the card that says what a model finds: nuclei, or cells."""
 SENSOR_MODEL = "sensor"
 """What finds nuclei in the channel of a translocating sensor."""
 

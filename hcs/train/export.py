@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from hcs.segment.networks import describe, weights_of
-from hcs.store.models import INTEGERS, write_model
+from hcs.store.models import INTEGERS, OBJECTS, write_model
 from hcs.train.checkpoint import goodness
 from hcs.train.data import INDEX, read_index
 from hcs.train.kinds import KINDS
@@ -22,6 +22,10 @@ from hcs.train.score import bootstrap, right_by_kind
 from hcs.train.settings import TrainSettings
 from hcs.train.spec import network_spec
 
+_TASKS = {
+    "nuclei": "nucleus segmentation of fluorescence images",
+    "cells": "whole cells in a cytoplasm or sensor channel, for cells.model of a run",
+}
 _CLASS_NAMES = {2: "background, nucleus", 3: "background, interior, boundary"}
 
 
@@ -41,8 +45,9 @@ def export(
     """
     card: dict[str, Any] = {
         "name": path.stem,
-        "task": f"nucleus segmentation of fluorescence images, classes: {_class_names(settings)}",
-        "input": _input(trained),
+        "task": f"{_TASKS[settings.objects]}, classes: {_class_names(settings)}",
+        OBJECTS: settings.objects,
+        "input": _input(trained, settings.objects),
         "network": describe(network_spec(settings)),
         **trained.recipe.card(),
         **({} if trained.steps is None else {INTEGERS: {name: list(pair) for name, pair in trained.steps.items()}}),
@@ -76,10 +81,11 @@ def _device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else device
 
 
-def _input(trained: Trained) -> str:
+def _input(trained: Trained, objects: str) -> str:
     recipe = trained.recipe
+    objects = "whole cells" if objects == "cells" else objects
     size = f"{recipe.diameter_px:g} px across" if recipe.diameter_px else "as large as they are in the image"
-    return f"one channel, prepared per field ({recipe.preprocess.normalise}); nuclei {size}"
+    return f"one channel, prepared per field ({recipe.preprocess.normalise}); {objects} {size}"
 
 
 def _scores(trained: Trained) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class TrainSettings:
     """Channels of the U-Net at each resolution."""
     classes: Literal[2, 3] = 3
     """3: background, interior, boundary; 2: background, nucleus, parted by a distance watershed."""
+    objects: Literal["nuclei", "cells"] = "nuclei"
+    """What the labels are: a model of whole cells is for ``cells.model`` of a run, and refused as one of nuclei."""
     kinds: tuple[str, ...] = ()
     """Names of two kinds of nuclei or more, each of which gets an interior class of its own; ``kinds.csv`` beside the
     images says which nucleus is of which kind (`hcs.train.kinds`). Empty: one interior class for all."""

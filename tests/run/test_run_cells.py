@@ -87,10 +87,23 @@ def test_labels_and_columns_of_cells_are_there_and_made_once(plate: Path, tmp_pa
     assert table_bytes(run.out) == before
 
 
+def test_a_model_of_whole_cells_finds_no_nuclei(plate: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="model cells finds whole cells, not nuclei; say --cells CHANNEL --cells-model"
+    ):
+        prepared(plate, tmp_path / "out", model="cells")
+    (line,) = (
+        line for line in prepared(plate, tmp_path / "out", cells={"model": "cells"}).lines() if "cells model" in line
+    )
+    assert "taught on nuclei" not in line
+
+
 def test_cells_are_grown_in_what_a_model_says_and_the_run_names_it(plate: Path, tmp_path: Path) -> None:
     model = find_model("fast")
     run = prepared(plate, tmp_path / "out", cells={"model": "fast", "boundary": 1.0})
-    assert any(f"cells model      fast, sha256 {model.sha256[:16]}" in line for line in run.lines())
+    (line,) = (line for line in run.lines() if "cells model" in line)
+    assert f"cells model      fast, sha256 {model.sha256[:16]}" in line
+    assert line.endswith("; it was taught on nuclei, not on whole cells")
     with local_client() as client:
         run = open_run(run, client)
     assert run.job.cells_scale == Fraction(1, 2)
