@@ -15,6 +15,8 @@ from distributed import Client, LocalCluster
 
 from hcs.commands.simulate import SimulationFiles
 from hcs.engine.cluster import ENVIRONMENT
+from hcs.field.whole import process_fields_here
+from hcs.run.prepare import Prepared
 
 Hcs = Callable[..., "Shown"]
 
@@ -48,6 +50,15 @@ class Finished:
     files: SimulationFiles
     out: Path
     shown: Shown
+
+
+def process_here(run: Prepared) -> None:
+    """All fields of a run that writes labels that are left to do, in this process; each must go well."""
+    run.record.write(run.out)
+    assert run.job.labels is not None
+    run.job.labels.prepare(run.job.plate)
+    entries = process_fields_here(run.job, run.pending)
+    assert all(entry.status == "ok" for entry in entries), entries
 
 
 def table_bytes(out: Path) -> dict[str, bytes]:

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from helpers.run import local_client, table_bytes
+from helpers.run import local_client, process_here, table_bytes
 
 from hcs.commands.simulate import write_simulation
 from hcs.config import Config, parse_config
 from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError, ResultsError
 from hcs.field.link import link_field
-from hcs.field.whole import process_fields_here
 from hcs.field.worker import segmenter_of
 from hcs.run.finish import finish
 from hcs.run.prepare import Prepared, open_run, prepare
@@ -52,19 +51,11 @@ def prepared(plate: Path, out: Path, **settings: object) -> Prepared:
     return prepare(plate, out, config, plate_map_path=None, wells=None, device="cpu")
 
 
-def process(run: Prepared) -> None:
-    run.record.write(run.out)
-    assert run.job.labels is not None
-    run.job.labels.prepare(run.job.plate)
-    entries = process_fields_here(run.job, run.pending)
-    assert all(entry.status == "ok" for entry in entries), entries
-
-
 def test_labels_and_columns_of_cells_are_there_and_made_once(plate: Path, tmp_path: Path) -> None:
     run = prepared(plate, tmp_path / "out")
     assert any("whole cells in   CDK2 (as --cells says)" in line for line in run.lines())
     assert any("nuclei and cells, into" in line for line in run.lines())
-    process(run)
+    process_here(run)
     finish(run.out)
     results = open_results(run.out)
     nuclei = results.nuclei()
@@ -83,7 +74,7 @@ def test_labels_and_columns_of_cells_are_there_and_made_once(plate: Path, tmp_pa
     again = prepared(plate, run.out)
     assert again.pending == ()
     (run.out / "ledger" / f"{run.keys[0].file_stem}.json").unlink()
-    process(prepared(plate, run.out))
+    process_here(prepared(plate, run.out))
     assert table_bytes(run.out) == before
 
 
@@ -108,7 +99,7 @@ def test_cells_are_grown_in_what_a_model_says_and_the_run_names_it(plate: Path, 
         run = open_run(run, client)
     assert run.job.cells_scale == Fraction(1, 2)
     assert any("taken for 53 px across (2.2 times the nuclei)" in note for note in run.notes)
-    process(run)
+    process_here(run)
     by_model, cells = open_results(run.out), open_results(run.out).cells("A01")
     assert by_model.record.cells_model is not None
     assert by_model.record.cells_model["sha256"] == model.sha256 == by_model.record.identity["cells_model_sha256"]
@@ -159,16 +150,16 @@ def test_cells_of_others_are_left_as_they_are(plate: Path, tmp_path: Path) -> No
     with pytest.raises(ResultsError, match="labels/cells of 1 field"):
         prepared(plate, tmp_path / "first")
     other = prepared(plate, tmp_path / "second", cells={"labels_name": "whole"})
-    process(other)
+    process_here(other)
     np.testing.assert_array_equal(read_labels(str(plate), run.keys[0], "cells"), theirs)
     assert read_labels(str(plate), run.keys[0], "whole").max() > 1
 
 
 def test_nuclei_of_a_run_without_cells_may_be_kept(plate: Path, tmp_path: Path) -> None:
-    process(prepared(plate, tmp_path / "without", channels={}))
+    process_here(prepared(plate, tmp_path / "without", channels={}))
     with pytest.raises(ResultsError, match="no labels of whole cells"):
         open_results(tmp_path / "without").cells("A01")
-    process(prepared(plate, tmp_path / "with"))
+    process_here(prepared(plate, tmp_path / "with"))
     nuclei = pd.read_parquet(tmp_path / "with" / "nuclei")
     without = pd.read_parquet(tmp_path / "without" / "nuclei")
     ring = "Intensity_MeanIntensity_CDK2"
@@ -189,7 +180,7 @@ def test_frames_of_a_movie_have_cells(tmp_path: Path) -> None:
     plate = tmp_path / "m.zarr"
     write_simulation(plate, SimulationSettings(wells=1, size_px=192, seed=4, frames=2))
     run = prepared(plate, tmp_path / "out")
-    process(run)
+    process_here(run)
     entry = link_field(run.job, run.keys[0].of_field, 2)
     assert entry is not None
     assert entry.status == "ok"
@@ -205,7 +196,7 @@ def test_frames_of_a_movie_have_cells(tmp_path: Path) -> None:
 
 def test_cells_are_grown_anew_from_nuclei_that_were_edited(plate: Path, tmp_path: Path) -> None:
     run = prepared(plate, tmp_path / "out", labels="out")
-    process(run)
+    process_here(run)
     before = open_results(run.out)
     old, cells_of_old = before.nuclei().set_index(["Metadata_Well", "Metadata_ObjectNumber"]), before.cells("A01")
     other = before.cells("A02")

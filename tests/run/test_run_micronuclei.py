@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from helpers.run import table_bytes
+from helpers.run import process_here, table_bytes
 from numpy.typing import NDArray
 
 from hcs.commands.simulate import write_simulation
@@ -17,7 +17,6 @@ from hcs.config import Config, parse_config
 from hcs.engine.cluster import Workers
 from hcs.errors import ConfigError, ResultsError
 from hcs.field.link import link_field
-from hcs.field.whole import process_fields_here
 from hcs.run.finish import finish
 from hcs.run.prepare import Prepared, prepare
 from hcs.run.remeasure import find_edited, measure_edited
@@ -75,18 +74,10 @@ def prepared(plate: Path, out: Path, **settings: object) -> Prepared:
     return prepare(plate, out, config, plate_map_path=None, wells=None, device="cpu")
 
 
-def process(run: Prepared) -> None:
-    run.record.write(run.out)
-    assert run.job.labels is not None
-    run.job.labels.prepare(run.job.plate)
-    entries = process_fields_here(run.job, run.pending)
-    assert all(entry.status == "ok" for entry in entries), entries
-
-
 def test_labels_are_there_once_and_the_table_says_whose_they_are(plate: Path, tmp_path: Path) -> None:
     run = prepared(plate, tmp_path / "out")
     assert any("nuclei and micronuclei, into" in line for line in run.lines())
-    process(run)
+    process_here(run)
     finish(run.out)
     results = open_results(run.out)
     nuclei = results.nuclei()
@@ -101,14 +92,14 @@ def test_labels_are_there_once_and_the_table_says_whose_they_are(plate: Path, tm
     before = table_bytes(run.out)
     assert prepared(plate, run.out).pending == ()
     (run.out / "ledger" / f"{run.keys[0].file_stem}.json").unlink()
-    process(prepared(plate, run.out))
+    process_here(prepared(plate, run.out))
     assert table_bytes(run.out) == before
     assert not find_edited(results).units
 
 
 def test_micronuclei_are_given_anew_to_nuclei_that_were_edited(plate: Path, tmp_path: Path) -> None:
     run = prepared(plate, tmp_path / "out", labels="out")
-    process(run)
+    process_here(run)
     rows = open_results(run.out).nuclei(wells="A01")
     most = int(rows.loc[rows[COUNT].idxmax(), "Metadata_ObjectNumber"])
     array = zarr.open_array(Path(str(run.out)) / "labels.zarr/A/01/0/labels/nuclei/0", mode="r+")
@@ -127,7 +118,7 @@ def test_frames_of_a_movie_have_micronuclei(tmp_path: Path) -> None:
     write_simulation(plate, SimulationSettings(wells=1, size_px=192, seed=4, frames=2, debris=0.0))
     draw_dots(plate)
     run = prepared(plate, tmp_path / "out")
-    process(run)
+    process_here(run)
     entry = link_field(run.job, run.keys[0].of_field, 2)
     assert entry is not None
     assert entry.status == "ok"
@@ -143,18 +134,18 @@ def test_micronuclei_of_others_are_left_as_they_are(plate: Path, tmp_path: Path)
     write_labels(str(plate), run.keys[0], theirs, ngff="0.5", pixel_size_um=0.65, name="micronuclei")
     with pytest.raises(ResultsError, match="labels/micronuclei of 1 field"):
         prepared(plate, tmp_path / "first")
-    process(prepared(plate, tmp_path / "second", micronuclei_labels_name="micro"))
+    process_here(prepared(plate, tmp_path / "second", micronuclei_labels_name="micro"))
     np.testing.assert_array_equal(read_labels(str(plate), run.keys[0], "micronuclei"), theirs)
     assert read_labels(str(plate), run.keys[0], "micro").max() > 5
 
 
 def test_nuclei_of_a_run_without_micronuclei_may_be_kept(plate: Path, tmp_path: Path) -> None:
     without = prepared(plate, tmp_path / "without", micronuclei=False)
-    process(without)
+    process_here(without)
     with pytest.raises(ResultsError, match="no labels of micronuclei"):
         open_results(tmp_path / "without").micronuclei("A01")
     assert not (plate / "A/01/0/labels/micronuclei").exists()
-    process(prepared(plate, tmp_path / "with"))
+    process_here(prepared(plate, tmp_path / "with"))
     assert open_results(tmp_path / "with").micronuclei("A01").max() > 5
 
 
