@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,15 @@ def test_examples_that_cannot_teach_are_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=words):
             teach(nuclei, bad, "e.csv")
+
+
+def test_without_scikit_learn_a_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    nuclei = pd.DataFrame({"Metadata_Well": ["A01"]})
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # as where the extra is not installed
+    with pytest.raises(ConfigError, match=r"pip install 'hcs-plates\[classify\]'"):
+        teach(nuclei, nuclei, "e.csv")
 
 
 @pytest.mark.parametrize(

@@ -165,9 +165,10 @@ def _nucleus(row: pd.Series) -> str:
 def teach(nuclei: pd.DataFrame, examples: pd.DataFrame, source: str) -> Taught:
     """A classifier of the ``examples`` (KEYS or TIMED_KEYS, class) among ``nuclei``, cross-validated by well.
 
-    ConfigError where an example is none of the nuclei, where there are fewer than two classes, fewer than ten examples
-    of a class, or examples in one well only: nothing could be said of other wells.
+    ConfigError where scikit-learn is not installed, an example is none of the nuclei, where there are fewer than two
+    classes, fewer than ten examples of a class, or examples in one well only: nothing could be said of other wells.
     """
+    _need_scikit_learn()
     check_examples(examples, source)
     known = examples.merge(nuclei, on=keys_of(examples), how="left", indicator=True)
     lost = known[known["_merge"] != "both"]
@@ -247,14 +248,20 @@ def _fitted(values: NDArray[np.float64], truth: NDArray[np.str_]) -> Any:
     return _trees().fit(np.where(empty, 0.0, values), truth)
 
 
-def _trees() -> Any:
-    """Trees as they are grown: the same examples give the same trees."""
+def _need_scikit_learn() -> None:
+    """ConfigError where scikit-learn, of the extra classify, is not installed."""
     try:
-        from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
+        import sklearn  # noqa: F401, PLC0415
     except ImportError as error:
         raise ConfigError(
             "classes are taught by scikit-learn, which is not installed; say: pip install 'hcs-plates[classify]'"
         ) from error
+
+
+def _trees() -> Any:
+    """Trees as they are grown: the same examples give the same trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
+
     return HistGradientBoostingClassifier(
         max_iter=100, learning_rate=0.1, min_samples_leaf=5, max_leaf_nodes=8, early_stopping=False, random_state=0
     )
