@@ -61,7 +61,9 @@ def time_finish(prepared: Prepared, done: list[LedgerEntry], *, submit: Submit) 
     out = prepared.out
     if prepared.record.time is not None:
         return 0.0, 0
-    nuclei = open_results(out).nuclei(wells=sorted({entry.field.partition("/")[0] for entry in done}))
+    results = open_results(out)
+    wells = sorted({entry.field.partition("/")[0] for entry in done})
+    nuclei = results.nuclei(wells=wells, columns=results.stored_columns())
     tables = {
         entry.field: {
             str(name): nuclei.loc[_rows(nuclei, FieldKey.parse(entry.field)), name].to_numpy()

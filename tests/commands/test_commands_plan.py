@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcs.commands.plan import Probe, forecast, forecast_lines, one_field_s
+from hcs.commands.simulate import write_simulation
 from hcs.run.storage import storage_advice
+from hcs.simulate.settings import SimulationSettings
 from hcs.store.plate.field import FieldInfo
 
 PROBE = Probe(
@@ -99,6 +101,15 @@ def test_the_plan_of_a_plate_is_what_its_run_took(finished: Finished, tmp_path: 
     assert nuclei == pytest.approx(counted, rel=0.25)
     files = int(re.search(r"written in ([\d,]+) files", shown.out)[1].replace(",", ""))  # type: ignore[index]
     assert files == pytest.approx(written_files(finished), rel=0.25)
+
+
+def test_a_plan_of_more_fields_than_it_tries_is_made(hcs: Hcs, tmp_path: Path) -> None:
+    """Fields that were not tried are made up of those that were, of what is stored of them alone."""
+    plate = tmp_path / "many.zarr"
+    files = write_simulation(plate, SimulationSettings(wells=48, size_px=96, seed=3))
+    shown = hcs("plan", plate, "--plate-map", files.plate_map, "--diameter-px", 24, "--workers", 1)
+    assert shown.code == 0, shown.err
+    assert "many: 48 fields on 1 workers" in shown.out
 
 
 def written_files(finished: Finished) -> int:
